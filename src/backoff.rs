@@ -1,0 +1,72 @@
+//! Waiting longer after each failure, with full jitter, so that forty gateways do not knock at one server together.
+//!
+//! Pure: it says how long to wait and never waits.
+
+use std::time::Duration;
+
+/// Doubles from `first` to `longest`; each wait is drawn evenly between nothing and that bound.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    failures: u32,
+    random: fastrand::Rng,
+}
+
+impl Backoff {
+    /// `longest` is at least `first`, and `first` at least a millisecond: smaller values are raised.
+    #[must_use]
+    pub fn new(first: Duration, longest: Duration, seed: u64) -> Backoff {
+        let first = first.max(Duration::from_millis(1));
+        Backoff {
+            first,
+            longest: longest.max(first),
+            failures: 0,
+            random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// The house rule: 1 s doubling to 30 s.
+    #[must_use]
+    pub fn standard() -> Backoff {
+        Backoff::new(
+            Duration::from_secs(1),
+            Duration::from_secs(30),
+            fastrand::u64(..),
+        )
+    }
+
+    /// The wait after one more failure.
+    pub fn next_wait(&mut self) -> Duration {
+        let doubled = self
+            .first
+            .saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+        let bound = doubled.min(self.longest);
+        self.failures = self.failures.saturating_add(1).min(31);
+        bound.mul_f64(self.random.f64())
+    }
+
+    /// It worked: the next failure waits shortly again.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_stay_under_a_bound_that_doubles_and_stops() {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30), 7);
+        for bound in [1, 2, 4, 8, 16, 30, 30, 30] {
+            let wait = backoff.next_wait();
+            assert!(wait <= Duration::from_secs(bound), "{wait:?} > {bound} s");
+        }
+        for _ in 0..100 {
+            assert!(backoff.next_wait() <= Duration::from_secs(30));
+        }
+        backoff.reset();
+        assert!(backoff.next_wait() <= Duration::from_secs(1));
+    }
+}

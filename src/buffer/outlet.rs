@@ -1,0 +1,130 @@
+//! The side of the buffer that `deliver` drains: one [`Outlet`] per uplink, each with its own cursor.
+//!
+//! It only sends requests to the buffer's task, which alone touches the disk. Events are shown when they are durable, never before.
+
+use crate::model::{Envelope, Position, UplinkId};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A durable event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it stands.
+    pub position: Position,
+    /// What delivery must know about it.
+    pub envelope: Envelope,
+    /// CloudEvents JSON, as rendered before the commit.
+    pub payload: Bytes,
+}
+
+/// What an outlet asks of the buffer's task.
+#[derive(Debug)]
+pub enum Request {
+    /// Records after `after`, at least one if there is one, at most `max_events`, and past the first at most `max_bytes` of payload.
+    Read {
+        /// For whom.
+        uplink: UplinkId,
+        /// The last one that is not wanted again.
+        after: Position,
+        /// Most records.
+        max_events: usize,
+        /// Most payload bytes.
+        max_bytes: usize,
+        /// Where the answer goes; dropped by a reader that went away.
+        reply: oneshot::Sender<Vec<Record>>,
+    },
+    /// All records up to and including this one are settled.
+    Settle {
+        /// By whom.
+        uplink: UplinkId,
+        /// The last settled one.
+        up_to: Position,
+    },
+}
+
+/// The buffer has stopped: there is nothing more to deliver in this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the buffer has stopped")]
+pub struct Closed;
+
+/// One uplink's view of the buffer.
+#[derive(Debug)]
+pub struct Outlet {
+    uplink: UplinkId,
+    cursor: Position,
+    requests: mpsc::Sender<Request>,
+    durable: watch::Receiver<Position>,
+}
+
+impl Outlet {
+    /// `cursor` is the last position that this uplink settled in earlier runs; `durable` follows the last durable position.
+    #[must_use]
+    pub fn new(
+        uplink: UplinkId,
+        cursor: Position,
+        requests: mpsc::Sender<Request>,
+        durable: watch::Receiver<Position>,
+    ) -> Outlet {
+        Outlet {
+            uplink,
+            cursor,
+            requests,
+            durable,
+        }
+    }
+
+    /// The last position that was settled when the store was opened, or by [`Outlet::settle`] since.
+    #[must_use]
+    pub fn cursor(&self) -> Position {
+        self.cursor
+    }
+
+    /// Waits until something after `after` is durable, and reads it. Cancel-safe: nothing is consumed by reading.
+    ///
+    /// # Errors
+    /// [`Closed`] when the buffer has stopped.
+    pub async fn next(
+        &mut self,
+        after: Position,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, Closed> {
+        loop {
+            self.durable
+                .wait_for(|last| *last > after)
+                .await
+                .map_err(|_| Closed)?;
+            let (reply, answer) = oneshot::channel();
+            let read = Request::Read {
+                uplink: self.uplink,
+                after,
+                max_events,
+                max_bytes,
+                reply,
+            };
+            self.requests.send(read).await.map_err(|_| Closed)?;
+            let records = answer.await.map_err(|_| Closed)?;
+            if !records.is_empty() {
+                return Ok(records);
+            }
+            // What was durable has been settled or quarantined meanwhile: wait for news.
+            self.durable.changed().await.map_err(|_| Closed)?;
+        }
+    }
+
+    /// Settles everything up to and including `up_to`. It is durable with one of the next commits, not at once.
+    ///
+    /// # Errors
+    /// [`Closed`] when the buffer has stopped.
+    pub async fn settle(&mut self, up_to: Position) -> Result<(), Closed> {
+        if up_to <= self.cursor {
+            return Ok(());
+        }
+        self.cursor = up_to;
+        let settle = Request::Settle {
+            uplink: self.uplink,
+            up_to,
+        };
+        self.requests.send(settle).await.map_err(|_| Closed)
+    }
+}

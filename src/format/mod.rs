@@ -1,0 +1,1 @@
+//! Event -> what travels on the wire. Pure: time comes in as an argument.

@@ -1,0 +1,112 @@
+//! What the stages publish about themselves: counters and link states, read by people-facing parts.
+//!
+//! Plain atomics behind one `Arc`: a stage adds to its own cells and never reads another's. Bounded by the settings.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only rises.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `by` more.
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// The sum so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All that the stages publish.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// By device id.
+    pub devices: Vec<Arc<DeviceHealth>>,
+    /// Of aggregation.
+    pub aggregate: Arc<AggregateHealth>,
+    /// Of the buffer.
+    pub buffer: Arc<BufferHealth>,
+    /// By uplink id.
+    pub uplinks: Vec<Arc<UplinkHealth>>,
+}
+
+impl Health {
+    /// Cells for so many devices and uplinks.
+    #[must_use]
+    pub fn new(devices: usize, uplinks: usize) -> Arc<Health> {
+        Arc::new(Health {
+            devices: (0..devices).map(|_| Arc::default()).collect(),
+            uplinks: (0..uplinks).map(|_| Arc::default()).collect(),
+            ..Health::default()
+        })
+    }
+}
+
+/// Of one device.
+#[derive(Debug, Default)]
+pub struct DeviceHealth {
+    /// Requests answered well.
+    pub answers: Counter,
+    /// Requests answered with an exception.
+    pub exceptions: Counter,
+    /// Requests without a usable answer.
+    pub failures: Counter,
+    /// Times the connection was made.
+    pub connects: Counter,
+    /// Poll cycles skipped because the one before took too long.
+    pub overruns: Counter,
+    /// Samples delivered.
+    pub samples: Counter,
+    /// Samples refused by conditioning.
+    pub refused: Counter,
+    /// Times that the next stage was full and reading waited.
+    pub waits: Counter,
+}
+
+/// Of aggregation.
+#[derive(Debug, Default)]
+pub struct AggregateHealth {
+    /// Samples applied.
+    pub samples: Counter,
+    /// Events written.
+    pub events: Counter,
+    /// Operations below `min_duration`: counted here only.
+    pub short_operations: Counter,
+    /// Start edges that `only_if` kept from starting.
+    pub starts_refused: Counter,
+    /// Conditions that failed otherwise than by missing data.
+    pub condition_errors: Counter,
+}
+
+/// Of the buffer.
+#[derive(Debug, Default)]
+pub struct BufferHealth {
+    /// Events made durable in this run.
+    pub accepted: Counter,
+    /// Commits.
+    pub commits: Counter,
+    /// Records that could not be decoded.
+    pub quarantined: Counter,
+}
+
+/// Of one uplink.
+#[derive(Debug, Default)]
+pub struct UplinkHealth {
+    /// Events sent, repeats included.
+    pub sent: Counter,
+    /// Events settled by a positive verdict.
+    pub delivered: Counter,
+    /// Events that the uplink's `events:` leaves out.
+    pub filtered: Counter,
+    /// Sent again because no verdict came.
+    pub resent: Counter,
+    /// Refused by the destination, and tried again.
+    pub refused: Counter,
+    /// Times the connection was made.
+    pub connects: Counter,
+}

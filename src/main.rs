@@ -1,0 +1,2 @@
+//! The `millgate` command.
+fn main() {}
