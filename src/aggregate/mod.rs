@@ -1,1 +1,2 @@
-//! Stage.
+//! Stage 2, Sample -> Event.
+pub mod condition;
