@@ -212,20 +212,29 @@ fn limits_of_the_types() {
     );
 }
 
+/// Bytes, length, what is cut, what is left.
+type TextCase = (
+    &'static [u8],
+    u16,
+    &'static [Trim],
+    Result<&'static str, BadReason>,
+);
+
 #[test]
 fn texts_are_trimmed_as_told() {
-    let (nul, space) = (Trim::Nul, Trim::Space);
-    let cases: [(&[u8], u16, &[Trim], Result<&str, BadReason>); 10] = [
-        (b"A7\0\0", 4, &[nul], Ok("A7")),
-        (b"A7  ", 4, &[space], Ok("A7")),
-        (b"A7 \0", 4, &[nul, space], Ok("A7")),
+    const NUL: Trim = Trim::Nul;
+    const SPACE: Trim = Trim::Space;
+    let cases: [TextCase; 10] = [
+        (b"A7\0\0", 4, &[NUL], Ok("A7")),
+        (b"A7  ", 4, &[SPACE], Ok("A7")),
+        (b"A7 \0", 4, &[NUL, SPACE], Ok("A7")),
         (b"A7\0\0", 4, &[], Ok("A7\0\0")),
-        (b"\0\xFF\xFF\xFF", 4, &[nul], Ok("")),
-        (b"    ", 4, &[space], Ok("")),
-        (b"A\r\n ", 4, &[space], Ok("A\r\n")),
+        (b"\0\xFF\xFF\xFF", 4, &[NUL], Ok("")),
+        (b"    ", 4, &[SPACE], Ok("")),
+        (b"A\r\n ", 4, &[SPACE], Ok("A\r\n")),
         (b"ABCD", 3, &[], Ok("ABC")),
         (b"AB\xC3\xA4", 3, &[], Err(BadReason::Malformed)),
-        (b"\xFFBCD", 4, &[nul], Err(BadReason::Malformed)),
+        (b"\xFFBCD", 4, &[NUL], Err(BadReason::Malformed)),
     ];
     for (bytes, length, trim, expected) in cases {
         let words: Vec<u16> = bytes
