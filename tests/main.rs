@@ -7,4 +7,5 @@
 
 mod architecture;
 mod boards;
+mod system;
 mod unit_file;
