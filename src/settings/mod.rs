@@ -2,6 +2,7 @@
 
 mod plant;
 mod problem;
+mod secret;
 pub mod shape;
 mod units;
 
@@ -10,4 +11,5 @@ pub use plant::{
     Uplink, UplinkProtocol,
 };
 pub use problem::{Problem, nearest};
+pub use secret::{SecretError, SecretText};
 pub use units::{ByteSize, Period, Rate};
