@@ -8,9 +8,10 @@
 pub mod acquire;
 pub mod aggregate;
 pub mod buffer;
-pub mod commands;
 pub mod deliver;
 pub mod observe;
+
+pub mod commands;
 
 pub mod backoff;
 pub mod clock;
