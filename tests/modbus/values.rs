@@ -50,12 +50,12 @@ impl Sheet {
         }
     }
 
-    fn device(&self, port: u16) -> String {
+    fn device(&self, port: u16, lost_after: &str) -> String {
         format!(
             "  plc:
     modbus_tcp: {{ host: 127.0.0.1, port: {port}, unit: 7, timeout: 10s }}
     addresses: zero_based
-    lost_after: 1s
+    lost_after: {lost_after}
     tags:
 {}",
             self.tags
@@ -155,7 +155,7 @@ async fn what_pymodbus_encodes_is_what_is_read() {
     };
     let sheet = sheet();
     let plc = Plc::start(&python, 0, &Json::from(sheet.cells.clone()));
-    let mut cell = Cell::start(&sheet.device(plc.port));
+    let mut cell = Cell::start(&sheet.device(plc.port, "60s"));
     let Content::Samples(samples) = cell.next().await.1 else {
         panic!("no samples");
     };
@@ -193,9 +193,11 @@ async fn a_server_that_is_killed_is_lost_and_found_again() {
         tags: tags.into(),
         ..Sheet::default()
     };
-    let mut cell = Cell::start(&sheet.device(port));
-    let Content::Samples(samples) = cell.next().await.1 else {
-        panic!("no samples");
+    let mut cell = Cell::start(&sheet.device(port, "2s"));
+    let answers = |content: &Content| matches!(content, Content::Samples(_));
+    let first = cell.until("plc", "an answer", |_, _| (), answers).await;
+    let Content::Samples(samples) = first else {
+        panic!("{first:?}");
     };
     let exception = Quality::Bad(BadReason::Exception(2));
     let expected = [
@@ -215,8 +217,7 @@ async fn a_server_that_is_killed_is_lost_and_found_again() {
     let lost = |content: &Content| matches!(content, Content::Lost(_));
     cell.until("plc", "the loss", |_, _| (), lost).await;
     let again = Plc::start(&python, port, &cells);
-    let back = |content: &Content| matches!(content, Content::Samples(_));
-    cell.until("plc", "the return", |_, _| (), back).await;
+    cell.until("plc", "the return", |_, _| (), answers).await;
     drop(again);
     assert!(cell.health("plc").connects.get() >= 2);
     cell.stop().await;
