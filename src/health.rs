@@ -2,9 +2,13 @@
 //!
 //! Plain atomics behind one `Arc`: a stage adds to its own cells and never reads another's. Bounded by the settings.
 
-use crate::model::BadReason;
+use crate::model::{BadReason, BootTime};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often a stage beats its [`Pulse`] at the least, also when it has nothing to do.
+pub const BEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// A number that only rises.
 #[derive(Debug, Default)]
@@ -20,6 +24,26 @@ impl Counter {
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A stage's sign of life: it beats at each turn of its loop, and at least every [`BEAT_EVERY`]. The watchdog reads it.
+///
+/// Beaten from inside the loop and never by a timer of its own: a stage that hangs must fall silent. Waiting for a PLC
+/// or a MES that is away is no hanging, so waits are cut into pieces of at most [`BEAT_EVERY`].
+#[derive(Debug, Default)]
+pub struct Pulse(AtomicI64);
+
+impl Pulse {
+    /// The stage has come round once more.
+    pub fn beat(&self, now: BootTime) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The last beat; the start of the boot when there was none.
+    #[must_use]
+    pub fn last(&self) -> BootTime {
+        BootTime(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -51,6 +75,8 @@ impl Health {
 /// Of one device.
 #[derive(Debug, Default)]
 pub struct DeviceHealth {
+    /// Beaten by the link that serves the device.
+    pub pulse: Pulse,
     /// Requests answered well.
     pub answers: Counter,
     /// Requests answered with an exception.
@@ -91,6 +117,8 @@ impl DeviceHealth {
 /// Of aggregation.
 #[derive(Debug, Default)]
 pub struct AggregateHealth {
+    /// Beaten by aggregation's loop.
+    pub pulse: Pulse,
     /// Samples applied.
     pub samples: Counter,
     /// Events written.
@@ -106,6 +134,8 @@ pub struct AggregateHealth {
 /// Of the buffer.
 #[derive(Debug, Default)]
 pub struct BufferHealth {
+    /// Beaten by the buffer's loop, only while the disk takes what it is given.
+    pub pulse: Pulse,
     /// Events made durable in this run.
     pub accepted: Counter,
     /// Commits.
@@ -117,6 +147,8 @@ pub struct BufferHealth {
 /// Of one uplink.
 #[derive(Debug, Default)]
 pub struct UplinkHealth {
+    /// Beaten by the uplink's loop.
+    pub pulse: Pulse,
     /// Events sent, repeats included.
     pub sent: Counter,
     /// Events settled by a positive verdict.

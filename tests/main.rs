@@ -5,4 +5,8 @@
     reason = "a test that panics has failed, and says where"
 )]
 
+mod architecture;
+mod boards;
 mod modbus;
+mod system;
+mod unit_file;

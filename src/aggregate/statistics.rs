@@ -4,6 +4,7 @@
 //! by steps or straight lines. Only bad or missing data is a gap: a value holds until the next sample. Times are
 //! nanoseconds since the operation's start, so that nothing here changes when a reboot moves the clock.
 
+use super::condition::Known;
 use super::percentiles::Percentiles;
 use super::profile::Profile;
 use crate::model::{Coverage, Interpolation, SampleCounts, Statistics};
@@ -58,9 +59,9 @@ pub struct Plan {
 pub type Held = Option<(i64, f64)>;
 
 impl Accumulator {
-    /// Begins at time 0 with the value that the tag holds since `held`, if it is a good one. `inside` is false while `while:` does not hold.
+    /// Begins at time 0 with the value that the tag holds since `held`, if it is a good one. `inside` is what `while:` says, true without one.
     #[must_use]
-    pub fn new(plan: &Plan, held: Held, inside: bool) -> Accumulator {
+    pub fn new(plan: &Plan, held: Held, inside: Known) -> Accumulator {
         let mut accumulator = Accumulator {
             linear: plan.interpolation == Interpolation::Linear,
             course: Course::Outside,
@@ -80,27 +81,39 @@ impl Accumulator {
             profile: plan.profile.map(Profile::new),
             percentiles: plan.percentiles.then(Percentiles::default),
         };
-        if inside {
-            accumulator.enter(0, held);
+        match inside {
+            Known::True => accumulator.enter(0, held),
+            Known::False => {}
+            Known::Unknown => accumulator.enter(0, None),
         }
         accumulator
     }
 
-    /// `while:` holds from `t` on.
-    pub fn enter(&mut self, t: i64, held: Held) {
-        if self.course == Course::Outside {
-            self.accounted = self.accounted.max(t);
-            self.course = match held {
-                Some((since, value)) => Course::Holds { since, value },
-                None => Course::Gap { since: t },
-            };
+    /// `while:` changed at `t`; `held` is the value of the tag then.
+    pub fn gate(&mut self, t: i64, inside: Known, held: Held) {
+        match (inside, self.course) {
+            (Known::True, Course::Outside) => self.enter(t, held),
+            (Known::True, Course::Gap { .. }) => {
+                if let Some((since, value)) = held {
+                    self.account(t, None);
+                    self.course = Course::Holds { since, value };
+                }
+            }
+            (Known::True, Course::Holds { .. }) => {}
+            (Known::False, _) => {
+                self.account(t, None);
+                self.course = Course::Outside;
+            }
+            (Known::Unknown, _) => self.gap_from(t),
         }
     }
 
-    /// `while:` does not hold from `t` on.
-    pub fn leave(&mut self, t: i64) {
-        self.account(t, None);
-        self.course = Course::Outside;
+    fn enter(&mut self, t: i64, held: Held) {
+        self.accounted = self.accounted.max(t);
+        self.course = match held {
+            Some((since, value)) => Course::Holds { since, value },
+            None => Course::Gap { since: t },
+        };
     }
 
     /// A usable sample. Samples while `while:` does not hold are not the parameter's.
@@ -279,7 +292,7 @@ mod tests {
             interpolation,
             ..Plan::default()
         };
-        let mut a = Accumulator::new(&plan, None, true);
+        let mut a = Accumulator::new(&plan, None, Known::True);
         for (t, v) in samples {
             a.add(ns(*t), *v, false);
         }
@@ -309,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_flat_signal_that_reports_on_change_has_no_gap() {
-        let mut a = Accumulator::new(&Plan::default(), Some((-100 * S, 5.0)), true);
+        let mut a = Accumulator::new(&Plan::default(), Some((-100 * S, 5.0)), Known::True);
         a.finish(30 * S);
         close(a.statistics(false, &[]).time_weighted_mean, 5.0);
         assert_eq!(a.statistics(false, &[]).mean, None);
@@ -323,7 +336,7 @@ mod tests {
             interpolation: Interpolation::Linear,
             ..Plan::default()
         };
-        let mut a = Accumulator::new(&plan, Some((-S, 0.0)), true);
+        let mut a = Accumulator::new(&plan, Some((-S, 0.0)), Known::True);
         a.add(S, 2.0, false);
         a.finish(S);
         close(a.statistics(false, &[]).integral, 1.5);
@@ -331,7 +344,7 @@ mod tests {
 
     #[test]
     fn only_bad_time_is_a_gap() {
-        let mut a = Accumulator::new(&Plan::default(), Some((0, 1.0)), true);
+        let mut a = Accumulator::new(&Plan::default(), Some((0, 1.0)), Known::True);
         a.bad(10 * S);
         a.bad(12 * S);
         a.add(14 * S, 1.0, false);
@@ -344,11 +357,11 @@ mod tests {
 
     #[test]
     fn what_is_outside_of_while_does_not_count() {
-        let mut a = Accumulator::new(&Plan::default(), None, false);
+        let mut a = Accumulator::new(&Plan::default(), None, Known::False);
         a.add(S, 999.0, false);
-        a.enter(2 * S, Some((S, 3.0)));
+        a.gate(2 * S, Known::True, Some((S, 3.0)));
         a.add(3 * S, 5.0, false);
-        a.leave(5 * S);
+        a.gate(5 * S, Known::False, None);
         a.add(6 * S, 999.0, false);
         a.finish(10 * S);
         let statistics = a.statistics(true, &[]);
@@ -360,7 +373,7 @@ mod tests {
 
     #[test]
     fn an_operation_of_no_length_has_nulls_and_no_nan() {
-        let mut a = Accumulator::new(&Plan::default(), None, true);
+        let mut a = Accumulator::new(&Plan::default(), None, Known::True);
         a.finish(0);
         let statistics = a.statistics(false, &[]);
         assert_eq!(statistics.mean, None);
@@ -370,7 +383,7 @@ mod tests {
 
     #[test]
     fn repeats_and_latecomers_are_counted_and_not_merged() {
-        let mut a = Accumulator::new(&Plan::default(), None, true);
+        let mut a = Accumulator::new(&Plan::default(), None, Known::True);
         for (t, v) in [(1.0, 10.0), (1.2, 12.0), (1.2, 12.0), (1.1, 11.0)] {
             a.add(ns(t), v, false);
         }
@@ -389,7 +402,7 @@ mod tests {
             steps in proptest::collection::vec((1i64..5_000, -1e6f64..1e6), 1..200),
             tail in 0i64..5_000,
         ) {
-            let mut a = Accumulator::new(&Plan::default(), None, true);
+            let mut a = Accumulator::new(&Plan::default(), None, Known::True);
             let (mut t, mut area, mut all) = (0i64, 0.0, Vec::new());
             let mut before: Option<f64> = None;
             for (gap_ms, value) in &steps {

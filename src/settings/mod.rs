@@ -8,6 +8,7 @@ mod effective;
 mod places;
 mod plant;
 mod problem;
+mod secret;
 pub mod shape;
 mod units;
 mod yaml;
@@ -18,6 +19,7 @@ pub use plant::{
     Uplink, UplinkProtocol,
 };
 pub use problem::{Place, Problem, Problems, nearest};
+pub use secret::{SecretError, SecretText};
 pub use units::{ByteSize, Period, Rate};
 
 /// A settings file without problems.

@@ -344,7 +344,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_compiler_panic(source in ".{0,200}") {
-            let _ = Condition::compile(&source, &scope(), Allowed::ALL).is_ok();
+            drop(Condition::compile(&source, &scope(), Allowed::ALL));
         }
     }
 }
