@@ -8,5 +8,6 @@
 mod architecture;
 mod boards;
 mod cases;
+mod modbus;
 mod system;
 mod unit_file;
