@@ -1,6 +1,10 @@
 //! The demo as a whole, with a stand-in for the gateway that asks the press what it did and tells the MES.
 
 use super::*;
+use crate::acquire;
+use crate::clock::Clock;
+use crate::health::Health;
+use crate::model::{Content, Value as Read};
 use clap::Parser;
 use press::Tally;
 use serde_json::{Value, json};
@@ -148,6 +152,50 @@ async fn a_gateway_that_fails_or_stops_ends_the_demo_with_its_word() {
         let error = demo(&options, &mut out, false, gateway).await.unwrap_err();
         assert_eq!(error.to_string(), said);
     }
+}
+
+/// The settings of the demo, the driver and the simulated registers mean the same places.
+#[tokio::test]
+async fn the_gateway_reads_what_the_press_shows() {
+    let press = SharedPress::new(Press::new(5));
+    let stage = Stage::set(&options(&[]), press.clone()).await.unwrap();
+    press.finish();
+    let text = std::fs::read_to_string(&stage.settings).unwrap();
+    let plant = crate::settings::load(&text).unwrap().plant;
+    let health = Health::new(plant.devices.len(), plant.uplinks.len());
+    let (out, mut batches) = mpsc::channel(16);
+    let stop = CancellationToken::new();
+    let mut links = JoinSet::new();
+    for link in acquire::links(&plant, &health, &Clock::system()) {
+        links.spawn(link.run(out.clone(), stop.clone()));
+    }
+
+    let mut seen = std::collections::BTreeMap::new();
+    let all = async {
+        while seen.len() < plant.tags.len() {
+            let batch = batches.recv().await.unwrap();
+            let Content::Samples(samples) = batch.content else {
+                continue;
+            };
+            for sample in samples {
+                let tag = &plant.tags[sample.tag.index()];
+                seen.insert(tag.name.clone(), sample.usable().cloned());
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all)
+        .await
+        .unwrap();
+    stop.cancel();
+
+    assert_eq!(seen["status"], Some(Read::Int(32)));
+    assert_eq!(seen["fault"], Some(Read::Int(0)));
+    assert_eq!(seen["strokes"], Some(Read::Int(0)));
+    assert_eq!(seen["order_no"], Some(Read::Text("WO-100482".into())));
+    assert_eq!(seen["pressure"], Some(Read::Float(4.0)));
+    assert_eq!(seen["ram"], Some(Read::Float(0.0)));
+    let oil = seen["oil"].as_ref().and_then(Read::number).unwrap();
+    assert!((41.0..52.0).contains(&oil), "{oil}");
 }
 
 #[test]

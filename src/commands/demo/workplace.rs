@@ -77,10 +77,13 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::shape;
+    use crate::settings::{self, shape};
 
     fn read(text: &str) -> shape::File {
-        serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+        match settings::load(text) {
+            Ok(loaded) => loaded.file,
+            Err(problems) => panic!("{problems:?}\n{text}"),
+        }
     }
 
     #[test]
@@ -103,16 +106,22 @@ mod tests {
 
     #[test]
     fn a_broker_is_one_more_uplink_and_nothing_else() {
-        for url in ["mqtt://127.0.0.1:1883", "mqtt://x }\nshadow: true"] {
+        let with = |url| {
             let places = Places {
                 modbus_port: 1,
                 mes_url: "http://127.0.0.1:1/events",
                 mqtt_url: Some(url),
             };
-            let file = read(&settings(Path::new("/tmp/store"), &places).unwrap());
-            assert_eq!(file.uplinks["broker"].mqtt.as_ref().unwrap().url, url);
-            assert!(!file.shadow);
-        }
+            settings(Path::new("/tmp/store"), &places).unwrap()
+        };
+        let file = read(&with("mqtt://127.0.0.1:1883"));
+        let broker = file.uplinks["broker"].mqtt.as_ref().unwrap();
+        assert_eq!(broker.url, "mqtt://127.0.0.1:1883");
+
+        let crafted = "mqtt://x }\nshadow: true";
+        let file: shape::File = serde_saphyr::from_str(&with(crafted)).unwrap();
+        assert_eq!(file.uplinks["broker"].mqtt.as_ref().unwrap().url, crafted);
+        assert!(!file.shadow);
     }
 
     #[test]
