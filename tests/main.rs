@@ -7,5 +7,6 @@
 
 mod architecture;
 mod boards;
+mod readme;
 mod system;
 mod unit_file;

@@ -3,6 +3,7 @@
 //! The outage is made here and not by killing the destination, so that what listens behind it misses nothing.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -27,9 +28,18 @@ impl Proxy {
         Proxy { port, open }
     }
 
-    /// Cuts or mends the network.
-    pub(super) fn set_open(&self, open: bool) {
-        self.open.send_replace(open);
+    /// Cuts the network; returns when no connection is left.
+    pub(super) async fn cut(&self) {
+        self.open.send_replace(false);
+        // Each connection watches; so does the listener, for ever.
+        while self.open.receiver_count() > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Mends the network.
+    pub(super) fn mend(&self) {
+        self.open.send_replace(true);
     }
 }
 
