@@ -22,7 +22,7 @@ impl Proxy {
         let to = SocketAddr::from(([127, 0, 0, 1], to_port));
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(near, to, is_open.clone()));
+                tokio::spawn(carry(is_open.clone(), near, to));
             }
         });
         Proxy { port, open }
@@ -43,8 +43,8 @@ impl Proxy {
     }
 }
 
-/// Carries one connection until either end closes it or the network is cut.
-async fn carry(mut near: TcpStream, to: SocketAddr, mut is_open: watch::Receiver<bool>) {
+/// Carries one connection until either end closes it or the network is cut. Its watch ends last: then it is closed.
+async fn carry(mut is_open: watch::Receiver<bool>, mut near: TcpStream, to: SocketAddr) {
     if !*is_open.borrow_and_update() {
         return;
     }
