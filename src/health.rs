@@ -2,7 +2,7 @@
 //!
 //! Plain atomics behind one `Arc`: a stage adds to its own cells and never reads another's. Bounded by the settings.
 
-use crate::model::BootTime;
+use crate::model::{BadReason, BootTime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -89,10 +89,29 @@ pub struct DeviceHealth {
     pub overruns: Counter,
     /// Samples delivered.
     pub samples: Counter,
-    /// Samples refused by conditioning.
+    /// Samples refused by decoding or conditioning, for whatever reason.
     pub refused: Counter,
+    /// Of these, outside `range` or the type.
+    pub out_of_range: Counter,
+    /// Of these, NaN or infinite.
+    pub not_finite: Counter,
+    /// Of these, not valid for their type.
+    pub malformed: Counter,
     /// Times that the next stage was full and reading waited.
     pub waits: Counter,
+}
+
+impl DeviceHealth {
+    /// Counts a refused sample, and why.
+    pub fn refuse(&self, reason: BadReason) {
+        self.refused.add(1);
+        match reason {
+            BadReason::OutOfRange => self.out_of_range.add(1),
+            BadReason::NotFinite => self.not_finite.add(1),
+            BadReason::Malformed => self.malformed.add(1),
+            BadReason::DeviceLost | BadReason::Exception(_) | BadReason::Source => {}
+        }
+    }
 }
 
 /// Of aggregation.
