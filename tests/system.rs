@@ -228,7 +228,7 @@ async fn the_network_can_be_cut_and_mended() {
     let request = "POST /events HTTP/1.1\r\ncontent-type: application/cloudevents+json\r\n\
                    idempotency-key: \"1\"\r\ncontent-length: 19\r\n\r\n{\"id\":\"1\",\"type\":1}";
     let post = |stream: &mut std::net::TcpStream| {
-        let mut answer = [0; 15];
+        let mut answer = [0; 38];
         stream.write_all(request.as_bytes()).is_ok() && stream.read_exact(&mut answer).is_ok()
     };
     let connect = || std::net::TcpStream::connect(("127.0.0.1", network.port)).unwrap();
