@@ -42,4 +42,4 @@ build board:
         fi
         cargo "${options[@]}"
     fi
-    ls -l "target/$target/firmware/millgate"
+    ls -l "${CARGO_TARGET_DIR:-target}/$target/firmware/millgate"

@@ -8,6 +8,7 @@
 pub mod acquire;
 pub mod aggregate;
 pub mod buffer;
+pub mod commands;
 pub mod deliver;
 pub mod observe;
 

@@ -7,6 +7,7 @@
 
 mod architecture;
 mod boards;
+mod cases;
 mod readme;
 mod system;
 mod unit_file;

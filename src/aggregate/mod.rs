@@ -90,6 +90,8 @@ pub struct Aggregate {
     on_disk: OnDisk,
     checkpoint_every: Duration,
     checkpoint_due: BootTime,
+    /// The due time was planned when there was nothing to keep.
+    planned_idle: bool,
 }
 
 impl Aggregate {
@@ -134,6 +136,7 @@ impl Aggregate {
             on_disk: OnDisk::default(),
             checkpoint_every: plant.buffer.checkpoint_every.get(),
             checkpoint_due: start.now.boot,
+            planned_idle: false,
         };
         aggregate.restore(plant, &restored);
         aggregate.on_disk = OnDisk::new(restored.checkpoint);
@@ -288,6 +291,11 @@ impl Aggregate {
 
     /// What must become durable together: the events since the last turn, and the state after them. `None` when there is nothing.
     pub fn take_turn(&mut self) -> Option<Turn> {
+        if self.planned_idle && self.has_to_keep() {
+            let soon = self.now.boot.plus(self.checkpoint_every);
+            self.checkpoint_due = self.checkpoint_due.min(soon);
+            self.planned_idle = false;
+        }
         let due = self.checkpoint_due <= self.now.boot;
         let urgent = !self.drafts.is_empty()
             || self
@@ -354,13 +362,20 @@ impl Aggregate {
         let stretch = u32::try_from(bytes.div_ceil(CHECKPOINT_BYTES))
             .unwrap_or(u32::MAX)
             .max(1);
-        let busy = self.machines.iter().any(Machine::has_open_operation);
-        let wait = if busy || !written.is_empty() {
-            self.checkpoint_every.saturating_mul(stretch)
-        } else {
+        self.planned_idle = !self.has_to_keep();
+        let wait = if self.planned_idle {
             ALIVE_EVERY.max(self.checkpoint_every)
+        } else {
+            self.checkpoint_every.saturating_mul(stretch)
         };
         self.checkpoint_due = self.now.boot.plus(wait);
+    }
+
+    /// Something changes on its own or waits to be written.
+    fn has_to_keep(&self) -> bool {
+        self.machines
+            .iter()
+            .any(|machine| machine.has_open_operation() || machine.unsaved != Unsaved::Nothing)
     }
 
     fn number(&mut self, draft: Draft) -> Event {

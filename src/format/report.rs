@@ -103,6 +103,7 @@ struct CounterOut<'a> {
     wraps: u32,
     resets: u32,
     ambiguous: bool,
+    flags: &'static [&'static str],
     from: Time,
     to: Time,
     operation: Option<Uuid>,
@@ -125,6 +126,11 @@ pub(super) fn counted(report: &CounterReport) -> CountedOut<'_> {
             wraps: report.wraps,
             resets: report.resets,
             ambiguous: report.ambiguous,
+            flags: if report.resets > 0 {
+                &["counter_reset"]
+            } else {
+                &[]
+            },
             from: Time(report.from),
             to: Time(report.to),
             operation: report.operation,

@@ -101,6 +101,13 @@ impl Machine {
 
     /// Tells each tag who measures, counts and refers to it.
     fn wire(&mut self) {
+        // A restored operation waits for its counter, too.
+        let recovery: Vec<usize> = self
+            .definitions
+            .iter()
+            .filter_map(|definition| self.counters.get(definition.recovery_counter?))
+            .map(|counter| counter.tag)
+            .collect();
         for (local, tag) in self.tags.iter_mut().enumerate() {
             tag.counter = self
                 .counters
@@ -118,6 +125,7 @@ impl Machine {
                 })
                 .collect();
             tag.referenced = self.rules.tags.contains(&local)
+                || recovery.contains(&local)
                 || self.definitions.iter().any(|d| refers_to(d, local));
         }
     }
