@@ -8,6 +8,6 @@
 mod architecture;
 mod boards;
 mod cases;
-mod modbus;
+mod readme;
 mod system;
 mod unit_file;
