@@ -8,6 +8,8 @@
 mod architecture;
 mod boards;
 mod cases;
+mod deliver;
+mod modbus;
 mod readme;
 mod system;
 mod unit_file;
