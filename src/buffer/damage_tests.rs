@@ -4,7 +4,7 @@
 use super::Store;
 use super::files::names;
 use super::generations::{Listing, path_of};
-use super::testing::{copy_tree, options, payload, render, trials, turn};
+use super::testing::{copy_tree, fast_home, options, payload, render, trials, turn};
 use crate::model::{CheckpointEntry, Position, UtcTime};
 use fastrand::Rng;
 use std::collections::BTreeSet;
@@ -91,13 +91,13 @@ fn drain(store: &mut Store) -> BTreeSet<Position> {
 
 #[test]
 fn damage_stays_where_it_is() {
-    let home = tempfile::tempdir().unwrap();
+    let home = fast_home();
     let firsts = build(home.path());
     assert!(firsts.len() > 4, "{}", firsts.len());
     let all: BTreeSet<Position> = (1..=EVENTS).map(|seq| Position { epoch: 1, seq }).collect();
     for seed in trials(60) {
         let mut random = Rng::with_seed(seed);
-        let copy = tempfile::tempdir().unwrap();
+        let copy = fast_home();
         copy_tree(home.path(), copy.path());
         let hit = match random.bool() {
             true => firsts.len() - 1,

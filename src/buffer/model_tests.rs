@@ -1,7 +1,7 @@
 //! The store against a plain list: random appends, verdicts, readings, stops, kills and power cuts, with generations so
 //! small that they rotate all the time. Seeds are printed; `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
 
-use super::testing::{copy_tree, options, payload, render, trials, turn};
+use super::testing::{copy_tree, fast_home, options, payload, render, trials, turn};
 use super::{OpenOptions, Store};
 use crate::model::{CheckpointEntry, Position, Restored, Turn, UplinkId, UtcTime};
 use fastrand::Rng;
@@ -30,7 +30,7 @@ struct Trial {
 
 impl Trial {
     fn new(seed: u64) -> Trial {
-        let home = tempfile::tempdir().unwrap();
+        let home = fast_home();
         let mut random = Rng::with_seed(seed);
         let mut options = options(home.path(), &UPLINKS);
         options.generation_bytes = random.u64(1_000..30_000);
@@ -163,7 +163,7 @@ impl Trial {
     }
 
     fn copy(&mut self) -> (PathBuf, TempDir) {
-        let home = tempfile::tempdir().unwrap();
+        let home = fast_home();
         copy_tree(&self.options.path, home.path());
         (home.path().to_owned(), home)
     }
@@ -181,7 +181,7 @@ impl Trial {
             let (_, copy) = self.copy();
             self.open(copy)
         } else {
-            let unused = tempfile::tempdir().unwrap();
+            let unused = fast_home();
             let path = self.options.path.clone();
             // Opening elsewhere first closes this one in order.
             self.open(unused);
@@ -196,7 +196,7 @@ impl Trial {
 
 #[test]
 fn a_store_behaves_like_a_list_through_kills_and_power_cuts() {
-    for seed in trials(12) {
+    for seed in trials(20) {
         println!("MILLGATE_SEED={seed}");
         let mut trial = Trial::new(seed);
         for _ in 0..60 {

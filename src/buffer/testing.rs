@@ -10,6 +10,7 @@ use crate::settings::shape::StartAt;
 use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 fn event(position: Position, body: Body) -> Event {
@@ -148,6 +149,11 @@ pub(super) fn turn(next: Position, count: u64) -> Turn {
         events,
         checkpoint: vec![],
     }
+}
+
+/// A directory in memory where there is one: for tests of many stores that are about content, not about the disk.
+pub(super) fn fast_home() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 /// Copies a directory as it is this moment.

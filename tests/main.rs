@@ -1,0 +1,8 @@
+//! What crosses stages, and what is true of the whole repository. One binary, because linking is the slow part.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, and says where"
+)]
+
+mod buffer_kill;
