@@ -11,6 +11,8 @@ pub mod buffer;
 pub mod deliver;
 pub mod observe;
 
+pub mod commands;
+
 pub mod backoff;
 pub mod clock;
 pub mod format;

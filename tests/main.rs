@@ -5,4 +5,10 @@
     reason = "a test that panics has failed, and says where"
 )]
 
+mod architecture;
+mod boards;
 mod buffer_kill;
+mod cases;
+mod modbus;
+mod system;
+mod unit_file;

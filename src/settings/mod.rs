@@ -1,13 +1,147 @@
 //! Settings: one YAML file in, checked settings out, or every problem with its place.
+//!
+//! The way of a file: `yaml` (text to a tree with places), `verify` (each key against the schema), `shape` (serde),
+//! `check` (keys against one another), [`Plant`] (what the stages use).
 
+mod check;
+mod effective;
+mod explain;
+mod places;
 mod plant;
 mod problem;
+mod report;
+mod schema;
+mod secret;
 pub mod shape;
+mod source;
+mod statistic;
 mod units;
+mod verify;
+mod yaml;
 
+pub use effective::effective;
+pub use explain::{Source, Weight};
+pub use places::Places;
 pub use plant::{
     Conditioning, Device, Machine, ModbusTcp, Plant, Protocol, Register, Table, Tag, TagSource,
     Uplink, UplinkProtocol,
 };
-pub use problem::{Problem, nearest};
+pub use problem::{Place, Problem, Problems, nearest};
+pub use schema::schema;
+pub use secret::{SecretError, SecretText};
+pub use source::{Unreadable, read_text, text};
+pub use statistic::Statistic;
 pub use units::{ByteSize, Period, Rate};
+
+use report::Report;
+
+/// A settings file without problems.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the stages use.
+    pub plant: Plant,
+    /// The file as it was written, with the defaults of left-out keys.
+    pub file: shape::File,
+    /// Where each path stands, for problems found later (conditions).
+    pub places: Places,
+}
+
+/// Reads a settings file.
+///
+/// # Errors
+/// Every problem that it has, in the order of the file.
+pub fn load(text: &str) -> Result<Loaded, Problems> {
+    let mut report = Report::default();
+    let read = read(text, &mut report);
+    report
+        .finish(|places| {
+            read.map(|(plant, file)| Loaded {
+                plant,
+                file,
+                places,
+            })
+        })?
+        .ok_or_else(|| {
+            let unread = Problem::new("", "the settings cannot be read");
+            Problems::new(vec![unread], Places::default())
+        })
+}
+
+impl Loaded {
+    /// What is worth a look although it is allowed. Looks at the files of this machine, too.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut found = check::warnings(&self.file);
+        found.sort_by_cached_key(|problem| self.places.of(problem));
+        found
+    }
+}
+
+/// All stages of the reading; what comes out is only to be used when the report is empty.
+fn read(text: &str, report: &mut Report) -> Option<(Plant, shape::File)> {
+    let root = yaml::parse(text, report)?;
+    let verified = verify::verify(&root, schema(), report);
+    report.set_places(Places::new(root));
+    let file = decode(verified?, report)?;
+    report.begin_checks();
+    let settled = effective::settled(&file);
+    let plant = check::check(&settled, effective::digest(&settled), report);
+    Some((plant, file))
+}
+
+/// Lets serde read what has been verified.
+fn decode(value: serde_json::Value, report: &mut Report) -> Option<shape::File> {
+    serde_json::from_value(value)
+        .map_err(|error| report.add("", format!("the settings cannot be read: {error}")))
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ValueKind;
+    use std::time::Duration;
+
+    const PRESS: &str = include_str!("../../examples/press.yaml");
+
+    #[test]
+    fn the_press_becomes_a_plant() {
+        let loaded = load(PRESS).unwrap();
+        let plant = loaded.plant;
+        assert_eq!(plant.machines.len(), 1);
+        let machine = &plant.machines[0];
+        assert_eq!(
+            (machine.name.as_str(), machine.path.as_str()),
+            ("PRESS-12", "")
+        );
+        let tag = |name: &str| &plant.tags[machine.tags[name].index()];
+        assert_eq!(tag("status").kind, ValueKind::Int);
+        assert_eq!(
+            tag("oil").kind,
+            ValueKind::Float,
+            "a scale makes it a measured number"
+        );
+        assert_eq!(tag("order_no").kind, ValueKind::Text);
+        let TagSource::Modbus(register) = &tag("ram").source;
+        assert_eq!(
+            (register.table, register.address),
+            (Table::InputRegisters, 2)
+        );
+        assert_eq!(register.byte_order, shape::ByteOrder::CDAB);
+        assert_eq!(plant.devices[0].name, "PRESS-12.plc");
+        assert_eq!(plant.devices[0].lost_after, Duration::from_secs(3));
+        assert_eq!(plant.uplinks[0].name, "mes");
+    }
+
+    #[test]
+    fn a_comment_does_not_change_the_digest_and_a_setting_does() {
+        let digest = |text: &str| load(text).unwrap().plant.digest;
+        let plain = digest(PRESS);
+        assert_eq!(plain.len(), "sha256:".len() + 16);
+        assert_eq!(plain, digest(&format!("# one more line\n{PRESS}")));
+        assert_ne!(
+            plain,
+            digest(&PRESS.replace("debounce: 200ms", "debounce: 300ms"))
+        );
+    }
+}

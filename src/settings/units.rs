@@ -47,6 +47,13 @@ impl Period {
         Period(Duration::from_millis(ms))
     }
 
+    /// So long, rounded to milliseconds, and at most the longest that a file can say.
+    #[must_use]
+    pub(super) fn rounded(duration: Duration) -> Period {
+        let ms = u64::try_from(duration.as_millis()).unwrap_or(LONGEST_MS);
+        Period::from_millis(ms.min(LONGEST_MS))
+    }
+
     /// As the standard library counts it.
     #[must_use]
     pub const fn get(self) -> Duration {

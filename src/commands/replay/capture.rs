@@ -1,0 +1,234 @@
+//! The capture file of `millgate replay`: JSON Lines, one reading or one happening per line.
+
+use crate::model::{
+    BadReason, BootTime, DeviceId, Quality, Sample, Stamp, TagId, UtcTime, Value, ValueKind,
+};
+use crate::settings::Plant;
+use serde::Deserialize;
+use std::collections::HashMap;
+
+/// Longest line: a sample's text is at most 1 KiB.
+const MAX_LINE: usize = 8 * 1024;
+/// Where virtual UTC begins when the capture does not say: 2026-01-01T00:00:00Z.
+const DEFAULT_START_NS: i64 = 1_767_225_600_000_000_000;
+
+/// Something that happens in a capture.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Happening {
+    /// A reading of a tag; stamps are set by the player.
+    Reading(DeviceId, TagId, Option<Value>, Quality),
+    /// A device is lost or back.
+    Link(DeviceId, bool),
+    /// The gateway loses or regains power.
+    Power(bool),
+    /// The wall clock steps by so many nanoseconds.
+    WallStep(i64),
+    /// The wall clock is synchronised, or not.
+    Clock(bool),
+    /// Time passes up to here.
+    End,
+}
+
+/// A line: nanoseconds since the start, and what happens.
+pub(super) type Line = (i64, Happening);
+
+/// A whole capture.
+#[derive(Debug)]
+pub(super) struct Capture {
+    pub(super) start: Stamp,
+    pub(super) lines: Vec<Line>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    start: Option<String>,
+    t: Option<f64>,
+    tag: Option<String>,
+    value: Option<serde_json::Value>,
+    quality: Option<String>,
+    #[expect(
+        dead_code,
+        reason = "captures may carry it; gateway stamps are the only ones there are"
+    )]
+    source_time: Option<String>,
+    device: Option<String>,
+    link: Option<String>,
+    power: Option<String>,
+    wall_step: Option<f64>,
+    clock: Option<RawClock>,
+    end: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClock {
+    synchronised: bool,
+}
+
+impl Capture {
+    /// Reads a capture for `plant`.
+    ///
+    /// # Errors
+    /// `line N: what is wrong`.
+    pub(super) fn read(text: &str, plant: &Plant) -> Result<Capture, String> {
+        let names = Names::new(plant);
+        let mut capture = Capture {
+            start: Stamp {
+                boot: BootTime(0),
+                utc: UtcTime(DEFAULT_START_NS),
+            },
+            lines: Vec::new(),
+        };
+        let mut last = 0;
+        for (index, line) in text.lines().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let number = index + 1;
+            let wrong = |what: String| format!("line {number}: {what}");
+            if line.len() > MAX_LINE {
+                return Err(wrong(format!("longer than {MAX_LINE} bytes")));
+            }
+            let raw: Raw = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+            if let Some(start) = &raw.start {
+                let start: jiff::Timestamp = start
+                    .parse()
+                    .map_err(|error| wrong(format!("`start`: {error}")))?;
+                let ns = i64::try_from(start.as_nanosecond()).unwrap_or(DEFAULT_START_NS);
+                capture.start.utc = UtcTime(ns);
+                continue;
+            }
+            let (t, happening) = names.happening(raw).map_err(wrong)?;
+            if t < last {
+                return Err(wrong("`t` is less than in the line before".into()));
+            }
+            last = t;
+            capture.lines.push((t, happening));
+        }
+        Ok(capture)
+    }
+}
+
+/// Names of a plant as captures use them: bare with one machine, `PRESS-04.status` with several.
+struct Names<'a> {
+    plant: &'a Plant,
+    tags: HashMap<String, TagId>,
+    devices: HashMap<String, DeviceId>,
+}
+
+impl Names<'_> {
+    fn new(plant: &Plant) -> Names<'_> {
+        let single = plant.machines.len() == 1;
+        let mut tags = HashMap::new();
+        let mut devices = HashMap::new();
+        for tag in &plant.tags {
+            let machine = plant.machines.get(tag.machine).map_or("", |m| &m.name);
+            tags.insert(format!("{machine}.{}", tag.name), tag.id);
+            if single {
+                tags.insert(tag.name.clone(), tag.id);
+            }
+        }
+        for device in &plant.devices {
+            devices.insert(device.name.clone(), device.id);
+            if let Some((_, bare)) = device.name.split_once('.').filter(|_| single) {
+                devices.insert(bare.to_owned(), device.id);
+            }
+        }
+        Names {
+            plant,
+            tags,
+            devices,
+        }
+    }
+
+    fn happening(&self, raw: Raw) -> Result<Line, String> {
+        let seconds = raw.t.ok_or("`t` is missing: seconds since the start")?;
+        if !(0.0..=4e9).contains(&seconds) {
+            return Err(format!("`t` is {seconds}: it must be 0 or more"));
+        }
+        let t = (seconds * 1e9).round() as i64;
+        let happening = match raw {
+            Raw { tag: Some(tag), value, quality, .. } => {
+                self.reading(&tag, value, quality.as_deref())?
+            }
+            Raw { device: Some(device), link: Some(link), .. } => {
+                let id = self.devices.get(&device);
+                let id = *id.ok_or_else(|| format!("there is no device `{device}`"))?;
+                Happening::Link(id, one_of(&link, "good", "lost")?)
+            }
+            Raw { power: Some(power), .. } => Happening::Power(one_of(&power, "on", "off")?),
+            Raw { wall_step: Some(by), .. } => Happening::WallStep((by * 1e9).round() as i64),
+            Raw { clock: Some(clock), .. } => Happening::Clock(clock.synchronised),
+            Raw { end: Some(true), .. } => Happening::End,
+            _ => return Err("nothing happens in this line: tag, device and link, power, wall_step, clock or end is missing".into()),
+        };
+        Ok((t, happening))
+    }
+
+    fn reading(
+        &self,
+        name: &str,
+        value: Option<serde_json::Value>,
+        quality: Option<&str>,
+    ) -> Result<Happening, String> {
+        let id = *self
+            .tags
+            .get(name)
+            .ok_or_else(|| format!("there is no tag `{name}`"))?;
+        let tag = self.plant.tags.get(id.index()).ok_or("no such tag")?;
+        let quality = match quality {
+            None | Some("good") => Quality::Good,
+            Some("uncertain") => Quality::Uncertain,
+            Some("bad") => Quality::Bad(BadReason::Source),
+            Some(other) => return Err(format!("quality `{other}`: good, uncertain or bad")),
+        };
+        let value = value.map(|value| convert(&value, tag.kind)).transpose()?;
+        if value.is_none() && !matches!(quality, Quality::Bad(_)) {
+            return Err("`value` is missing".into());
+        }
+        Ok(Happening::Reading(tag.device, id, value, quality))
+    }
+}
+
+fn one_of(found: &str, yes: &str, no: &str) -> Result<bool, String> {
+    match found {
+        _ if found == yes => Ok(true),
+        _ if found == no => Ok(false),
+        _ => Err(format!("`{found}`: {yes} or {no}")),
+    }
+}
+
+fn convert(value: &serde_json::Value, kind: ValueKind) -> Result<Value, String> {
+    let converted = match kind {
+        ValueKind::Bool => value
+            .as_bool()
+            .or_else(|| value.as_i64().map(|number| number != 0))
+            .map(Value::Bool),
+        ValueKind::Int => value
+            .as_i64()
+            .or_else(|| value.as_bool().map(i64::from))
+            .map(Value::Int),
+        ValueKind::Float => value.as_f64().map(Value::Float),
+        ValueKind::Text => value.as_str().map(|text| Value::Text(text.into())),
+    };
+    converted.ok_or_else(|| format!("the value {value} does not fit the tag's type"))
+}
+
+impl Happening {
+    /// The sample of a reading at `stamp`.
+    pub(super) fn sample(self, stamp: Stamp) -> Option<(DeviceId, Sample)> {
+        match self {
+            Happening::Reading(device, tag, value, quality) => Some((
+                device,
+                Sample {
+                    tag,
+                    stamp,
+                    value,
+                    quality,
+                },
+            )),
+            _ => None,
+        }
+    }
+}

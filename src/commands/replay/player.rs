@@ -1,0 +1,235 @@
+//! Plays a capture through the aggregation and the commit rule in virtual time.
+
+use super::capture::{Capture, Happening};
+use crate::aggregate::{Aggregate, Start};
+use crate::buffer::MemoryStore;
+use crate::format::{Renderer, line};
+use crate::health::AggregateHealth;
+use crate::model::{
+    Batch, BootTime, ClockQuality, ClockSource, Content, DeviceId, Event, LinkError, Sample, Stamp,
+    UtcTime,
+};
+use crate::settings::{Plant, Problem};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// A gateway in virtual time.
+pub(super) struct Player<'a, W> {
+    plant: &'a Plant,
+    renderer: Renderer,
+    out: W,
+    explain: Option<&'a mut dyn Write>,
+    /// `None` while the power is off.
+    aggregate: Option<Aggregate>,
+    store: MemoryStore,
+    health: Arc<AggregateHealth>,
+    start: Stamp,
+    wall_step_ns: i64,
+    clock: ClockQuality,
+    boots: u32,
+    now: BootTime,
+}
+
+impl<'a, W: Write> Player<'a, W> {
+    /// Switches the gateway on at the capture's start.
+    ///
+    /// # Errors
+    /// Every problem in the conditions of the settings.
+    pub(super) fn new(
+        plant: &'a Plant,
+        start: Stamp,
+        out: W,
+        explain: Option<&'a mut dyn Write>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut player = Player {
+            plant,
+            renderer: Renderer::new(plant),
+            out,
+            explain,
+            aggregate: None,
+            store: MemoryStore::new(),
+            health: Arc::default(),
+            start,
+            wall_step_ns: 0,
+            clock: clock_quality(true),
+            boots: 0,
+            now: start.boot,
+        };
+        player.switch_on()?;
+        Ok(player)
+    }
+
+    /// Plays all lines, then stops the gateway in order.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub(super) fn play(mut self, capture: Capture) -> io::Result<()> {
+        let mut lines = capture.lines.into_iter().peekable();
+        while let Some((t, first)) = lines.next() {
+            let mut together = vec![first];
+            while let Some((_, next)) = lines.next_if(|(next, _)| *next == t) {
+                together.push(next);
+            }
+            self.pass(BootTime(t))?;
+            self.apply(together)?;
+        }
+        if let Some(turn) = self.aggregate.take().and_then(|mut a| a.last_turn()) {
+            let events = self.store.turn(turn, self.now);
+            self.print(&events)?;
+        }
+        let rest = self.store.commit(self.now);
+        self.print(&rest)
+    }
+
+    fn stamp(&self, boot: BootTime) -> Stamp {
+        let anchor = Stamp {
+            boot: self.start.boot,
+            utc: UtcTime(self.start.utc.0.saturating_add(self.wall_step_ns)),
+        };
+        anchor.at(boot)
+    }
+
+    /// The power is on: go on with what was committed.
+    fn switch_on(&mut self) -> Result<(), Vec<Problem>> {
+        self.boots += 1;
+        let start = Start {
+            now: self.stamp(self.now),
+            boot_id: format!("replay-{}", self.boots),
+            clock: self.clock,
+        };
+        let restored = self.store.restored();
+        let health = Arc::clone(&self.health);
+        self.aggregate = Some(Aggregate::new(self.plant, restored, start, health)?);
+        Ok(())
+    }
+
+    /// Lets time pass: whatever is due before `until` happens at its own time.
+    fn pass(&mut self, until: BootTime) -> io::Result<()> {
+        self.hand_on()?;
+        while let Some(due) = self.next_due().filter(|due| *due < until) {
+            self.now = self.now.max(due);
+            let now = self.stamp(self.now);
+            if let Some(aggregate) = &mut self.aggregate {
+                aggregate.advance(now);
+            }
+            self.hand_on()?;
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn next_due(&self) -> Option<BootTime> {
+        let rules = self.aggregate.as_ref().map(Aggregate::next_wakeup);
+        rules.into_iter().chain(self.store.wake()).min()
+    }
+
+    /// What is ready goes to the store; what commits is printed.
+    fn hand_on(&mut self) -> io::Result<()> {
+        let turn = self.aggregate.as_mut().and_then(Aggregate::take_turn);
+        let events = match turn {
+            Some(turn) => self.store.turn(turn, self.now),
+            None => self.store.tick(self.now),
+        };
+        self.print(&events)
+    }
+
+    fn print(&mut self, events: &[Event]) -> io::Result<()> {
+        let recorded = self.stamp(self.now).utc;
+        for event in events {
+            let json = self.renderer.render(event, recorded).json;
+            self.out.write_all(&json)?;
+            self.out.write_all(b"\n")?;
+            if let Some(explain) = &mut self.explain {
+                let words = serde_json::from_slice(&json).map(|event| line(&event));
+                writeln!(explain, "{}", words.unwrap_or_default())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything of one `t`: readings of one device in a row are one batch.
+    fn apply(&mut self, together: Vec<Happening>) -> io::Result<()> {
+        let stamp = self.stamp(self.now);
+        let mut readings: Option<(DeviceId, Vec<Sample>)> = None;
+        for happening in together {
+            if let Some((device, sample)) = happening.clone().sample(stamp) {
+                match &mut readings {
+                    Some((same, samples)) if *same == device => samples.push(sample),
+                    _ => {
+                        self.say(readings.replace((device, vec![sample])), stamp);
+                    }
+                }
+                continue;
+            }
+            self.say(readings.take(), stamp);
+            self.happen(happening, stamp)?;
+        }
+        self.say(readings.take(), stamp);
+        Ok(())
+    }
+
+    fn say(&mut self, readings: Option<(DeviceId, Vec<Sample>)>, stamp: Stamp) {
+        if let (Some((device, samples)), Some(aggregate)) = (readings, &mut self.aggregate) {
+            aggregate.apply(&Batch {
+                device,
+                stamp,
+                content: Content::Samples(samples),
+            });
+        }
+    }
+
+    fn happen(&mut self, happening: Happening, stamp: Stamp) -> io::Result<()> {
+        match happening {
+            Happening::Link(device, good) => self.link(device, good, stamp),
+            Happening::Power(true) if self.aggregate.is_none() => {
+                // The settings compiled at the start, and they are the same.
+                self.switch_on()
+                    .map_err(|_| io::Error::other("the settings do not compile any more"))?;
+            }
+            Happening::Power(false) => {
+                self.hand_on()?;
+                self.aggregate = None;
+                self.store.power_off();
+            }
+            Happening::WallStep(by_ns) => self.wall_step_ns += by_ns,
+            Happening::Clock(synchronised) => {
+                self.clock = clock_quality(synchronised);
+                if let Some(aggregate) = &mut self.aggregate {
+                    aggregate.set_clock_quality(self.clock);
+                }
+            }
+            Happening::Power(true) | Happening::Reading(..) | Happening::End => {}
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, device: DeviceId, good: bool, stamp: Stamp) {
+        let content = if good {
+            Content::Samples(Vec::new())
+        } else {
+            Content::Lost(LinkError {
+                code: "lost",
+                detail: "lost in the capture".into(),
+            })
+        };
+        if let Some(aggregate) = &mut self.aggregate {
+            aggregate.apply(&Batch {
+                device,
+                stamp,
+                content,
+            });
+        }
+    }
+}
+
+fn clock_quality(synchronised: bool) -> ClockQuality {
+    ClockQuality {
+        source: if synchronised {
+            ClockSource::Ntp
+        } else {
+            ClockSource::None
+        },
+        synchronised,
+        max_error_s: synchronised.then_some(0.0),
+    }
+}

@@ -1,0 +1,133 @@
+//! Edge cases of a plant: settings, a capture, and what must come of it. Each runs through the code of `millgate replay`.
+//!
+//! `expected.jsonl`: events in order, of which the named fields count (a subsequence of what comes). `{"near": x, "by": y}`
+//! stands for a number, `"as": {name: pointer}` keeps a value that a later `"$name"` must equal, `{"never": event}` and
+//! `{"count": event, "is": n}` are said of the whole.
+
+use millgate::commands::replay::replay;
+use millgate::settings;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+type Kept = HashMap<String, Value>;
+
+#[test]
+fn every_case_gives_what_it_must() {
+    let mut played = 0;
+    for case in cases() {
+        play(&case);
+        played += 1;
+    }
+    assert!(played >= 11, "only {played} cases were found");
+}
+
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    cases.sort();
+    cases
+}
+
+fn play(case: &Path) {
+    let name = case.file_name().unwrap().to_string_lossy().into_owned();
+    let read = |file: &str| fs::read_to_string(case.join(file)).unwrap();
+    let loaded = settings::load(&read("settings.yaml")).unwrap_or_else(|p| panic!("{name}: {p:?}"));
+    let capture = read("capture.jsonl");
+    let run = || {
+        let mut out = Vec::new();
+        replay(&loaded.plant, &capture, &mut out, None).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        out
+    };
+    let out = run();
+    assert_eq!(out, run(), "{name}: the same input gave other bytes");
+    let events: Vec<Value> = String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    validate(&name, &events);
+    compare(&name, &read("expected.jsonl"), &events);
+}
+
+fn validate(name: &str, events: &[Value]) {
+    let schema: Value = serde_json::from_str(millgate::format::EVENT_SCHEMA).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for event in events {
+        let problems: Vec<String> = validator
+            .iter_errors(event)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(problems.is_empty(), "{name}: {problems:#?}\n{event:#}");
+    }
+}
+
+fn compare(name: &str, expected: &str, events: &[Value]) {
+    let mut rest = events.iter();
+    let mut kept = Kept::new();
+    for line in expected.lines().filter(|line| !line.is_empty()) {
+        let mut wanted: Value = serde_json::from_str(line).unwrap();
+        if let Some(never) = wanted.get("never") {
+            let found = events.iter().find(|event| fits(never, event, &kept));
+            assert!(
+                found.is_none(),
+                "{name}: must not come:\n{:#}",
+                found.unwrap()
+            );
+            continue;
+        }
+        if let Some(counted) = wanted.get("count") {
+            let found = events.iter().filter(|event| fits(counted, event, &kept));
+            assert_eq!(
+                Some(found.count() as u64),
+                wanted["is"].as_u64(),
+                "{name}: {counted}"
+            );
+            continue;
+        }
+        let keep = wanted.as_object_mut().unwrap().remove("as");
+        let Some(found) = rest.by_ref().find(|event| fits(&wanted, event, &kept)) else {
+            let came: Vec<String> = events.iter().map(millgate::format::line).collect();
+            panic!(
+                "{name}: did not come (in this order): {wanted}\ncame:\n{}",
+                came.join("\n")
+            );
+        };
+        for (key, pointer) in keep.iter().flat_map(|keep| keep.as_object().unwrap()) {
+            let value = found.pointer(pointer.as_str().unwrap()).unwrap();
+            kept.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+/// Everything that `wanted` names is so in `found`.
+fn fits(wanted: &Value, found: &Value, kept: &Kept) -> bool {
+    match (wanted, found) {
+        (Value::Object(near), found) if near.contains_key("near") => {
+            let (near, by) = (near["near"].as_f64().unwrap(), near["by"].as_f64().unwrap());
+            found
+                .as_f64()
+                .is_some_and(|value| (value - near).abs() <= by)
+        }
+        (Value::Object(wanted), Value::Object(found)) => wanted
+            .iter()
+            .all(|(key, value)| found.get(key).is_some_and(|found| fits(value, found, kept))),
+        (Value::Array(wanted), Value::Array(found)) => {
+            wanted.len() == found.len()
+                && wanted
+                    .iter()
+                    .zip(found)
+                    .all(|(wanted, found)| fits(wanted, found, kept))
+        }
+        (Value::Number(wanted), Value::Number(found)) => wanted.as_f64() == found.as_f64(),
+        (Value::String(wanted), found) if wanted.starts_with('$') => {
+            kept.get(&wanted[1..]) == Some(found)
+        }
+        (wanted, found) => wanted == found,
+    }
+}
