@@ -7,6 +7,7 @@
 
 mod architecture;
 mod boards;
+mod buffer_kill;
 mod cases;
 mod deliver;
 mod modbus;
