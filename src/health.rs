@@ -2,8 +2,13 @@
 //!
 //! Plain atomics behind one `Arc`: a stage adds to its own cells and never reads another's. Bounded by the settings.
 
+use crate::model::{BadReason, BootTime};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often a stage beats its [`Pulse`] at the least, also when it has nothing to do.
+pub const BEAT_EVERY: Duration = Duration::from_secs(5);
 
 /// A number that only rises.
 #[derive(Debug, Default)]
@@ -19,6 +24,26 @@ impl Counter {
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A stage's sign of life: it beats at each turn of its loop, and at least every [`BEAT_EVERY`]. The watchdog reads it.
+///
+/// Beaten from inside the loop and never by a timer of its own: a stage that hangs must fall silent. Waiting for a PLC
+/// or a MES that is away is no hanging, so waits are cut into pieces of at most [`BEAT_EVERY`].
+#[derive(Debug, Default)]
+pub struct Pulse(AtomicI64);
+
+impl Pulse {
+    /// The stage has come round once more.
+    pub fn beat(&self, now: BootTime) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The last beat; the start of the boot when there was none.
+    #[must_use]
+    pub fn last(&self) -> BootTime {
+        BootTime(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -50,6 +75,8 @@ impl Health {
 /// Of one device.
 #[derive(Debug, Default)]
 pub struct DeviceHealth {
+    /// Beaten by the link that serves the device.
+    pub pulse: Pulse,
     /// Requests answered well.
     pub answers: Counter,
     /// Requests answered with an exception.
@@ -62,15 +89,36 @@ pub struct DeviceHealth {
     pub overruns: Counter,
     /// Samples delivered.
     pub samples: Counter,
-    /// Samples refused by conditioning.
+    /// Samples refused by decoding or conditioning, for whatever reason.
     pub refused: Counter,
+    /// Of these, outside `range` or the type.
+    pub out_of_range: Counter,
+    /// Of these, NaN or infinite.
+    pub not_finite: Counter,
+    /// Of these, not valid for their type.
+    pub malformed: Counter,
     /// Times that the next stage was full and reading waited.
     pub waits: Counter,
+}
+
+impl DeviceHealth {
+    /// Counts a refused sample, and why.
+    pub fn refuse(&self, reason: BadReason) {
+        self.refused.add(1);
+        match reason {
+            BadReason::OutOfRange => self.out_of_range.add(1),
+            BadReason::NotFinite => self.not_finite.add(1),
+            BadReason::Malformed => self.malformed.add(1),
+            BadReason::DeviceLost | BadReason::Exception(_) | BadReason::Source => {}
+        }
+    }
 }
 
 /// Of aggregation.
 #[derive(Debug, Default)]
 pub struct AggregateHealth {
+    /// Beaten by aggregation's loop.
+    pub pulse: Pulse,
     /// Samples applied.
     pub samples: Counter,
     /// Events written.
@@ -86,6 +134,8 @@ pub struct AggregateHealth {
 /// Of the buffer.
 #[derive(Debug, Default)]
 pub struct BufferHealth {
+    /// Beaten by the buffer's loop, only while the disk takes what it is given.
+    pub pulse: Pulse,
     /// Events made durable in this run.
     pub accepted: Counter,
     /// Commits.
@@ -97,6 +147,8 @@ pub struct BufferHealth {
 /// Of one uplink.
 #[derive(Debug, Default)]
 pub struct UplinkHealth {
+    /// Beaten by the uplink's loop.
+    pub pulse: Pulse,
     /// Events sent, repeats included.
     pub sent: Counter,
     /// Events settled by a positive verdict.

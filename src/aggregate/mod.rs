@@ -1,1 +1,426 @@
-//! Stage.
+//! Stage 2, Sample -> Event: turns readings into the few events that a MES can book. Alone writes and numbers events.
+//!
+//! Everything here is a pure rule: time comes in with the samples, the next wake-up goes out as a value. [`run`] is the
+//! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
+
+pub mod condition;
+pub mod counter;
+mod definition;
+pub mod equipment;
+mod links;
+mod machine;
+mod operation;
+mod percentiles;
+pub mod profile;
+mod report;
+mod saved;
+pub mod statistics;
+mod task;
+pub mod trigger;
+
+pub use task::run;
+
+use crate::health::AggregateHealth;
+use crate::model::{
+    Batch, Birth, Body, BootTime, ClockQuality, Content, Event, Position, Quality, Restored,
+    Sample, Scope, Stamp, TagId, Turn,
+};
+use crate::settings::{Plant, Problem};
+use condition::Evaluator;
+use links::Links;
+use machine::{Draft, Machine, Moment, Naming, Resumed, Unsaved};
+use saved::{OnDisk, Saved};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Largest periodic checkpoint that keeps its period; a larger one stretches it.
+const CHECKPOINT_BYTES: usize = 16 * 1024;
+/// How often the gateway says on disk that it was alive, when nothing else happens.
+const ALIVE_EVERY: Duration = Duration::from_secs(60);
+
+/// Compiles and type-checks all conditions: every problem, with its path.
+#[must_use]
+pub fn check(plant: &Plant) -> Vec<Problem> {
+    let compile = |machine| Machine::compile(plant, machine, BootTime::default());
+    plant
+        .machines
+        .iter()
+        .filter_map(|machine| compile(machine).err())
+        .flatten()
+        .collect()
+}
+
+/// What this start of the gateway knows about itself.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Now.
+    pub now: Stamp,
+    /// The kernel's boot id: another one means that the boot clock began anew.
+    pub boot_id: String,
+    /// The trust in UTC.
+    pub clock: ClockQuality,
+}
+
+/// When the last run was last alive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Alive {
+    stamp: Stamp,
+    boot_id: String,
+    synchronised: bool,
+}
+
+/// All machines of a plant.
+#[derive(Debug)]
+pub struct Aggregate {
+    machines: Vec<Machine>,
+    links: Links,
+    /// Machine and local number of each tag.
+    places: Vec<(usize, usize)>,
+    evaluator: Evaluator,
+    naming: Naming,
+    health: Arc<AggregateHealth>,
+    drafts: Vec<Draft>,
+    next: Position,
+    run: Uuid,
+    boot_id: String,
+    clock: ClockQuality,
+    now: Stamp,
+    on_disk: OnDisk,
+    checkpoint_every: Duration,
+    checkpoint_due: BootTime,
+}
+
+impl Aggregate {
+    /// Compiles the plant and goes on with what the store restored. The first event is the gateway's birth.
+    ///
+    /// # Errors
+    /// Every problem in the conditions, with its path.
+    pub fn new(
+        plant: &Plant,
+        restored: Restored,
+        start: Start,
+        health: Arc<AggregateHealth>,
+    ) -> Result<Aggregate, Vec<Problem>> {
+        let problems = check(plant);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let compile = |machine| Machine::compile(plant, machine, start.now.boot);
+        let machines = plant
+            .machines
+            .iter()
+            .map(compile)
+            .collect::<Result<Vec<_>, _>>()?;
+        let last = restored.next.seq.checked_sub(1).filter(|seq| *seq > 0);
+        let mut aggregate = Aggregate {
+            places: places(plant),
+            links: Links::new(plant),
+            machines,
+            evaluator: Evaluator::default(),
+            naming: Naming {
+                gateway: plant.gateway.id.clone(),
+                run: restored.run,
+                epoch: restored.next.epoch,
+            },
+            health,
+            drafts: Vec::new(),
+            next: restored.next,
+            run: restored.run,
+            boot_id: start.boot_id,
+            clock: start.clock,
+            now: start.now,
+            on_disk: OnDisk::default(),
+            checkpoint_every: plant.buffer.checkpoint_every.get(),
+            checkpoint_due: start.now.boot,
+        };
+        aggregate.restore(plant, &restored);
+        aggregate.on_disk = OnDisk::new(restored.checkpoint);
+        aggregate.birth(last.map(|seq| Position {
+            seq,
+            ..restored.next
+        }));
+        Ok(aggregate)
+    }
+
+    fn restore(&mut self, plant: &Plant, restored: &Restored) {
+        let alive = restored
+            .checkpoint
+            .get("gateway")
+            .and_then(|bytes| saved::read::<Alive>(bytes));
+        let Some(alive) = alive else { return };
+        let resumed = self.resumed(&alive);
+        for (machine, settings) in self.machines.iter_mut().zip(&plant.machines) {
+            machine.restore(plant, settings, &restored.checkpoint, resumed);
+        }
+        self.links.restore(&restored.checkpoint);
+    }
+
+    /// Across boots elapsed time is the difference of UTC, if both ends can be trusted.
+    fn resumed(&self, alive: &Alive) -> Resumed {
+        let same_boot = alive.boot_id == self.boot_id && !alive.boot_id.is_empty();
+        let measurable = same_boot || alive.synchronised && self.clock.synchronised;
+        let boot = self.now.boot.0.saturating_sub(alive.stamp.boot.0);
+        let utc = self.now.utc.0.saturating_sub(alive.stamp.utc.0);
+        let shift_ns = match (same_boot, measurable) {
+            (true, _) => 0,
+            (false, true) => boot.saturating_sub(utc.max(0)),
+            (false, false) => boot,
+        };
+        Resumed {
+            alive: alive.stamp.boot,
+            shift_ns,
+            measurable,
+            same_boot,
+        }
+    }
+
+    fn birth(&mut self, last: Option<Position>) {
+        let open_operations = self.machines.iter().flat_map(Machine::open_operations);
+        let birth = Birth {
+            version: env!("CARGO_PKG_VERSION"),
+            last,
+            boot_id: self.boot_id.clone(),
+            open_operations: open_operations.collect(),
+        };
+        self.drafts.push(Draft {
+            about: Scope::Gateway,
+            time: self.now.utc,
+            correlation: None,
+            body: Body::Birth(birth),
+        });
+    }
+
+    /// Applies what a device said. Timers that are due before it are worked off first.
+    pub fn apply(&mut self, batch: &Batch) {
+        match &batch.content {
+            Content::Samples(samples) => {
+                self.health.samples.add(samples.len() as u64);
+                if let Some(draft) = self.links.answered(batch.device, batch.stamp) {
+                    self.drafts.push(draft);
+                }
+                for instant in instants(samples) {
+                    self.instant(instant);
+                }
+            }
+            Content::Lost(error) => self.lost(batch, &error.detail),
+        }
+        self.advance(batch.stamp);
+    }
+
+    fn lost(&mut self, batch: &Batch, error: &str) {
+        self.advance(batch.stamp);
+        let (draft, tags) = self.links.lost(batch.device, batch.stamp, error);
+        self.drafts.extend(draft);
+        let samples: Vec<Sample> = tags
+            .into_iter()
+            .map(|tag| Sample {
+                tag,
+                stamp: batch.stamp,
+                value: None,
+                quality: Quality::Bad(crate::model::BadReason::DeviceLost),
+            })
+            .collect();
+        for machine in &mut self.machines {
+            machine.lost(batch.device);
+        }
+        self.instant(&samples);
+    }
+
+    /// One instant. All its samples are of one device and so of one machine.
+    fn instant(&mut self, samples: &[Sample]) {
+        let Some(first) = samples.first() else { return };
+        self.advance(first.stamp);
+        let Some(machine) = self.place(first.tag).map(|(machine, _)| machine) else {
+            return;
+        };
+        let places = &self.places;
+        let local = |tag: TagId| places.get(tag.index()).map_or(usize::MAX, |place| place.1);
+        let located = samples.iter().map(|sample| (local(sample.tag), sample));
+        let mut moment = Moment {
+            now: first.stamp,
+            evaluator: &self.evaluator,
+            naming: &self.naming,
+            health: &self.health,
+            out: &mut self.drafts,
+        };
+        if let Some(machine) = self.machines.get_mut(machine) {
+            machine.instant(located, &mut moment);
+        }
+    }
+
+    fn place(&self, tag: TagId) -> Option<(usize, usize)> {
+        self.places.get(tag.index()).copied()
+    }
+
+    /// Lets time pass: works off what is due up to `now`.
+    pub fn advance(&mut self, now: Stamp) {
+        if now.boot >= self.now.boot {
+            self.now = now;
+        }
+        for machine in &mut self.machines {
+            let mut moment = Moment {
+                now,
+                evaluator: &self.evaluator,
+                naming: &self.naming,
+                health: &self.health,
+                out: &mut self.drafts,
+            };
+            machine.advance(now, &mut moment);
+        }
+    }
+
+    /// When [`Aggregate::advance`] and [`Aggregate::take_turn`] have something to do.
+    #[must_use]
+    pub fn next_wakeup(&self) -> BootTime {
+        let machines = self.machines.iter().filter_map(Machine::due);
+        machines
+            .chain([self.checkpoint_due])
+            .min()
+            .unwrap_or(self.checkpoint_due)
+    }
+
+    /// The trust in UTC from now on.
+    pub fn set_clock_quality(&mut self, clock: ClockQuality) {
+        self.clock = clock;
+    }
+
+    /// What must become durable together: the events since the last turn, and the state after them. `None` when there is nothing.
+    pub fn take_turn(&mut self) -> Option<Turn> {
+        let due = self.checkpoint_due <= self.now.boot;
+        let urgent = !self.drafts.is_empty()
+            || self
+                .machines
+                .iter()
+                .any(|machine| machine.unsaved == Unsaved::Soon);
+        if !due && !urgent {
+            return None;
+        }
+        self.turn(due)
+    }
+
+    /// The last turn of a run: everything that is not on disk yet.
+    pub fn last_turn(&mut self) -> Option<Turn> {
+        self.turn(true)
+    }
+
+    fn turn(&mut self, periodic: bool) -> Option<Turn> {
+        let events: Vec<Event> = std::mem::take(&mut self.drafts)
+            .into_iter()
+            .map(|draft| self.number(draft))
+            .collect();
+        self.health.events.add(events.len() as u64);
+        let mut checkpoint = Vec::new();
+        for machine in &mut self.machines {
+            let wanted = machine.unsaved == Unsaved::Soon
+                || periodic && (machine.unsaved == Unsaved::Later || machine.has_open_operation());
+            if !wanted {
+                continue;
+            }
+            let mut now = Saved::default();
+            machine.save(&mut now);
+            machine.unsaved = Unsaved::Nothing;
+            checkpoint.extend(
+                self.on_disk
+                    .difference(&format!("{}/", machine.scope_key()), now),
+            );
+        }
+        let mut gateway = Saved::default();
+        self.links.save(&mut gateway);
+        checkpoint.extend(self.on_disk.difference("device/", gateway));
+        if periodic {
+            self.plan_checkpoint(&checkpoint);
+        }
+        let mut alive = Saved::default();
+        alive.put(
+            "gateway".to_owned(),
+            &Alive {
+                stamp: self.now,
+                boot_id: self.boot_id.clone(),
+                synchronised: self.clock.synchronised,
+            },
+        );
+        checkpoint.extend(self.on_disk.difference("gateway", alive));
+        let turn = Turn { events, checkpoint };
+        (!turn.is_empty()).then_some(turn)
+    }
+
+    fn plan_checkpoint(&mut self, written: &[crate::model::CheckpointEntry]) {
+        let bytes: usize = written
+            .iter()
+            .map(|entry| entry.value.as_ref().map_or(0, Vec::len))
+            .sum();
+        let stretch = u32::try_from(bytes.div_ceil(CHECKPOINT_BYTES))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let busy = self.machines.iter().any(Machine::has_open_operation);
+        let wait = if busy || !written.is_empty() {
+            self.checkpoint_every.saturating_mul(stretch)
+        } else {
+            ALIVE_EVERY.max(self.checkpoint_every)
+        };
+        self.checkpoint_due = self.now.boot.plus(wait);
+    }
+
+    fn number(&mut self, draft: Draft) -> Event {
+        let position = self.next;
+        self.next.seq += 1;
+        Event {
+            position,
+            run: self.run,
+            scope: draft.about,
+            time: draft.time,
+            correlation: draft.correlation,
+            clock: self.clock,
+            body: draft.body,
+        }
+    }
+}
+
+fn places(plant: &Plant) -> Vec<(usize, usize)> {
+    plant
+        .tags
+        .iter()
+        .map(|tag| {
+            let machine = plant.machines.get(tag.machine);
+            let local = machine.and_then(|machine| machine.tags.get_index_of(&tag.name));
+            (tag.machine, local.unwrap_or(usize::MAX))
+        })
+        .collect()
+}
+
+/// Splits samples into instants: equal stamps belong together, but the same tag twice makes two.
+fn instants(samples: &[Sample]) -> impl Iterator<Item = &[Sample]> {
+    let mut rest = samples;
+    std::iter::from_fn(move || {
+        let first = rest.first()?;
+        let same = rest.partition_point_from(|sample| sample.stamp.boot == first.stamp.boot);
+        let (instant, later) = rest.split_at(same);
+        rest = later;
+        Some(instant)
+    })
+}
+
+/// Where an instant ends.
+trait InstantEnd {
+    fn partition_point_from(&self, same_stamp: impl Fn(&Sample) -> bool) -> usize;
+}
+
+impl InstantEnd for [Sample] {
+    fn partition_point_from(&self, same_stamp: impl Fn(&Sample) -> bool) -> usize {
+        let stamped = self.iter().take_while(|sample| same_stamp(sample)).count();
+        let one = self.get(..stamped).unwrap_or(self);
+        // One request never reads a tag twice in rising order: only then a repeat must be looked for.
+        if one
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if a.tag < b.tag))
+        {
+            return stamped;
+        }
+        let mut seen = std::collections::HashSet::with_capacity(stamped);
+        one.iter()
+            .take_while(|sample| seen.insert(sample.tag))
+            .count()
+    }
+}

@@ -1,5 +1,32 @@
 //! Stage 3, Event -> Record: keeps events on disk until every uplink has settled them.
+//!
+//! From the outside in: [`run`] is the task, [`Store`] what it drives, `generations` the directories of a store,
+//! `generation` one of them, `engine` the sled database in it. `commit`, `epoch`, `head`, `keys`, `record` and `seal` are pure.
 
+pub mod commit;
+mod engine;
+mod epoch;
+mod error;
+mod files;
+mod generation;
+mod generations;
+mod head;
+mod keys;
+mod memory;
+mod open;
 mod outlet;
+mod progress;
+pub mod record;
+mod seal;
+mod store;
+mod tail;
+#[cfg(test)]
+mod testing;
 
+pub use epoch::Why;
+pub use error::StoreError;
+pub use generation::Loss;
+pub use memory::MemoryStore;
+pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
+pub use store::{OpenOptions, Render, Store};

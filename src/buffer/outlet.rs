@@ -73,6 +73,17 @@ impl Outlet {
         }
     }
 
+    /// A second view of the same uplink that only reads, so that a read may be under way while this one settles.
+    #[must_use]
+    pub fn reader(&self) -> Outlet {
+        Outlet {
+            uplink: self.uplink,
+            cursor: self.cursor,
+            requests: self.requests.clone(),
+            durable: self.durable.clone(),
+        }
+    }
+
     /// The last position that was settled when the store was opened, or by [`Outlet::settle`] since.
     #[must_use]
     pub fn cursor(&self) -> Position {

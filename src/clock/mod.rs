@@ -78,11 +78,16 @@ impl Clock {
     }
 }
 
-/// The kernel's random id of this boot; empty where `/proc` has none.
+/// The kernel's random id of this boot, as a hyphenated UUID; empty where nobody tells it.
+///
+/// From `MILLGATE_BOOT_ID`, which the systemd unit sets because its sandbox hides `/proc/sys`; else from there.
 #[must_use]
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|text| text.trim().to_owned())
+    std::env::var("MILLGATE_BOOT_ID")
+        .or_else(|_| std::fs::read_to_string("/proc/sys/kernel/random/boot_id"))
+        .ok()
+        .and_then(|text| uuid::Uuid::try_parse(text.trim()).ok())
+        .map(|id| id.to_string())
         .unwrap_or_default()
 }
 

@@ -3,6 +3,7 @@
 //! [`load_settings`] is also how the other commands read their settings: the same problems, told the same way.
 
 use super::{Exit, Failure, terminal};
+use crate::aggregate;
 use crate::settings::{self, Loaded, Problem, Problems, Source, Unreadable, Weight};
 use anyhow::Context;
 use serde_json::json;
@@ -93,7 +94,7 @@ fn read(file: &Path) -> Result<String, Unreadable> {
 
 /// The settings, when neither they nor the stages that read texts of theirs find a problem.
 fn checked(text: &str) -> Result<Loaded, Problems> {
-    settings::load(text)
+    settings::load_with(text, aggregate::check)
 }
 
 fn refused(file: &Path, text: &str, error: Unreadable) -> Failure {

@@ -1,1 +1,22 @@
-//! Stage.
+//! Stage 4, Record -> MES: delivers every event until the MES has given its verdict.
+//!
+//! In reading order: [`prepare`] (setup) checks, [`run_uplink`] (task) drains the buffer through the `window` and one
+//! protocol (`mqtt`, `http`) that implements `Uplink`; `gate` decides when to wait, `filter` what is wanted, `report` what is logged.
+//! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
+
+mod filter;
+mod gate;
+mod http;
+mod mqtt;
+mod report;
+mod setup;
+mod task;
+mod timing;
+mod tls;
+mod uplink;
+mod window;
+
+pub use mqtt::{AddressError, TemplateError};
+pub use setup::{Prepared, SetupError, prepare};
+pub use task::run_uplink;
+pub use timing::Timing;

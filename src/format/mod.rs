@@ -1,1 +1,21 @@
-//! Event -> what travels on the wire. Pure: time comes in as an argument.
+//! Event -> what travels on the wire, and back into one line for a person. Pure: time comes in as an argument.
+//!
+//! Aggregation's events are rendered here once, before their commit; everything behind it carries the bytes as they are.
+
+mod cloudevents;
+mod cut;
+mod line;
+mod operation;
+mod report;
+mod wire;
+
+pub use cloudevents::{MAX_EVENT_BYTES, Rendered, Renderer};
+pub use line::line;
+
+/// JSON Schema (2020-12) of every event that [`Renderer`] makes.
+pub const EVENT_SCHEMA: &str = include_str!("event.schema.json");
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod schema_tests;

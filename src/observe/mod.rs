@@ -1,1 +1,10 @@
-//! Stage.
+//! Health -> people: what systemd is told about the gateway. Reads what the stages publish in [`crate::health`] and changes
+//! nothing; the gateway may run without it.
+
+mod notify;
+mod pulses;
+mod systemd;
+
+pub use notify::{Phases, run};
+pub use pulses::Pulses;
+pub use systemd::Systemd;

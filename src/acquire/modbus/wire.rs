@@ -1,0 +1,159 @@
+//! One Modbus TCP connection: opens it, asks one request at a time, and says exactly what went wrong.
+//!
+//! Called by the driver in `tcp`. The library compares transaction, unit and function; `guard` has checked the header; the
+//! number of registers or bits is compared here, because the library's typed read functions compare it by `debug_assert`
+//! only (a panic in debug builds, a wrong answer in release), which is why `call` is used and not those. Every wait has a
+//! limit over the whole answer. After any error but an exception the connection must not be used again.
+
+use super::answer::Answer;
+use super::guard::Guard;
+use super::plan::Request;
+use crate::acquire::driver::link_error;
+use crate::model::LinkError;
+use crate::settings::Table;
+use std::io;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_modbus::client::{Client, Context, tcp};
+use tokio_modbus::slave::{Slave, SlaveContext};
+use tokio_modbus::{Error, ProtocolError, Request as Ask, Response};
+
+/// Longest wait for a connection, name lookup included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why there is no answer to a request.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// The device says no, by this code. The connection is fine.
+    Exception(u8),
+    /// The connection must be dropped.
+    Broken(LinkError),
+}
+
+/// An open connection.
+pub(super) struct Wire {
+    context: Context,
+}
+
+impl Wire {
+    /// Connects to `host` (a name or an address) within 3 s.
+    pub(super) async fn open(host: &str, port: u16) -> Result<Wire, LinkError> {
+        let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let ready = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+        let stream = ready.map_err(|error| no_connection(host, port, &error))?;
+        let context = tcp::attach(Guard::new(stream));
+        Ok(Wire { context })
+    }
+
+    /// Asks one request of one unit; the answer has exactly as many registers or bits as were asked for.
+    pub(super) async fn ask(
+        &mut self,
+        unit: u8,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        self.context.set_slave(Slave(unit));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "`call` could send anything; `read_only` makes read requests only"
+        )]
+        let asked = self.context.call(read_only(request));
+        let what = || format!("unit {unit}, {}", name(request));
+        match timeout(limit, asked).await {
+            Err(_) => Err(silent(&what(), limit)),
+            Ok(Err(error)) => Err(broken(&what(), &error)),
+            Ok(Ok(Err(exception))) => Err(NoAnswer::Exception(exception.into())),
+            Ok(Ok(Ok(response))) => complete(request, response)
+                .ok_or_else(|| wrong(&what(), "another number of values than was asked for")),
+        }
+    }
+}
+
+/// The request on the wire: one of the four read functions, never another.
+fn read_only(request: &Request) -> Ask<'static> {
+    match request.table {
+        Table::Coils => Ask::ReadCoils(request.start, request.count),
+        Table::DiscreteInputs => Ask::ReadDiscreteInputs(request.start, request.count),
+        Table::HoldingRegisters => Ask::ReadHoldingRegisters(request.start, request.count),
+        Table::InputRegisters => Ask::ReadInputRegisters(request.start, request.count),
+    }
+}
+
+/// The values, if they are as many as were asked for. Bits come in whole bytes.
+fn complete(request: &Request, response: Response) -> Option<Answer> {
+    let count = usize::from(request.count);
+    match response {
+        Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) => {
+            (words.len() == count).then_some(Answer::Words(words))
+        }
+        Response::ReadCoils(mut bits) | Response::ReadDiscreteInputs(mut bits) => {
+            let whole_bytes = bits.len() == count.next_multiple_of(8);
+            bits.truncate(count);
+            whole_bytes.then_some(Answer::Bits(bits))
+        }
+        _ => None,
+    }
+}
+
+/// `holding registers 100 to 124`
+fn name(request: &Request) -> String {
+    let table = match request.table {
+        Table::Coils => "coils",
+        Table::DiscreteInputs => "discrete inputs",
+        Table::HoldingRegisters => "holding registers",
+        Table::InputRegisters => "input registers",
+    };
+    let last = u32::from(request.start) + u32::from(request.count.max(1)) - 1;
+    format!("{table} {} to {last} (zero-based)", request.start)
+}
+
+fn no_connection(host: &str, port: u16, error: &io::Error) -> LinkError {
+    let (code, check) = match error.kind() {
+        io::ErrorKind::ConnectionRefused => ("refused", "is Modbus TCP switched on there?"),
+        io::ErrorKind::TimedOut => ("timeout", "check the address, the cable and the firewall"),
+        _ => ("unreachable", "check the name or address and the network"),
+    };
+    let cause = match code {
+        "timeout" => "no connection in time".into(),
+        _ => error.to_string(),
+    };
+    link_error(code, format!("{host}:{port}: {cause}; {check}"))
+}
+
+fn silent(what: &str, limit: Duration) -> NoAnswer {
+    let limit_ms = limit.as_millis();
+    NoAnswer::Broken(link_error(
+        "timeout",
+        format!(
+            "{what}: no whole answer within {limit_ms} ms; check the unit number and `timeout`"
+        ),
+    ))
+}
+
+fn wrong(what: &str, how: &str) -> NoAnswer {
+    NoAnswer::Broken(link_error("protocol", format!("{what}: {how}")))
+}
+
+fn broken(what: &str, error: &Error) -> NoAnswer {
+    match error {
+        Error::Protocol(ProtocolError::HeaderMismatch { message, .. }) => wrong(
+            what,
+            &format!("the answer belongs to another request: {message}"),
+        ),
+        Error::Protocol(ProtocolError::FunctionCodeMismatch { .. }) => {
+            wrong(what, "the answer is of another function")
+        }
+        Error::Transport(error) => match error.kind() {
+            // The codec ran out of bytes inside a whole frame; a closed connection is another kind (see `guard`).
+            io::ErrorKind::UnexpectedEof => wrong(what, "the answer is too short"),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                wrong(what, &error.to_string())
+            }
+            _ => NoAnswer::Broken(link_error("closed", format!("{what}: {error}"))),
+        },
+    }
+}

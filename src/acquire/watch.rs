@@ -1,0 +1,133 @@
+//! What a link knows of one of its devices: when it answered last, whether it is lost, how long it is left alone.
+//!
+//! Pure: time comes in as an argument. A device that never answered is lost `lost_after` after the start.
+
+use super::driver::link_error;
+use crate::backoff::Backoff;
+use crate::health::DeviceHealth;
+use crate::model::{DeviceId, LinkError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A device of a link, as the settings have it.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Its number.
+    pub id: DeviceId,
+    /// Its name, for the log.
+    pub name: String,
+    /// Silence after which it is lost.
+    pub lost_after: Duration,
+    /// Its counters.
+    pub health: Arc<DeviceHealth>,
+}
+
+/// A device and what became of it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) device: Watched,
+    backoff: Backoff,
+    answered: Instant,
+    lost: bool,
+    rests_until: Option<Instant>,
+    error: Option<LinkError>,
+}
+
+impl Watch {
+    pub(super) fn new(device: Watched, backoff: Backoff, now: Instant) -> Watch {
+        Watch {
+            device,
+            backoff,
+            answered: now,
+            lost: false,
+            rests_until: None,
+            error: None,
+        }
+    }
+
+    /// It answered. True when it had been lost.
+    pub(super) fn answered(&mut self, now: Instant) -> bool {
+        self.answered = now;
+        self.backoff.reset();
+        self.rests_until = None;
+        self.error = None;
+        std::mem::take(&mut self.lost)
+    }
+
+    /// It did not answer: says until when it is left alone.
+    pub(super) fn missed(&mut self, error: LinkError, now: Instant) -> Instant {
+        self.error = Some(error);
+        let until = now + self.backoff.next_wait();
+        self.rests_until = Some(until);
+        until
+    }
+
+    /// Nobody asked it for so long: that was not its silence.
+    pub(super) fn excuse(&mut self, by: Duration) {
+        self.answered += by;
+    }
+
+    /// The whole link is down, which is not this device's fault.
+    pub(super) fn unreachable(&mut self, error: &LinkError) {
+        self.error = Some(error.clone());
+    }
+
+    /// When it may be asked.
+    pub(super) fn ready(&self, now: Instant) -> Instant {
+        self.rests_until.unwrap_or(now)
+    }
+
+    /// When it will be lost, if it does not answer before; `None` when it is lost already.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (!self.lost).then(|| self.answered + self.device.lost_after)
+    }
+
+    /// Declares it lost if its time has come: says why, once.
+    pub(super) fn lose(&mut self, now: Instant) -> Option<LinkError> {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return None;
+        }
+        self.lost = true;
+        let silence_ms = self.device.lost_after.as_millis();
+        Some(
+            self.error
+                .clone()
+                .unwrap_or_else(|| link_error("timeout", format!("no answer for {silence_ms} ms"))),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_lost_once_until_it_answers() {
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
+        let device = Watched {
+            id: DeviceId(0),
+            name: "plc".into(),
+            lost_after: Duration::from_millis(300),
+            health: Arc::default(),
+        };
+        let mut watch = Watch::new(device, Backoff::standard(), start);
+        assert_eq!(watch.lose(after(299)), None);
+        assert_eq!(
+            watch.lose(after(300)).map(|error| error.code),
+            Some("timeout")
+        );
+        assert_eq!(watch.lose(after(999)), None);
+        assert_eq!(watch.deadline(), None);
+        assert!(watch.answered(after(1_000)));
+        assert!(!watch.answered(after(1_100)));
+        let until = watch.missed(link_error("closed", "gone"), after(1_200));
+        assert!(until >= after(1_200) && until <= after(2_200));
+        assert_eq!(watch.ready(after(1_200)), until);
+        assert_eq!(
+            watch.lose(after(1_400)).map(|error| error.code),
+            Some("closed")
+        );
+    }
+}

@@ -1,0 +1,321 @@
+//! An operation of the settings, compiled for one machine: conditions, triggers, parameters, where facts come from.
+
+use super::condition::{Allowed, Condition, Known, Scope};
+use super::statistics::Plan;
+use super::trigger::Trigger;
+use crate::model::{DeviceId, Reference, Value};
+use crate::settings::shape::{self, Pieces, Source};
+use crate::settings::{Machine, Plant, Problem};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Where a text comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Fact {
+    /// From a tag, by its local number.
+    Tag(usize),
+    /// From the settings.
+    Fixed(String),
+}
+
+impl Fact {
+    pub(super) fn compile(source: &Source, scope: &Scope) -> Option<Fact> {
+        match source {
+            Source::Tag(name) => scope.tag(name).map(|(local, _)| Fact::Tag(local)),
+            Source::Value(text) => Some(Fact::Fixed(text.clone())),
+        }
+    }
+
+    /// The text now; `None` when the tag is bad or empty.
+    pub(super) fn text(&self, scope: &Scope) -> Option<String> {
+        match self {
+            Fact::Fixed(text) => Some(text.clone()),
+            Fact::Tag(local) => scope.value(*local).map(in_words).filter(|t| !t.is_empty()),
+        }
+    }
+
+    pub(super) fn reference(&self, scope: &Scope) -> Option<Reference> {
+        let source = match self {
+            Fact::Tag(_) => "plc",
+            Fact::Fixed(_) => "settings",
+        };
+        self.text(scope).map(|id| Reference {
+            id,
+            source: source.to_owned(),
+        })
+    }
+}
+
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::Bool(on) => on.to_string(),
+        Value::Int(whole) => whole.to_string(),
+        Value::Float(measured) => measured.to_string(),
+        Value::Text(text) => text.to_string(),
+    }
+}
+
+/// A condition with its course over time.
+#[derive(Debug)]
+pub(super) struct Armed {
+    pub(super) condition: Condition,
+    pub(super) trigger: Trigger,
+}
+
+/// A parameter of the settings.
+#[derive(Debug)]
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) tag: usize,
+    pub(super) unit: Option<String>,
+    pub(super) every: Duration,
+    pub(super) plan: Plan,
+    pub(super) percentiles: Vec<f64>,
+    /// `while:`, and what it says now.
+    pub(super) gate: Option<(Condition, Known)>,
+    /// A tag of the conditions, measured for its coverage only: in no report.
+    pub(super) hidden: bool,
+}
+
+impl Parameter {
+    pub(super) fn inside(&self) -> Known {
+        self.gate.as_ref().map_or(Known::True, |(_, known)| *known)
+    }
+}
+
+/// Where the number of pieces comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PieceCount {
+    Fixed(u32),
+    Tag(usize),
+}
+
+/// An operation of the settings.
+#[derive(Debug)]
+pub(super) struct Definition {
+    pub(super) name: String,
+    pub(super) settings: shape::Operation,
+    /// Index of its slot in the machine.
+    pub(super) slot: usize,
+    pub(super) start: Armed,
+    pub(super) only_if: Option<Condition>,
+    pub(super) end: Armed,
+    pub(super) abort: Option<Armed>,
+    pub(super) pause: Option<Armed>,
+    pub(super) abort_reason: Option<Fact>,
+    pub(super) segment: Option<Fact>,
+    pub(super) order: Option<Fact>,
+    pub(super) product: Option<Fact>,
+    pub(super) lot: Option<Fact>,
+    pub(super) program: Option<Fact>,
+    pub(super) pieces: PieceCount,
+    pub(super) parameters: Vec<Parameter>,
+    /// Index of the recovery counter in the machine.
+    pub(super) recovery_counter: Option<usize>,
+    pub(super) devices: BTreeSet<DeviceId>,
+    /// What `only_if` said at the start edge that is being debounced.
+    pub(super) start_allowed: bool,
+    /// Of an earlier settings file: ends what it began and starts nothing.
+    pub(super) retired: bool,
+    /// Of an earlier settings file, and its tags are gone: what it began cannot go on.
+    pub(super) gone: bool,
+}
+
+/// Compiles the parts of a machine and collects every problem with its path.
+pub(super) struct Compiler<'a> {
+    pub(super) plant: &'a Plant,
+    pub(super) machine: &'a Machine,
+    pub(super) scope: &'a Scope,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Compiler<'_> {
+    pub(super) fn condition(
+        &mut self,
+        path: &str,
+        cel: &shape::Cel,
+        allowed: Allowed,
+    ) -> Option<Condition> {
+        match Condition::compile(&cel.0, self.scope, allowed) {
+            Ok(condition) => Some(condition),
+            Err(message) => {
+                let path = if self.machine.path.is_empty() {
+                    path.to_owned()
+                } else {
+                    format!("{}.{path}", self.machine.path)
+                };
+                self.problems.push(Problem::new(path, message));
+                None
+            }
+        }
+    }
+
+    fn armed(&mut self, path: &str, trigger: &shape::Trigger, pulses: bool) -> Option<Armed> {
+        let debounce = trigger.debounce.get();
+        let allowed = Allowed {
+            pulses: pulses && debounce.is_zero(),
+            ..Allowed::ALL
+        };
+        Some(Armed {
+            condition: self.condition(&format!("{path}.when"), &trigger.when, allowed)?,
+            trigger: Trigger::new(debounce),
+        })
+    }
+
+    fn fact(&self, source: Option<&Source>) -> Option<Fact> {
+        source.and_then(|source| Fact::compile(source, self.scope))
+    }
+
+    /// `None` when a problem was found, which is in `problems` then.
+    pub(super) fn definition(
+        &mut self,
+        name: &str,
+        settings: &shape::Operation,
+        slot: usize,
+    ) -> Option<Definition> {
+        let path = format!("operations.{name}");
+        let before = self.problems.len();
+        let start = self.armed(&format!("{path}.start"), &settings.start, true);
+        let end = self.armed(&format!("{path}.end"), &settings.end, true);
+        let abort = settings
+            .abort
+            .as_ref()
+            .and_then(|abort| self.armed(&format!("{path}.abort"), abort, true));
+        let pause = settings
+            .pause
+            .as_ref()
+            .and_then(|pause| self.armed(&format!("{path}.pause"), pause, false));
+        let only_if = settings
+            .only_if
+            .as_ref()
+            .and_then(|cel| self.condition(&format!("{path}.only_if"), cel, Allowed::ALL));
+        let mut parameters = self.parameters(&path, settings);
+        if self.problems.len() > before {
+            return None;
+        }
+        let (start, end) = (start?, end?);
+        if parameters.is_empty() {
+            parameters = self.watched([Some(&start), Some(&end), abort.as_ref()]);
+        }
+        let devices = self.devices(&parameters, [Some(&start), Some(&end), abort.as_ref()]);
+        Some(Definition {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            slot,
+            start,
+            only_if,
+            end,
+            abort,
+            pause,
+            abort_reason: self.fact(settings.abort.as_ref().and_then(|a| a.reason.as_ref())),
+            segment: self.fact(settings.segment.as_ref()),
+            order: self.fact(settings.order.as_ref()),
+            product: self.fact(settings.product.as_ref()),
+            lot: self.fact(settings.lot.as_ref()),
+            program: self.fact(settings.program.as_ref()),
+            pieces: self.pieces(&settings.pieces),
+            parameters,
+            recovery_counter: settings
+                .recovery_counter
+                .as_ref()
+                .and_then(|counter| self.machine.equipment.counters.get_index_of(counter)),
+            devices,
+            start_allowed: false,
+            retired: false,
+            gone: false,
+        })
+    }
+
+    fn pieces(&self, pieces: &Pieces) -> PieceCount {
+        match pieces {
+            Pieces::Fixed(count) => PieceCount::Fixed(*count),
+            Pieces::Tag(from) => self
+                .scope
+                .tag(&from.tag)
+                .map_or(PieceCount::Fixed(1), |(local, _)| PieceCount::Tag(local)),
+        }
+    }
+
+    fn parameters(&mut self, path: &str, settings: &shape::Operation) -> Vec<Parameter> {
+        let mut parameters = Vec::new();
+        for (name, parameter) in &settings.parameters {
+            let gate = parameter.during.as_ref().map(|cel| {
+                let allowed = Allowed {
+                    pulses: false,
+                    ..Allowed::ALL
+                };
+                self.condition(&format!("{path}.parameters.{name}.while"), cel, allowed)
+            });
+            let gate = match gate {
+                Some(Some(condition)) => Some((condition, Known::Unknown)),
+                Some(None) => continue,
+                None => None,
+            };
+            let Some(base) = self.parameter(name, &parameter.tag) else {
+                continue;
+            };
+            parameters.push(Parameter {
+                plan: Plan {
+                    profile: parameter.profile,
+                    percentiles: !parameter.percentiles.is_empty(),
+                    ..base.plan
+                },
+                percentiles: parameter.percentiles.clone(),
+                gate,
+                ..base
+            });
+        }
+        parameters
+    }
+
+    fn parameter(&self, name: &str, tag: &str) -> Option<Parameter> {
+        let (local, _) = self.scope.tag(tag)?;
+        let tag = self.machine.tags.get(tag)?;
+        let tag = self.plant.tags.get(tag.index())?;
+        Some(Parameter {
+            name: name.to_owned(),
+            tag: local,
+            unit: tag.unit.clone(),
+            every: tag.every,
+            plan: Plan {
+                interpolation: tag.interpolation,
+                ..Plan::default()
+            },
+            percentiles: Vec::new(),
+            gate: None,
+            hidden: false,
+        })
+    }
+
+    /// Without parameters the quality of the data is that of the conditions' tags.
+    fn watched(&self, armed: [Option<&Armed>; 3]) -> Vec<Parameter> {
+        let tags: BTreeSet<usize> = armed
+            .iter()
+            .flatten()
+            .flat_map(|armed| armed.condition.tags.iter().copied())
+            .collect();
+        tags.iter()
+            .filter_map(|local| self.machine.tags.get_index(*local))
+            .filter_map(|(name, _)| self.parameter(name, name))
+            .map(|parameter| Parameter {
+                hidden: true,
+                ..parameter
+            })
+            .collect()
+    }
+
+    fn devices(&self, parameters: &[Parameter], armed: [Option<&Armed>; 3]) -> BTreeSet<DeviceId> {
+        let of_conditions = armed
+            .iter()
+            .flatten()
+            .flat_map(|armed| armed.condition.tags.iter().copied());
+        parameters
+            .iter()
+            .map(|parameter| parameter.tag)
+            .chain(of_conditions)
+            .filter_map(|local| self.machine.tags.get_index(local))
+            .filter_map(|(_, tag)| self.plant.tags.get(tag.index()))
+            .map(|tag| tag.device)
+            .collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! A machine of the settings becomes a [`Machine`], or every problem in its conditions is named.
+
+use super::counters::MachineCounter;
+use super::state::{ModeRule, Rules, StateRule};
+use super::{Machine, ORDER, Slot, Tag, Unsaved, armed};
+use crate::aggregate::condition::{Allowed, Scope};
+use crate::aggregate::definition::{Compiler, Definition, Fact};
+use crate::aggregate::equipment::Equipment;
+use crate::model::BootTime;
+use crate::settings::shape::{Cel, Operation, Pieces, Trigger};
+use crate::settings::{self, Plant, Problem};
+
+/// Tags of a machine, as conditions know them.
+pub(super) fn scope_of(plant: &Plant, machine: &settings::Machine) -> Scope {
+    Scope::new(machine.tags.iter().filter_map(|(name, tag)| {
+        let tag = plant.tags.get(tag.index())?;
+        Some((name.as_str(), tag.kind))
+    }))
+}
+
+impl Machine {
+    /// Compiles a machine. `now` is when counting windows begin.
+    pub(in crate::aggregate) fn compile(
+        plant: &Plant,
+        machine: &settings::Machine,
+        now: BootTime,
+    ) -> Result<Machine, Vec<Problem>> {
+        let scope = scope_of(plant, machine);
+        let mut compiler = Compiler {
+            plant,
+            machine,
+            scope: &scope,
+            problems: Vec::new(),
+        };
+        let rules = compiler.rules();
+        let mut slots: Vec<Slot> = Vec::new();
+        let mut definitions = Vec::new();
+        for (name, operation) in &machine.operations {
+            let slot = slot_named(&mut slots, &operation.slot);
+            definitions.extend(compiler.definition(name, operation, slot));
+        }
+        let problems = compiler.problems;
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let counters = machine
+            .equipment
+            .counters
+            .iter()
+            .filter_map(|(name, counter)| MachineCounter::compile(name, counter, &scope))
+            .collect();
+        let mut compiled = Machine {
+            name: machine.name.clone(),
+            tags: machine.tags.iter().map(|_| Tag::default()).collect(),
+            scope,
+            equipment: Equipment::new(machine.equipment.debounce.get()),
+            rules,
+            counters,
+            definitions,
+            slots,
+            pieces_from: machine.equipment.pieces_from,
+            changed: Vec::new(),
+            axes_changed: false,
+            count_due: super::counters::next_report(now),
+            unsaved: Unsaved::default(),
+        };
+        compiled.wire();
+        Ok(compiled)
+    }
+
+    /// A definition of an earlier settings file, for the operation that it began. Where its tags are gone, one that can only be closed.
+    pub(super) fn add_retired(
+        &mut self,
+        plant: &Plant,
+        machine: &settings::Machine,
+        name: &str,
+        operation: &Operation,
+    ) -> Option<usize> {
+        let slot = slot_named(&mut self.slots, &operation.slot);
+        let mut compiler = Compiler {
+            plant,
+            machine,
+            scope: &self.scope,
+            problems: Vec::new(),
+        };
+        let (definition, gone) = match compiler.definition(name, operation, slot) {
+            Some(definition) => (definition, false),
+            None => (
+                compiler.definition(name, &without_tags(operation), slot)?,
+                true,
+            ),
+        };
+        self.definitions.push(Definition {
+            retired: true,
+            gone,
+            ..definition
+        });
+        self.wire();
+        Some(self.definitions.len() - 1)
+    }
+
+    /// Tells each tag who measures, counts and refers to it.
+    fn wire(&mut self) {
+        for (local, tag) in self.tags.iter_mut().enumerate() {
+            tag.counter = self
+                .counters
+                .iter()
+                .position(|counter| counter.tag == local);
+            tag.routes = self
+                .definitions
+                .iter()
+                .enumerate()
+                .flat_map(|(d, definition)| {
+                    let measures = definition.parameters.iter().enumerate();
+                    measures
+                        .filter(|(_, parameter)| parameter.tag == local)
+                        .map(move |(p, _)| (d, p))
+                })
+                .collect();
+            tag.referenced = self.rules.tags.contains(&local)
+                || self.definitions.iter().any(|d| refers_to(d, local));
+        }
+    }
+}
+
+/// What is left of an operation whose tags are gone: enough to say that it ended.
+fn without_tags(operation: &Operation) -> Operation {
+    let never = Trigger {
+        when: Cel("false".to_owned()),
+        debounce: settings::Period::default(),
+        reason: None,
+    };
+    Operation {
+        start: never.clone(),
+        end: never,
+        only_if: None,
+        abort: None,
+        pause: None,
+        recovery_counter: None,
+        pieces: Pieces::default(),
+        parameters: indexmap::IndexMap::new(),
+        ..operation.clone()
+    }
+}
+
+fn refers_to(definition: &Definition, local: usize) -> bool {
+    let conditions = ORDER
+        .iter()
+        .filter_map(|part| Some(&armed(definition, *part)?.condition));
+    let gates = definition
+        .parameters
+        .iter()
+        .filter_map(|parameter| parameter.gate.as_ref().map(|(condition, _)| condition));
+    conditions
+        .chain(gates)
+        .any(|condition| condition.tags.contains(&local))
+}
+
+fn slot_named(slots: &mut Vec<Slot>, name: &str) -> usize {
+    if let Some(found) = slots.iter().position(|slot| slot.name == name) {
+        return found;
+    }
+    slots.push(Slot {
+        name: name.to_owned(),
+        ..Slot::default()
+    });
+    slots.len() - 1
+}
+
+impl Compiler<'_> {
+    fn rules(&mut self) -> Rules {
+        let equipment = &self.machine.equipment;
+        let lasting = Allowed {
+            state: false,
+            mode: false,
+            pulses: false,
+        };
+        let mut rules = Rules::default();
+        for (i, rule) in equipment.state.iter().enumerate() {
+            let path = format!("equipment.state.{i}.when");
+            let condition = rule
+                .when
+                .as_ref()
+                .and_then(|cel| self.condition(&path, cel, lasting));
+            rules.state.push(StateRule {
+                condition,
+                state: rule.is,
+                substate: rule.substate.clone(),
+                reason: rule
+                    .reason
+                    .as_ref()
+                    .and_then(|s| Fact::compile(s, self.scope)),
+                bridge: rule.bridge.map(settings::Period::get),
+            });
+        }
+        for (i, rule) in equipment.mode.iter().enumerate() {
+            let path = format!("equipment.mode.{i}.when");
+            let allowed = Allowed {
+                state: true,
+                ..lasting
+            };
+            let condition = rule
+                .when
+                .as_ref()
+                .and_then(|cel| self.condition(&path, cel, allowed));
+            rules.mode.push(ModeRule {
+                condition,
+                mode: rule.is,
+            });
+        }
+        rules.collect_tags();
+        rules
+    }
+}

@@ -1,0 +1,404 @@
+//! What the edges of a machine's conditions do to its operations: start, pause, end, abort, and the limits on their length.
+
+use super::{Draft, Machine, Moment, Part, Slot, Unsaved};
+use crate::aggregate::condition::Known;
+use crate::aggregate::definition::{Definition, PieceCount};
+use crate::aggregate::operation::{AtStart, Facts, OpenOperation, Role};
+use crate::aggregate::report::{self, End};
+use crate::aggregate::trigger::Edge;
+use crate::model::{Body, BootTime, EndCause, Flag, Outcome, Scope as About, Stamp};
+use crate::settings::shape::{OnNextStart, PiecesFrom};
+use uuid::Uuid;
+
+/// Names of operations: UUIDv5 in this namespace over gateway, equipment, slot, run, epoch and ordinal.
+const OPERATION_NAMESPACE: Uuid = Uuid::from_u128(0x6d69_6c6c_6761_5005_8f6f_7065_7261_7469);
+
+impl Machine {
+    /// An edge began whose debounce runs: what it would need is kept.
+    pub(super) fn began(&mut self, d: usize, part: Part, edge: Edge, moment: &Moment<'_>) {
+        if !edge.to {
+            return;
+        }
+        match part {
+            Part::Start => self.prepare_start(d, edge, moment),
+            Part::Abort => self.with_open(d, |operation| operation.freeze(Role::Abort)),
+            Part::End => self.with_open(d, |operation| operation.freeze(Role::End)),
+            Part::Pause => {}
+        }
+    }
+
+    /// The edge did not hold.
+    pub(super) fn cancelled(&mut self, d: usize, part: Part) {
+        match part {
+            Part::Abort => self.with_open(d, |operation| operation.thaw(Role::Abort)),
+            Part::End => self.with_open(d, |operation| operation.thaw(Role::End)),
+            Part::Start => {
+                if let Some(slot) = self.slot_of(d) {
+                    slot.starting
+                        .take_if(|starting| starting.definition_index == d);
+                    if let Some(open) = &mut slot.open {
+                        open.thaw(Role::NextStart);
+                    }
+                }
+            }
+            Part::Pause => {}
+        }
+    }
+
+    pub(super) fn abort_edge(&mut self, d: usize, edge: Edge, moment: &mut Moment<'_>) {
+        let Some(slot) = self.open_slot(d, edge.at.boot) else {
+            return;
+        };
+        let reason = self
+            .definitions
+            .get(d)
+            .and_then(|definition| definition.abort_reason.as_ref()?.text(&self.scope));
+        let end = self.end(edge, Outcome::Aborted, EndCause::AbortTrigger, reason);
+        self.finish(slot, end, Some(Role::Abort), moment);
+    }
+
+    pub(super) fn end_edge(&mut self, d: usize, edge: Edge, moment: &mut Moment<'_>) {
+        let Some(slot) = self.open_slot(d, edge.at.boot) else {
+            return;
+        };
+        let lost = self
+            .slots
+            .get(slot)
+            .and_then(|slot| slot.open.as_ref())
+            .is_some_and(|operation| operation.connection_losses > 0);
+        let cause = if edge.uncertainty.is_some() && lost {
+            EndCause::ConnectionLoss
+        } else {
+            EndCause::Trigger
+        };
+        let end = self.end(edge, Outcome::Completed, cause, None);
+        self.finish(slot, end, Some(Role::End), moment);
+    }
+
+    pub(super) fn pause_edge(&mut self, d: usize, edge: Edge, paused: bool) {
+        self.with_open(d, |operation| {
+            if !paused {
+                operation.resume(edge.at.boot);
+            } else if operation.paused_since.is_none() {
+                operation.paused_since = Some(edge.at.boot.max(operation.started.boot));
+            }
+        });
+        self.unsaved = self.unsaved.max(Unsaved::Later);
+    }
+
+    /// A start edge held. `held` when it was debounced, so that everything was read when it began.
+    pub(super) fn start_edge(&mut self, d: usize, edge: Edge, held: bool, moment: &mut Moment<'_>) {
+        if !held {
+            self.prepare_start(d, edge, moment);
+        }
+        let Some(slot_index) = self.definitions.get(d).map(|definition| definition.slot) else {
+            return;
+        };
+        let allowed = self
+            .definitions
+            .get(d)
+            .is_some_and(|found| found.start_allowed);
+        let Some(slot) = self.slots.get_mut(slot_index) else {
+            return;
+        };
+        let starting = slot
+            .starting
+            .take_if(|starting| starting.definition_index == d);
+        if let Some(open) = slot
+            .open
+            .as_mut()
+            .filter(|open| open.paused_since.is_some())
+        {
+            open.resume(edge.at.boot);
+            return;
+        }
+        let Some(mut operation) = starting else {
+            if !allowed {
+                moment.health.starts_refused.add(1);
+            }
+            return;
+        };
+        if edge.uncertainty.is_some() {
+            operation.flags.insert(Flag::StartMissed);
+        }
+        if slot.open.is_some() && !self.make_room(slot_index, edge, moment) {
+            return;
+        }
+        self.open(slot_index, operation, moment);
+    }
+
+    /// Puts an operation into its free slot, and tells it unless `min_duration` must pass first.
+    pub(super) fn open(&mut self, slot: usize, operation: OpenOperation, moment: &mut Moment<'_>) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.open = Some(operation);
+        }
+        self.unsaved = Unsaved::Soon;
+        self.announce_due(moment);
+    }
+
+    /// Ends the running operation as `on_next_start` says; false when the new edge is to be ignored.
+    fn make_room(&mut self, slot: usize, edge: Edge, moment: &mut Moment<'_>) -> bool {
+        let policy = self
+            .slots
+            .get(slot)
+            .and_then(|slot| slot.open.as_ref())
+            .and_then(|open| self.definitions.get(open.definition_index))
+            .map(|definition| definition.settings.on_next_start);
+        let outcome = match policy {
+            Some(OnNextStart::Ignore) => return false,
+            Some(OnNextStart::EndAndStart) => Outcome::Completed,
+            Some(OnNextStart::AbortAndStart) | None => Outcome::Aborted,
+        };
+        if let Some(open) = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut()) {
+            open.flags.insert(Flag::EndTimeEstimated);
+        }
+        let end = self.end(edge, outcome, EndCause::NextStart, None);
+        self.finish(slot, end, Some(Role::NextStart), moment);
+        true
+    }
+
+    /// Reads `only_if` and the facts at the start edge, and begins to measure.
+    fn prepare_start(&mut self, d: usize, edge: Edge, moment: &Moment<'_>) {
+        let Some(definition) = self.definitions.get(d) else {
+            return;
+        };
+        let allowed = !definition.retired
+            && definition
+                .only_if
+                .as_ref()
+                .is_none_or(|condition| moment.evaluate(condition, &self.scope) == Known::True);
+        let operation = allowed.then(|| self.begin(d, definition, edge.at));
+        let slot = definition.slot;
+        if let Some(definition) = self.definitions.get_mut(d) {
+            definition.start_allowed = allowed;
+        }
+        if let Some(slot) = self.slots.get_mut(slot) {
+            if let Some(open) = slot.open.as_mut().filter(|_| allowed) {
+                open.freeze(Role::NextStart);
+            }
+            slot.starting = operation;
+        }
+    }
+
+    /// An operation of definition `d` that starts at `at`, with what is known then.
+    pub(super) fn begin(&self, d: usize, definition: &Definition, at: Stamp) -> OpenOperation {
+        let scope = &self.scope;
+        let reference = |fact: &Option<crate::aggregate::definition::Fact>| {
+            fact.as_ref().and_then(|fact| fact.reference(scope))
+        };
+        let facts = Facts {
+            segment: definition
+                .segment
+                .as_ref()
+                .and_then(|fact| fact.text(scope)),
+            order: reference(&definition.order),
+            product: reference(&definition.product),
+            lot: reference(&definition.lot),
+            program: reference(&definition.program),
+            mode_at_start: Some(self.mode()),
+        };
+        let counter = definition.recovery_counter.and_then(|c| self.raw_count(c));
+        OpenOperation::begin(d, definition, at, facts, counter, |local| {
+            self.at_start(local)
+        })
+    }
+
+    fn at_start(&self, local: usize) -> AtStart {
+        let tag = self.tags.get(local)?;
+        // A text has no number, but its presence covers the time of an operation without parameters.
+        let number = tag
+            .number
+            .or_else(|| self.scope.value(local).map(|_| 0.0))?;
+        Some((tag.stamp, number, tag.uncertain))
+    }
+
+    fn end(&self, edge: Edge, outcome: Outcome, cause: EndCause, reason: Option<String>) -> End {
+        End {
+            at: edge.at,
+            outcome,
+            cause,
+            reason,
+            uncertainty: edge.uncertainty,
+            pieces: 0,
+            book: self.pieces_from == PiecesFrom::Operations,
+        }
+    }
+
+    /// Closes the operation of a slot and tells it, unless it was shorter than `min_duration`.
+    pub(super) fn finish(
+        &mut self,
+        slot_index: usize,
+        mut end: End,
+        role: Option<Role>,
+        moment: &mut Moment<'_>,
+    ) {
+        self.unsaved = Unsaved::Soon;
+        let Some(slot) = self.slots.get_mut(slot_index) else {
+            return;
+        };
+        let Some(mut operation) = slot.open.take() else {
+            return;
+        };
+        let Some(definition) = self.definitions.get(operation.definition_index) else {
+            return;
+        };
+        if operation.identity.is_none() {
+            let shortest = definition.settings.min_duration.get();
+            let length = end.at.boot.since(operation.started.boot);
+            if length < shortest && end.cause != EndCause::AbortTrigger {
+                moment.health.short_operations.add(1);
+                return;
+            }
+            announce(&self.name, slot, &mut operation, moment);
+        }
+        end.pieces = match definition.pieces {
+            PieceCount::Fixed(pieces) => u64::from(pieces),
+            PieceCount::Tag(local) => pieces_of(self.scope.last_known(local)),
+        };
+        if end.uncertainty.is_some() {
+            operation.flags.insert(Flag::EndTimeEstimated);
+        }
+        let accumulators = operation.accumulators_at(role);
+        let report = report::ended(definition, &mut operation, accumulators, &end);
+        let id = report.id;
+        let body = match end.outcome {
+            Outcome::Completed => Body::OperationCompleted(Box::new(report)),
+            Outcome::Aborted | Outcome::Interrupted => Body::OperationAborted(Box::new(report)),
+        };
+        moment.out.push(Draft {
+            about: about(&self.name, slot),
+            time: end.at.utc,
+            correlation: Some(id),
+            body,
+        });
+        self.report_counters(Some(id), operation.facts.order, moment);
+    }
+
+    /// Tells operations that have lasted for `min_duration`.
+    pub(super) fn announce_due(&mut self, moment: &mut Moment<'_>) {
+        for slot in &mut self.slots {
+            let Some(mut operation) = slot.open.take() else {
+                continue;
+            };
+            let due = self
+                .definitions
+                .get(operation.definition_index)
+                .map(|definition| announcement_due(definition, &operation));
+            let undecided = operation.undecided_since.is_some();
+            if operation.identity.is_none()
+                && !undecided
+                && due.is_some_and(|due| due <= moment.now.boot)
+            {
+                announce(&self.name, slot, &mut operation, moment);
+                self.unsaved = Unsaved::Soon;
+            }
+            slot.open = Some(operation);
+        }
+    }
+
+    /// Aborts operations that exceed `max_duration`.
+    pub(super) fn abort_long_running(&mut self, moment: &mut Moment<'_>) {
+        for slot in 0..self.slots.len() {
+            let longest = self.slots.get(slot).and_then(|slot| self.longest_end(slot));
+            if longest.is_none_or(|longest| longest > moment.now.boot) {
+                continue;
+            }
+            if let Some(open) = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut()) {
+                open.flags.insert(Flag::LongRunning);
+            }
+            let edge = Edge {
+                to: true,
+                at: moment.now,
+                uncertainty: None,
+            };
+            let end = self.end(edge, Outcome::Aborted, EndCause::MaxDuration, None);
+            self.finish(slot, end, None, moment);
+        }
+    }
+
+    /// When the slot's operation must be looked at.
+    pub(super) fn operation_due(&self, slot: &Slot) -> Option<BootTime> {
+        let operation = slot.open.as_ref()?;
+        let longest = self.longest_end(slot)?;
+        if operation.identity.is_some() || operation.undecided_since.is_some() {
+            return Some(longest);
+        }
+        let definition = self.definitions.get(operation.definition_index)?;
+        Some(longest.min(announcement_due(definition, operation)))
+    }
+
+    fn longest_end(&self, slot: &Slot) -> Option<BootTime> {
+        let operation = slot.open.as_ref()?;
+        let definition = self.definitions.get(operation.definition_index)?;
+        Some(
+            operation
+                .started
+                .boot
+                .plus(definition.settings.max_duration.get()),
+        )
+    }
+
+    /// The slot whose open operation is of definition `d` and began not after `at`.
+    fn open_slot(&self, d: usize, at: BootTime) -> Option<usize> {
+        let slot = self.definitions.get(d)?.slot;
+        let open = self.slots.get(slot)?.open.as_ref()?;
+        (open.definition_index == d && open.started.boot <= at).then_some(slot)
+    }
+
+    fn slot_of(&mut self, d: usize) -> Option<&mut Slot> {
+        let slot = self.definitions.get(d)?.slot;
+        self.slots.get_mut(slot)
+    }
+
+    fn with_open(&mut self, d: usize, change: impl FnOnce(&mut OpenOperation)) {
+        if let Some(open) = self.slot_of(d).and_then(|slot| slot.open.as_mut())
+            && open.definition_index == d
+        {
+            change(open);
+        }
+    }
+}
+
+fn announcement_due(definition: &Definition, operation: &OpenOperation) -> BootTime {
+    operation
+        .started
+        .boot
+        .plus(definition.settings.min_duration.get())
+}
+
+/// Gives the operation its ordinal and id, and tells its start.
+fn announce(
+    machine: &str,
+    slot: &mut Slot,
+    operation: &mut OpenOperation,
+    moment: &mut Moment<'_>,
+) {
+    slot.ordinal += 1;
+    let naming = moment.naming;
+    let name = format!(
+        "{}\n{machine}\n{}\n{}\n{}\n{}",
+        naming.gateway, slot.name, naming.run, naming.epoch, slot.ordinal
+    );
+    let id = Uuid::new_v5(&OPERATION_NAMESPACE, name.as_bytes());
+    operation.identity = Some((id, slot.ordinal));
+    moment.out.push(Draft {
+        about: about(machine, slot),
+        time: operation.started.utc,
+        correlation: Some(id),
+        body: Body::OperationStarted(Box::new(report::started(operation))),
+    });
+}
+
+fn about(machine: &str, slot: &Slot) -> About {
+    About::Equipment {
+        id: machine.to_owned(),
+        slot: Some(slot.name.clone()),
+    }
+}
+
+/// Pieces as a tag says; one that was never read or says less than none makes none.
+fn pieces_of(value: Option<&crate::model::Value>) -> u64 {
+    value
+        .and_then(crate::model::Value::number)
+        .map_or(0, |pieces| pieces.round().clamp(0.0, 1e9) as u64)
+}

@@ -1,0 +1,179 @@
+//! State and mode of the machine: the first rule that holds, over time.
+
+use super::{Draft, Machine, Moment, Unsaved};
+use crate::aggregate::condition::{Condition, Known};
+use crate::aggregate::definition::Fact;
+use crate::aggregate::equipment::{Change, Reading};
+use crate::model::{Body, Mode, Native, Scope as About, State, StateReport};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// One line of `state:`.
+#[derive(Debug)]
+pub(super) struct StateRule {
+    pub(super) condition: Option<Condition>,
+    pub(super) state: State,
+    pub(super) substate: Option<String>,
+    pub(super) reason: Option<Fact>,
+    pub(super) bridge: Option<Duration>,
+}
+
+/// One line of `mode:`.
+#[derive(Debug)]
+pub(super) struct ModeRule {
+    pub(super) condition: Option<Condition>,
+    pub(super) mode: Mode,
+}
+
+/// The rules of a machine, and all tags that they refer to.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    pub(super) state: Vec<StateRule>,
+    pub(super) mode: Vec<ModeRule>,
+    pub(super) tags: BTreeSet<usize>,
+    /// Tags of the conditions of `state:`, whose values are the native state.
+    native: BTreeSet<usize>,
+}
+
+impl Rules {
+    pub(super) fn collect_tags(&mut self) {
+        let of = |condition: &Option<Condition>| {
+            condition
+                .iter()
+                .flat_map(|c| c.tags.clone())
+                .collect::<Vec<_>>()
+        };
+        self.native = self
+            .state
+            .iter()
+            .flat_map(|rule| of(&rule.condition))
+            .collect();
+        let reasons = self.state.iter().filter_map(|rule| match rule.reason {
+            Some(Fact::Tag(local)) => Some(local),
+            _ => None,
+        });
+        self.tags = self.native.iter().copied().chain(reasons).collect();
+        let modes = self.mode.iter().flat_map(|rule| of(&rule.condition));
+        self.tags.extend(modes);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.state.is_empty() && self.mode.is_empty()
+    }
+}
+
+impl Machine {
+    /// Evaluates the rules where something they refer to changed.
+    pub(super) fn step_state(&mut self, moment: &mut Moment<'_>) {
+        let concerned = self
+            .changed
+            .iter()
+            .any(|local| self.rules.tags.contains(local));
+        // Until each of their tags was read once, rules would say UNKNOWN for no fault of the machine.
+        let all_seen = |tags: &BTreeSet<usize>| {
+            tags.iter()
+                .all(|local| self.tags.get(*local).is_some_and(|tag| tag.seen))
+        };
+        if self.rules.is_empty() || !concerned || !all_seen(&self.rules.tags) {
+            return;
+        }
+        let (reading, bridge) = self.reading(moment);
+        if let Some(change) = self.equipment.observe(reading, bridge, moment.now) {
+            self.state_changed(change, moment);
+        }
+    }
+
+    fn reading(&self, moment: &Moment<'_>) -> (Reading, Option<Duration>) {
+        let mut reading = Reading::unknown();
+        let mut bridge = None;
+        for rule in &self.rules.state {
+            match holds(rule.condition.as_ref(), self, moment) {
+                Known::False => continue,
+                Known::Unknown => break,
+                Known::True => {}
+            }
+            reading.state = rule.state;
+            reading.substate.clone_from(&rule.substate);
+            reading.reason = rule.reason.as_ref().and_then(|fact| fact.text(&self.scope));
+            bridge = rule.bridge;
+            break;
+        }
+        reading.mode = self.mode_now(moment);
+        (reading, bridge)
+    }
+
+    /// Without rules the machine is in production; a mode that cannot be known is NONE.
+    fn mode_now(&self, moment: &Moment<'_>) -> Mode {
+        if self.rules.mode.is_empty() {
+            return Mode::Production;
+        }
+        for rule in &self.rules.mode {
+            match holds(rule.condition.as_ref(), self, moment) {
+                Known::False => {}
+                Known::Unknown => return Mode::None,
+                Known::True => return rule.mode,
+            }
+        }
+        Mode::None
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        if self.rules.is_empty() {
+            return Mode::Production;
+        }
+        self.equipment.current().mode
+    }
+
+    /// Tells the change, and lets the conditions see it.
+    pub(super) fn state_changed(&mut self, change: Change, moment: &mut Moment<'_>) {
+        self.scope.set_state(change.current.state);
+        self.scope.set_mode(change.current.mode);
+        self.axes_changed = true;
+        self.unsaved = Unsaved::Soon;
+        let body = Body::State(StateReport {
+            current: change.current.state,
+            previous: change.previous.as_ref().map(|previous| previous.state),
+            previous_duration_s: change.previous_duration_s,
+            mode: change.current.mode,
+            previous_mode: change.previous.as_ref().map(|previous| previous.mode),
+            substate: change.current.substate,
+            native: self.native(),
+            reason: change.current.reason,
+            active_operation: self.open_operations().next(),
+            since: change.since.utc,
+        });
+        moment.out.push(Draft {
+            about: About::Equipment {
+                id: self.name.clone(),
+                slot: None,
+            },
+            time: change.since.utc,
+            correlation: None,
+            body,
+        });
+    }
+
+    fn native(&self) -> Vec<Native> {
+        let name_of = |wanted: usize| {
+            self.scope.tag_names().find(|name| {
+                self.scope
+                    .tag(name)
+                    .is_some_and(|(local, _)| local == wanted)
+            })
+        };
+        self.rules
+            .native
+            .iter()
+            .map(|local| Native {
+                tag: name_of(*local).unwrap_or_default().to_owned(),
+                value: self.scope.value(*local).cloned(),
+            })
+            .collect()
+    }
+}
+
+fn holds(condition: Option<&Condition>, machine: &Machine, moment: &Moment<'_>) -> Known {
+    condition.map_or(Known::True, |condition| {
+        moment.evaluate(condition, &machine.scope)
+    })
+}

@@ -1,0 +1,164 @@
+//! An open operation: what it knows so far. Kept in the checkpoint, so that it outlives the gateway.
+
+use super::definition::{Definition, Parameter};
+use super::statistics::{Accumulator, Held};
+use crate::model::{BootTime, Flag, Mode, Reference, Stamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// What is read at the start edge.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Facts {
+    pub(super) segment: Option<String>,
+    pub(super) order: Option<Reference>,
+    pub(super) product: Option<Reference>,
+    pub(super) lot: Option<Reference>,
+    pub(super) program: Option<Reference>,
+    pub(super) mode_at_start: Option<Mode>,
+}
+
+/// Which edge a copy of the statistics was frozen at, while its debounce runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    End,
+    Abort,
+    NextStart,
+}
+
+/// An operation that has started and not ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct OpenOperation {
+    /// Name of its definition.
+    pub(super) definition: String,
+    /// Id and ordinal, once it was told.
+    pub(super) identity: Option<(Uuid, u64)>,
+    pub(super) started: Stamp,
+    pub(super) facts: Facts,
+    pub(super) accumulators: Vec<Accumulator>,
+    pub(super) flags: BTreeSet<Flag>,
+    pub(super) paused_since: Option<BootTime>,
+    pub(super) paused_ns: i64,
+    pub(super) connection_losses: u32,
+    /// It went through a restart of the gateway.
+    pub(super) recovered: bool,
+    /// Elapsed time across a reboot is not known.
+    pub(super) unmeasured: bool,
+    /// Raw value of the recovery counter.
+    pub(super) counter: Option<i64>,
+    /// Restored, and not yet known whether it still runs: when the gateway was last alive.
+    #[serde(skip)]
+    pub(super) undecided_since: Option<BootTime>,
+    /// Index of its definition in the machine.
+    #[serde(skip)]
+    pub(super) definition_index: usize,
+    #[serde(skip)]
+    frozen: Vec<(Role, Vec<Accumulator>)>,
+}
+
+/// What a tag is when an operation starts: since when, the value, and whether it came in the starting instant.
+pub(super) type AtStart = Option<(Stamp, f64, bool)>;
+
+impl OpenOperation {
+    /// Begins at `started`. `tag_at` tells what each tag is then.
+    pub(super) fn begin(
+        index: usize,
+        definition: &Definition,
+        started: Stamp,
+        facts: Facts,
+        counter: Option<i64>,
+        tag_at: impl Fn(usize) -> AtStart,
+    ) -> OpenOperation {
+        let accumulators = definition
+            .parameters
+            .iter()
+            .map(|parameter| begin_parameter(parameter, started, tag_at(parameter.tag)))
+            .collect();
+        OpenOperation {
+            definition: definition.name.clone(),
+            identity: None,
+            started,
+            facts,
+            accumulators,
+            flags: BTreeSet::new(),
+            paused_since: None,
+            paused_ns: 0,
+            connection_losses: 0,
+            recovered: false,
+            unmeasured: false,
+            counter,
+            undecided_since: None,
+            definition_index: index,
+            frozen: Vec::new(),
+        }
+    }
+
+    /// Nanoseconds from the start to `at`.
+    pub(super) fn offset(&self, at: BootTime) -> i64 {
+        at.0.saturating_sub(self.started.boot.0)
+    }
+
+    /// Keeps the statistics as they are at an edge whose debounce runs.
+    pub(super) fn freeze(&mut self, role: Role) {
+        self.thaw(role);
+        self.frozen.push((role, self.accumulators.clone()));
+    }
+
+    /// The edge did not hold.
+    pub(super) fn thaw(&mut self, role: Role) {
+        self.frozen.retain(|(kept, _)| *kept != role);
+    }
+
+    /// The statistics at the edge that ends the operation.
+    pub(super) fn accumulators_at(&mut self, role: Option<Role>) -> Vec<Accumulator> {
+        let frozen = role.and_then(|role| self.frozen.iter().position(|(kept, _)| *kept == role));
+        match frozen {
+            Some(place) => self.frozen.swap_remove(place).1,
+            None => std::mem::take(&mut self.accumulators),
+        }
+    }
+
+    /// Leaves the pause at `at`.
+    pub(super) fn resume(&mut self, at: BootTime) {
+        if let Some(since) = self.paused_since.take() {
+            self.paused_ns += at.0.saturating_sub(since.0).max(0);
+        }
+    }
+
+    /// Carries it over a restart: nothing is known from `alive` on, and boot times move by `shift_ns`.
+    pub(super) fn restore(
+        &mut self,
+        alive: BootTime,
+        shift_ns: i64,
+        measurable: bool,
+        same_boot: bool,
+    ) {
+        let last = self.offset(alive);
+        for accumulator in &mut self.accumulators {
+            accumulator.gap_from(last);
+        }
+        self.started.boot = self.started.boot.shifted(shift_ns);
+        self.paused_since = self.paused_since.map(|since| since.shifted(shift_ns));
+        self.recovered = true;
+        self.undecided_since = Some(alive.shifted(shift_ns));
+        if !same_boot {
+            self.flags.insert(Flag::PowerLoss);
+        }
+        if !measurable {
+            self.unmeasured = true;
+            self.flags.insert(Flag::ClockUnsynchronised);
+        }
+    }
+}
+
+fn begin_parameter(parameter: &Parameter, started: Stamp, at_start: AtStart) -> Accumulator {
+    let since = |stamp: Stamp| stamp.boot.0.saturating_sub(started.boot.0);
+    let held: Held = at_start.map(|(stamp, value, _)| (since(stamp), value));
+    let mut accumulator = Accumulator::new(&parameter.plan, held, parameter.inside());
+    if let Some((stamp, value, uncertain)) = at_start
+        && stamp.boot == started.boot
+    {
+        accumulator.add(0, value, uncertain);
+    }
+    accumulator
+}

@@ -1,0 +1,284 @@
+//! What is told about an operation that started or ended: statistics, quality, verdict and counts. Pure.
+
+use super::definition::Definition;
+use super::operation::OpenOperation;
+use super::statistics::{Accumulator, seconds};
+use crate::model::{
+    CharacteristicResult, Counts, DataQuality, EndCause, Ending, Flag, LimitsUsed, Mode,
+    OperationReport, Outcome, ParameterReport, Stamp, Statistics, UtcTime, Verdict,
+};
+use crate::settings::shape::Characteristic;
+use std::time::Duration;
+
+/// How an operation ended.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) at: Stamp,
+    pub(super) outcome: Outcome,
+    pub(super) cause: EndCause,
+    pub(super) reason: Option<String>,
+    pub(super) uncertainty: Option<Duration>,
+    pub(super) pieces: u64,
+    /// The settings say that pieces are booked from operations.
+    pub(super) book: bool,
+}
+
+/// The operation as it is told at its start.
+pub(super) fn started(operation: &OpenOperation) -> OperationReport {
+    let (id, ordinal) = operation.identity.unwrap_or_default();
+    OperationReport {
+        id,
+        ordinal,
+        name: operation.definition.clone(),
+        segment: operation.facts.segment.clone(),
+        order: operation.facts.order.clone(),
+        product: operation.facts.product.clone(),
+        lot: operation.facts.lot.clone(),
+        program: operation.facts.program.clone(),
+        mode_at_start: operation.facts.mode_at_start.unwrap_or(Mode::None),
+        started_at: operation.started.utc,
+        flags: operation.flags.iter().copied().collect(),
+        revision: 0,
+        ending: None,
+    }
+}
+
+/// The operation as it is told at its end. `accumulators` are those of the edge that ended it.
+pub(super) fn ended(
+    definition: &Definition,
+    operation: &mut OpenOperation,
+    mut accumulators: Vec<Accumulator>,
+    end: &End,
+) -> OperationReport {
+    operation.resume(end.at.boot);
+    let length = operation.offset(end.at.boot).max(0);
+    for accumulator in &mut accumulators {
+        accumulator.finish(length);
+    }
+    if length == 0 {
+        operation.flags.insert(Flag::ZeroLength);
+    }
+    let measured: Vec<Measured> = definition
+        .parameters
+        .iter()
+        .zip(&accumulators)
+        .map(|(parameter, accumulator)| Measured {
+            hidden: parameter.hidden,
+            report: parameter_report(definition, parameter, accumulator),
+        })
+        .collect();
+    let data_quality = data_quality(&measured, operation.connection_losses);
+    let needs = definition.settings.pass_needs_good_fraction;
+    let quality: Vec<_> = definition
+        .settings
+        .quality
+        .iter()
+        .map(|wanted| characteristic(wanted, &measured, operation.started.utc, end.at.utc, needs))
+        .collect();
+    let verdict = verdict(&quality, &measured, &data_quality, needs, end.outcome);
+    let duration = (!operation.unmeasured).then(|| seconds(length));
+    let paused_s = seconds(operation.paused_ns);
+    OperationReport {
+        flags: operation.flags.iter().copied().collect(),
+        ending: Some(Ending {
+            ended_at: end.at.utc,
+            duration_s: duration,
+            active_s: duration.map(|duration| (duration - paused_s).max(0.0)),
+            paused_s,
+            outcome: end.outcome,
+            end_cause: end.cause,
+            abort_reason: end.reason.clone(),
+            recovered: operation.recovered,
+            end_uncertainty_s: end.uncertainty.map(|by| by.as_secs_f64()),
+            parameters: measured
+                .into_iter()
+                .filter(|measured| !measured.hidden)
+                .map(|measured| measured.report)
+                .collect(),
+            quality,
+            verdict,
+            counts: counts(verdict, end),
+            data_quality,
+        }),
+        ..started(operation)
+    }
+}
+
+struct Measured {
+    hidden: bool,
+    report: ParameterReport,
+}
+
+fn parameter_report(
+    definition: &Definition,
+    parameter: &super::definition::Parameter,
+    accumulator: &Accumulator,
+) -> ParameterReport {
+    ParameterReport {
+        name: parameter.name.clone(),
+        unit: parameter.unit.clone(),
+        interpolation: parameter.plan.interpolation,
+        samples: accumulator.counts(parameter.every.as_secs_f64()),
+        stats: accumulator.statistics(parameter.gate.is_some(), &parameter.percentiles),
+        coverage: accumulator.coverage(),
+        limits: definition
+            .settings
+            .quality
+            .iter()
+            .find_map(|wanted| limits_used(wanted, &parameter.name)),
+        profile: accumulator.profile().map(|profile| profile.report()),
+    }
+}
+
+fn limits_used(wanted: &Characteristic, parameter: &str) -> Option<LimitsUsed> {
+    let (name, statistic) = wanted.of.rsplit_once('.')?;
+    (name == parameter).then(|| LimitsUsed {
+        statistic: statistic.to_owned(),
+        low: wanted.low,
+        target: wanted.target,
+        high: wanted.high,
+        version: wanted.version.clone(),
+    })
+}
+
+/// Of the worst parameter by good fraction.
+fn data_quality(measured: &[Measured], connection_losses: u32) -> DataQuality {
+    let worst = measured.iter().map(|m| &m.report).min_by(|a, b| {
+        let fraction = |p: &ParameterReport| p.coverage.good_fraction.unwrap_or(1.0);
+        fraction(a).total_cmp(&fraction(b))
+    });
+    worst.map_or_else(DataQuality::default, |worst| DataQuality {
+        samples_expected: worst.samples.expected,
+        samples_received: worst.samples.count,
+        good_fraction: worst.coverage.good_fraction,
+        gap_fraction: worst.coverage.gap_fraction,
+        longest_gap_s: worst.coverage.longest_gap_s,
+        connection_losses,
+    })
+}
+
+fn characteristic(
+    wanted: &Characteristic,
+    measured: &[Measured],
+    started: UtcTime,
+    ended: UtcTime,
+    needs: f64,
+) -> CharacteristicResult {
+    let (parameter, statistic) = wanted.of.rsplit_once('.').unwrap_or((&wanted.of, ""));
+    let report = measured
+        .iter()
+        .map(|m| &m.report)
+        .find(|report| report.name == parameter);
+    let found = report.and_then(|report| value_of(&report.stats, statistic));
+    let outside = |value: f64| {
+        wanted.low.is_some_and(|low| value < low) || wanted.high.is_some_and(|high| value > high)
+    };
+    let verdict = match found {
+        None => Verdict::Undetermined,
+        Some((value, _)) if outside(value) => Verdict::Fail,
+        Some(_) if report.is_some_and(|report| good_enough(report, needs)) => Verdict::Pass,
+        Some(_) => Verdict::Undetermined,
+    };
+    CharacteristicResult {
+        id: wanted.id.clone(),
+        characteristic: wanted.of.clone(),
+        value: found.map(|(value, _)| value),
+        unit: unit_of(report, statistic),
+        low: wanted.low,
+        target: wanted.target,
+        high: wanted.high,
+        limits_version: wanted.version.clone(),
+        verdict,
+        measured_at: found.and_then(|(_, at)| at).map_or(ended, |at_s| {
+            UtcTime(started.0.saturating_add((at_s * 1e9).round() as i64))
+        }),
+    }
+}
+
+fn unit_of(report: Option<&ParameterReport>, statistic: &str) -> Option<String> {
+    match statistic {
+        "duration_s" => Some("s".to_owned()),
+        "integral" => report?.unit.as_ref().map(|unit| format!("{unit}.s")),
+        _ => report?.unit.clone(),
+    }
+}
+
+fn good_enough(report: &ParameterReport, needs: f64) -> bool {
+    report.coverage.good_fraction.unwrap_or(1.0) >= needs
+}
+
+/// A statistic by its name, and when it was reached, in seconds from the start.
+fn value_of(stats: &Statistics, name: &str) -> Option<(f64, Option<f64>)> {
+    let plain = |value: Option<f64>| value.map(|value| (value, None));
+    match name {
+        "first" => plain(stats.first),
+        "last" => plain(stats.last),
+        "min" => stats.min.map(|(value, t)| (value, Some(t))),
+        "max" => stats.max.map(|(value, t)| (value, Some(t))),
+        "mean" => plain(stats.mean),
+        "stddev" => plain(stats.stddev),
+        "time_weighted_mean" => plain(stats.time_weighted_mean),
+        "integral" => plain(stats.integral),
+        "duration_s" => plain(stats.duration_s),
+        "range" => match (stats.min, stats.max) {
+            (Some((min, _)), Some((max, _))) => Some((max - min, None)),
+            _ => None,
+        },
+        percentile => {
+            let wanted: f64 = percentile.strip_prefix('p')?.parse().ok()?;
+            let found = stats
+                .percentiles
+                .iter()
+                .find(|(percent, _)| *percent == wanted);
+            plain(found.and_then(|(_, value)| *value))
+        }
+    }
+}
+
+/// A fail in good data stays a fail; a pass needs enough good data; what was broken off is undetermined.
+fn verdict(
+    quality: &[CharacteristicResult],
+    measured: &[Measured],
+    data: &DataQuality,
+    needs: f64,
+    outcome: Outcome,
+) -> Verdict {
+    if outcome != Outcome::Completed {
+        return Verdict::Undetermined;
+    }
+    let in_good_data = |result: &CharacteristicResult| {
+        let parameter = result.characteristic.rsplit_once('.').map(|(name, _)| name);
+        measured
+            .iter()
+            .find(|m| Some(m.report.name.as_str()) == parameter)
+            .is_some_and(|m| good_enough(&m.report, needs))
+    };
+    let failed = |result: &&CharacteristicResult| result.verdict == Verdict::Fail;
+    if quality.iter().filter(failed).any(in_good_data) {
+        return Verdict::Fail;
+    }
+    let all_pass = quality.iter().all(|result| result.verdict == Verdict::Pass);
+    if !all_pass || data.good_fraction.unwrap_or(1.0) < needs {
+        return Verdict::Undetermined;
+    }
+    if quality.is_empty() {
+        Verdict::NotEvaluated
+    } else {
+        Verdict::Pass
+    }
+}
+
+/// Pieces by verdict. Where nothing is to be checked, what was completed counts as good, as a confirmation without scrap does.
+fn counts(verdict: Verdict, end: &End) -> Counts {
+    let mut counts = Counts {
+        book: end.book,
+        cycles: 1,
+        ..Counts::default()
+    };
+    match verdict {
+        Verdict::Pass | Verdict::NotEvaluated => counts.good = end.pieces,
+        Verdict::Fail => counts.reject = end.pieces,
+        Verdict::Undetermined => counts.undetermined = end.pieces,
+    }
+    counts
+}

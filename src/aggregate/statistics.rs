@@ -1,0 +1,429 @@
+//! Statistics of one tag over one operation, in bounded memory whatever the duration. Pure.
+//!
+//! Samples of any order of magnitude go through Welford's recurrence; time weighting integrates the value between samples,
+//! by steps or straight lines. Only bad or missing data is a gap: a value holds until the next sample. Times are
+//! nanoseconds since the operation's start, so that nothing here changes when a reboot moves the clock.
+
+use super::condition::Known;
+use super::percentiles::Percentiles;
+use super::profile::Profile;
+use crate::model::{Coverage, Interpolation, SampleCounts, Statistics};
+use serde::{Deserialize, Serialize};
+
+/// What is known about the tag between samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum Course {
+    /// A value, and the instant from which it was known.
+    Holds { since: i64, value: f64 },
+    /// Bad or missing data.
+    Gap { since: i64 },
+    /// `while:` does not hold: this time does not count.
+    Outside,
+}
+
+/// The accumulator of one parameter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Accumulator {
+    linear: bool,
+    course: Course,
+    /// Time is accounted for up to here.
+    accounted: i64,
+    counts: SampleCounts,
+    first: Option<f64>,
+    last: Option<(i64, f64)>,
+    min: Option<(f64, i64)>,
+    max: Option<(f64, i64)>,
+    n: u64,
+    mean: f64,
+    m2: f64,
+    area: f64,
+    covered: i64,
+    gap: i64,
+    longest_gap: i64,
+    profile: Option<Profile>,
+    percentiles: Option<Percentiles>,
+}
+
+/// How a parameter is to be accumulated.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// How the value moves between samples.
+    pub interpolation: Interpolation,
+    /// Most points of the profile.
+    pub profile: Option<u32>,
+    /// Whether percentiles are asked for.
+    pub percentiles: bool,
+}
+
+/// The value of the tag when the accumulation begins: `(nanoseconds before the start, value)`.
+pub type Held = Option<(i64, f64)>;
+
+impl Accumulator {
+    /// Begins at time 0 with the value that the tag holds since `held`, if it is a good one. `inside` is what `while:` says, true without one.
+    #[must_use]
+    pub fn new(plan: &Plan, held: Held, inside: Known) -> Accumulator {
+        let mut accumulator = Accumulator {
+            linear: plan.interpolation == Interpolation::Linear,
+            course: Course::Outside,
+            accounted: 0,
+            counts: SampleCounts::default(),
+            first: None,
+            last: None,
+            min: None,
+            max: None,
+            n: 0,
+            mean: 0.0,
+            m2: 0.0,
+            area: 0.0,
+            covered: 0,
+            gap: 0,
+            longest_gap: 0,
+            profile: plan.profile.map(Profile::new),
+            percentiles: plan.percentiles.then(Percentiles::default),
+        };
+        match inside {
+            Known::True => accumulator.enter(0, held),
+            Known::False => {}
+            Known::Unknown => accumulator.enter(0, None),
+        }
+        accumulator
+    }
+
+    /// `while:` changed at `t`; `held` is the value of the tag then.
+    pub fn gate(&mut self, t: i64, inside: Known, held: Held) {
+        match (inside, self.course) {
+            (Known::True, Course::Outside) => self.enter(t, held),
+            (Known::True, Course::Gap { .. }) => {
+                if let Some((since, value)) = held {
+                    self.account(t, None);
+                    self.course = Course::Holds { since, value };
+                }
+            }
+            (Known::True, Course::Holds { .. }) => {}
+            (Known::False, _) => {
+                self.account(t, None);
+                self.course = Course::Outside;
+            }
+            (Known::Unknown, _) => self.gap_from(t),
+        }
+    }
+
+    fn enter(&mut self, t: i64, held: Held) {
+        self.accounted = self.accounted.max(t);
+        self.course = match held {
+            Some((since, value)) => Course::Holds { since, value },
+            None => Course::Gap { since: t },
+        };
+    }
+
+    /// A usable sample. Samples while `while:` does not hold are not the parameter's.
+    pub fn add(&mut self, t: i64, value: f64, uncertain: bool) {
+        if self.course == Course::Outside {
+            return;
+        }
+        self.counts.count += 1;
+        if let Some((last_t, last)) = self.last {
+            if t < last_t {
+                self.counts.late += 1;
+                return;
+            }
+            if t == last_t && value == last {
+                self.counts.duplicate += 1;
+                return;
+            }
+        }
+        if uncertain {
+            self.counts.uncertain += 1;
+        } else {
+            self.counts.good += 1;
+        }
+        self.account(t, Some(value));
+        self.course = Course::Holds { since: t, value };
+        self.last = Some((t, value));
+        self.take(t, value);
+    }
+
+    /// A bad sample, or the loss of the device.
+    pub fn bad(&mut self, t: i64) {
+        if self.course == Course::Outside {
+            return;
+        }
+        self.counts.count += 1;
+        self.counts.bad += 1;
+        self.gap_from(t);
+    }
+
+    /// Nothing is known from `t` on: power was off, or `while:` is unknown.
+    pub fn gap_from(&mut self, t: i64) {
+        self.account(t, None);
+        self.accounted = self.accounted.max(t);
+        if !matches!(self.course, Course::Gap { .. }) {
+            self.course = Course::Gap {
+                since: self.accounted,
+            };
+        }
+    }
+
+    /// Accounts for the time up to the end. Nothing is added after it.
+    pub fn finish(&mut self, t: i64) {
+        self.account(t, None);
+    }
+
+    /// Puts the time from `accounted` to `t` where it belongs; `next` is the value at `t` if one is known.
+    fn account(&mut self, t: i64, next: Option<f64>) {
+        let passed = t.saturating_sub(self.accounted);
+        match self.course {
+            Course::Outside => return,
+            _ if passed <= 0 && !matches!(self.course, Course::Gap { .. }) => return,
+            Course::Gap { since } => {
+                self.gap += passed.max(0);
+                self.longest_gap = self.longest_gap.max(t.saturating_sub(since.max(0)));
+            }
+            Course::Holds { since, value } => {
+                self.covered += passed;
+                let (from, to) = match next {
+                    Some(next) if self.linear && t > since => {
+                        let slope = (next - value) / (t - since) as f64;
+                        (value + slope * (self.accounted - since) as f64, next)
+                    }
+                    _ => (value, value),
+                };
+                self.area += (from + to) / 2.0 * seconds(passed);
+            }
+        }
+        self.accounted = self.accounted.max(t);
+    }
+
+    fn take(&mut self, t: i64, value: f64) {
+        self.first.get_or_insert(value);
+        if self.min.is_none_or(|(min, _)| value < min) {
+            self.min = Some((value, t));
+        }
+        if self.max.is_none_or(|(max, _)| value > max) {
+            self.max = Some((value, t));
+        }
+        self.n += 1;
+        let delta = value - self.mean;
+        self.mean += delta / self.n as f64;
+        self.m2 += delta * (value - self.mean);
+        if let Some(profile) = &mut self.profile {
+            profile.add(t, value);
+        }
+        if let Some(percentiles) = &mut self.percentiles {
+            percentiles.add(value);
+        }
+    }
+
+    /// Samples by kind; `every_s` lets expect so many over the time that counts.
+    #[must_use]
+    pub fn counts(&self, every_s: f64) -> SampleCounts {
+        let time = seconds(self.covered.saturating_add(self.gap));
+        let expected = (every_s > 0.0).then(|| (time / every_s + 1e-6).floor() as u64);
+        SampleCounts {
+            expected,
+            ..self.counts
+        }
+    }
+
+    /// The numbers. `gated` when the parameter has a `while:`; `wanted` are the percentiles asked for.
+    #[must_use]
+    pub fn statistics(&self, gated: bool, wanted: &[f64]) -> Statistics {
+        let covered_s = seconds(self.covered);
+        let some = self.n > 0;
+        Statistics {
+            first: self.first,
+            last: self.last.map(|(_, value)| value),
+            min: self.min.map(|(value, t)| (value, seconds(t))),
+            max: self.max.map(|(value, t)| (value, seconds(t))),
+            mean: some.then_some(self.mean),
+            stddev: (self.n > 1).then(|| (self.m2 / (self.n - 1) as f64).max(0.0).sqrt()),
+            time_weighted_mean: (self.covered > 0).then(|| self.area / covered_s),
+            integral: (self.covered > 0).then_some(self.area),
+            duration_s: gated.then(|| seconds(self.covered.saturating_add(self.gap))),
+            percentiles: wanted
+                .iter()
+                .map(|percent| {
+                    let value = self.percentiles.as_ref().and_then(|p| p.value(*percent));
+                    (*percent, value)
+                })
+                .collect(),
+            percentile_method: self.percentiles.as_ref().map(Percentiles::method),
+        }
+    }
+
+    /// Time by quality, of the time that counts.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        let total = self.covered.saturating_add(self.gap);
+        let fraction = |part: i64| (total > 0).then(|| part as f64 / total as f64);
+        Coverage {
+            good_fraction: fraction(self.covered),
+            gap_fraction: fraction(self.gap),
+            longest_gap_s: seconds(self.longest_gap),
+        }
+    }
+
+    /// The profile so far.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
+    }
+}
+
+/// Nanoseconds as seconds.
+#[must_use]
+pub fn seconds(ns: i64) -> f64 {
+    ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const S: i64 = 1_000_000_000;
+
+    fn ns(s: f64) -> i64 {
+        (s * 1e9).round() as i64
+    }
+
+    fn run(interpolation: Interpolation, samples: &[(f64, f64)], end: f64) -> Accumulator {
+        let plan = Plan {
+            interpolation,
+            ..Plan::default()
+        };
+        let mut a = Accumulator::new(&plan, None, Known::True);
+        for (t, v) in samples {
+            a.add(ns(*t), *v, false);
+        }
+        a.finish(ns(end));
+        a
+    }
+
+    fn close(found: Option<f64>, expected: f64) {
+        let found = found.expect("a value");
+        assert!(
+            (found - expected).abs() < 1e-9 * expected.abs().max(1.0),
+            "{found} != {expected}"
+        );
+    }
+
+    #[test]
+    fn irregular_sampling_has_two_means_and_says_which_is_which() {
+        let samples = [(0.0, 0.0), (0.1, 100.0), (0.2, 100.0), (10.0, 0.0)];
+        let step = run(Interpolation::Step, &samples, 10.0).statistics(false, &[]);
+        close(step.mean, 50.0);
+        close(step.time_weighted_mean, 99.0);
+        let linear = run(Interpolation::Linear, &samples, 10.0).statistics(false, &[]);
+        close(linear.time_weighted_mean, (5.0 + 10.0 + 490.0) / 10.0);
+        close(linear.integral, 505.0);
+        close(linear.stddev, (10_000.0f64 / 3.0).sqrt());
+    }
+
+    #[test]
+    fn a_flat_signal_that_reports_on_change_has_no_gap() {
+        let mut a = Accumulator::new(&Plan::default(), Some((-100 * S, 5.0)), Known::True);
+        a.finish(30 * S);
+        close(a.statistics(false, &[]).time_weighted_mean, 5.0);
+        assert_eq!(a.statistics(false, &[]).mean, None);
+        close(a.coverage().good_fraction, 1.0);
+        assert_eq!(a.counts(1.0).expected, Some(30));
+    }
+
+    #[test]
+    fn a_straight_line_from_before_the_start_is_cut_at_the_start() {
+        let plan = Plan {
+            interpolation: Interpolation::Linear,
+            ..Plan::default()
+        };
+        let mut a = Accumulator::new(&plan, Some((-S, 0.0)), Known::True);
+        a.add(S, 2.0, false);
+        a.finish(S);
+        close(a.statistics(false, &[]).integral, 1.5);
+    }
+
+    #[test]
+    fn only_bad_time_is_a_gap() {
+        let mut a = Accumulator::new(&Plan::default(), Some((0, 1.0)), Known::True);
+        a.bad(10 * S);
+        a.bad(12 * S);
+        a.add(14 * S, 1.0, false);
+        a.finish(40 * S);
+        close(a.coverage().gap_fraction, 0.1);
+        assert_eq!(a.coverage().longest_gap_s, 4.0);
+        close(a.statistics(false, &[]).time_weighted_mean, 1.0);
+        assert_eq!(a.counts(1.0).bad, 2);
+    }
+
+    #[test]
+    fn what_is_outside_of_while_does_not_count() {
+        let mut a = Accumulator::new(&Plan::default(), None, Known::False);
+        a.add(S, 999.0, false);
+        a.gate(2 * S, Known::True, Some((S, 3.0)));
+        a.add(3 * S, 5.0, false);
+        a.gate(5 * S, Known::False, None);
+        a.add(6 * S, 999.0, false);
+        a.finish(10 * S);
+        let statistics = a.statistics(true, &[]);
+        close(statistics.duration_s, 3.0);
+        close(statistics.time_weighted_mean, (3.0 + 5.0 * 2.0) / 3.0);
+        assert_eq!(statistics.max, Some((5.0, 3.0)));
+        assert_eq!(a.coverage().gap_fraction, Some(0.0));
+    }
+
+    #[test]
+    fn an_operation_of_no_length_has_nulls_and_no_nan() {
+        let mut a = Accumulator::new(&Plan::default(), None, Known::True);
+        a.finish(0);
+        let statistics = a.statistics(false, &[]);
+        assert_eq!(statistics.mean, None);
+        assert_eq!(statistics.time_weighted_mean, None);
+        assert_eq!(a.coverage().good_fraction, None);
+    }
+
+    #[test]
+    fn repeats_and_latecomers_are_counted_and_not_merged() {
+        let mut a = Accumulator::new(&Plan::default(), None, Known::True);
+        for (t, v) in [(1.0, 10.0), (1.2, 12.0), (1.2, 12.0), (1.1, 11.0)] {
+            a.add(ns(t), v, false);
+        }
+        a.finish(2 * S);
+        let counts = a.counts(0.0);
+        assert_eq!(
+            (counts.count, counts.good, counts.duplicate, counts.late),
+            (4, 2, 1, 1)
+        );
+        assert_eq!(counts.expected, None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_statistics_agree_with_a_plain_reckoning(
+            steps in proptest::collection::vec((1i64..5_000, -1e6f64..1e6), 1..200),
+            tail in 0i64..5_000,
+        ) {
+            let mut a = Accumulator::new(&Plan::default(), None, Known::True);
+            let (mut t, mut area, mut all) = (0i64, 0.0, Vec::new());
+            let mut before: Option<f64> = None;
+            for (gap_ms, value) in &steps {
+                t += gap_ms * 1_000_000;
+                area += before.unwrap_or(0.0) * *gap_ms as f64 / 1e3;
+                a.add(t, *value, false);
+                before = Some(*value);
+                all.push(*value);
+            }
+            let end = t + tail * 1_000_000;
+            area += before.unwrap_or(0.0) * tail as f64 / 1e3;
+            a.finish(end);
+            let s = a.statistics(false, &[]);
+            let mean = all.iter().sum::<f64>() / all.len() as f64;
+            prop_assert!((s.mean.unwrap() - mean).abs() < 1e-6);
+            prop_assert_eq!(s.min.unwrap().0, all.iter().copied().fold(f64::INFINITY, f64::min));
+            prop_assert_eq!(s.max.unwrap().0, all.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            prop_assert!((s.integral.unwrap_or(0.0) - area).abs() < 1e-3);
+            let first_ns = steps[0].0 * 1_000_000;
+            let gap = a.coverage().gap_fraction.unwrap_or(0.0);
+            prop_assert!((gap - first_ns as f64 / end as f64).abs() < 1e-9);
+        }
+    }
+}

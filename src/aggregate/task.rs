@@ -1,0 +1,62 @@
+//! Drives the aggregation in real time: batches in, turns out, and a timer in between.
+
+use super::Aggregate;
+use crate::clock::Clock;
+use crate::model::{Batch, Stamp, Turn};
+use tokio::sync::mpsc;
+
+/// Most batches applied before their turn is handed on.
+const BATCHES_PER_TURN: usize = 64;
+
+/// Runs until `batches` ends, then hands on what is left. Not cancel-safe: dropped, it forgets what it has not handed on.
+///
+/// `beat` is called at least once a minute while the stage moves.
+pub async fn run(
+    mut aggregate: Aggregate,
+    mut batches: mpsc::Receiver<Batch>,
+    turns: mpsc::Sender<Turn>,
+    clock: Clock,
+    mut beat: impl FnMut(Stamp),
+) {
+    loop {
+        let now = clock.now();
+        beat(now);
+        // Waiting batches come before timers: a sample may be older than the timer that it cancels.
+        let wait = aggregate.next_wakeup().since(now.boot).min(MAX_SLEEP);
+        let more = tokio::select! {
+            biased;
+            batch = batches.recv() => match batch {
+                Some(batch) => {
+                    aggregate.apply(&batch);
+                    true
+                }
+                None => false,
+            },
+            () = tokio::time::sleep(wait) => {
+                aggregate.set_clock_quality(clock.quality());
+                aggregate.advance(clock.now());
+                true
+            }
+        };
+        for _ in 1..BATCHES_PER_TURN {
+            let Ok(batch) = batches.try_recv() else { break };
+            aggregate.apply(&batch);
+        }
+        let turn = if more {
+            aggregate.take_turn()
+        } else {
+            aggregate.last_turn()
+        };
+        if let Some(turn) = turn
+            && turns.send(turn).await.is_err()
+        {
+            return;
+        }
+        if !more {
+            return;
+        }
+    }
+}
+
+/// Longest sleep, so that the stage shows that it is alive.
+const MAX_SLEEP: std::time::Duration = std::time::Duration::from_secs(5);

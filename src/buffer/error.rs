@@ -1,0 +1,131 @@
+//! What ends the gateway when the store cannot be used, in words for whoever stands in front of the box.
+
+use super::engine::EngineError;
+use super::record::RecordError;
+use crate::model::Position;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error(
+        "{0} is in use by another process: stop the other gateway or command that has it open, or give this one a \
+         buffer.path of its own"
+    )]
+    Locked(PathBuf),
+    /// The file system takes no writes.
+    #[error(
+        "{0} lies on a file system that is mounted read-only: remount it for writing, and look into the kernel's log for \
+         the reason"
+    )]
+    ReadOnly(PathBuf),
+    /// The user may not.
+    #[error(
+        "{0} may not be written by this user: give the directory to the user that runs the gateway"
+    )]
+    NoPermission(PathBuf),
+    /// No space.
+    #[error("{0}: the disk or the quota is full: make room there; nothing that was stored is lost")]
+    Full(PathBuf),
+    /// A database of other settings.
+    #[error(
+        "{path} was created with other settings ({found}): it belongs to another program or release, choose another \
+             buffer.path or move it away"
+    )]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// Its settings.
+        found: String,
+    },
+    /// Something else that the operating system says.
+    #[error("{path}: {source}: check the disk and that every part of the path is a directory")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Damage where it cannot be set aside: in what was written a moment ago.
+    #[error("{path} cannot be used: {reason}: check the disk")]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// Numbering would have a gap: an error in the program, and never written.
+    #[error("event {found} was to be stored where {expected} is next")]
+    Sequence {
+        /// The next position.
+        expected: Position,
+        /// The event's.
+        found: Position,
+    },
+    /// An event that is no record.
+    #[error("event {position} cannot be stored: {source}")]
+    Event {
+        /// Its position.
+        position: Position,
+        /// Why.
+        source: RecordError,
+    },
+}
+
+/// The error of a call on a file or directory.
+pub(super) fn io_error(path: &Path, source: io::Error) -> StoreError {
+    use io::ErrorKind as Kind;
+    let path = path.to_owned();
+    match source.kind() {
+        Kind::ReadOnlyFilesystem => StoreError::ReadOnly(path),
+        Kind::PermissionDenied => StoreError::NoPermission(path),
+        Kind::StorageFull | Kind::QuotaExceeded => StoreError::Full(path),
+        _ => StoreError::Io { path, source },
+    }
+}
+
+impl From<EngineError> for StoreError {
+    fn from(error: EngineError) -> StoreError {
+        match error {
+            EngineError::Locked(path) => StoreError::Locked(path),
+            EngineError::Foreign { path, found } => StoreError::Foreign { path, found },
+            EngineError::Io { path, source } => io_error(&path, source),
+            EngineError::Damaged { path, reason } => StoreError::Damaged { path, reason },
+            EngineError::Poisoned(path) => StoreError::Damaged {
+                path,
+                reason: "an earlier write failed".into(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_the_system_has_its_own_words() {
+        let cases = [
+            (libc::EROFS, "read-only"),
+            (libc::EACCES, "may not be written"),
+            (libc::EPERM, "may not be written"),
+            (libc::ENOSPC, "full"),
+            (libc::EDQUOT, "full"),
+            (libc::EIO, "check the disk"),
+            (libc::ENOTDIR, "is a directory"),
+        ];
+        for (number, words) in cases {
+            let error = io_error(
+                Path::new("/var/lib/x"),
+                io::Error::from_raw_os_error(number),
+            );
+            let text = error.to_string();
+            assert!(
+                text.contains("/var/lib/x") && text.contains(words),
+                "{text}"
+            );
+        }
+    }
+}

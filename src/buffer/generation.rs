@@ -1,0 +1,244 @@
+//! One generation: a database with a run of records and the head state of its last commit.
+
+use super::Record;
+use super::engine::{Batch, Engine, EngineError};
+use super::head::Head;
+use super::keys;
+use super::record::{self, MAX_ENVELOPE, MAX_PAYLOAD};
+use crate::model::Position;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Joined pieces past this are no record.
+const MAX_RECORD: usize = MAX_PAYLOAD + MAX_ENVELOPE + 1024;
+
+/// How much one reading may bring.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Records; at least one.
+    pub(super) events: usize,
+    /// Payload bytes past the first record.
+    pub(super) bytes: usize,
+}
+
+/// Records that were written and cannot be had any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The first one.
+    pub from: Position,
+    /// The last one, of the same epoch.
+    pub to: Position,
+    /// Why.
+    pub reason: String,
+}
+
+impl Loss {
+    /// How many records.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        (self.to.seq + 1).saturating_sub(self.from.seq)
+    }
+}
+
+/// What a reading found.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) records: Vec<Record>,
+    pub(super) losses: Vec<Loss>,
+    /// The limits ended it, not the generation.
+    pub(super) limited: bool,
+}
+
+/// An open generation.
+#[derive(Debug)]
+pub(super) struct Generation {
+    engine: Engine,
+    first: Position,
+}
+
+impl Generation {
+    /// Opens or creates the generation in `path` whose first record has, or will have, the position `first`.
+    pub(super) fn open(path: &Path, first: Position) -> Result<Generation, EngineError> {
+        let engine = Engine::open(path)?;
+        Ok(Generation { engine, first })
+    }
+
+    /// The position of its first record.
+    pub(super) fn first(&self) -> Position {
+        self.first
+    }
+
+    /// Makes a batch durable. After an error nothing more can be committed here.
+    pub(super) fn commit(&mut self, batch: Batch) -> Result<(), EngineError> {
+        self.engine.put(batch)?;
+        self.engine.sync()
+    }
+
+    /// The head state and checkpoint, checked against one another and against the last record. The inner error says what
+    /// does not fit.
+    pub(super) fn head(&self) -> Result<Result<Head, String>, EngineError> {
+        let mut state: Option<Vec<u8>> = None;
+        self.engine.scan(keys::HEAD, keys::HEAD, |_, value| {
+            state.get_or_insert_default().extend_from_slice(value);
+            ControlFlow::Continue(())
+        })?;
+        let mut entries = BTreeMap::<String, Vec<u8>>::new();
+        let mut foreign = false;
+        self.engine
+            .scan(keys::CHECKPOINT, keys::CHECKPOINT, |key, value| {
+                match keys::checkpoint_name(key) {
+                    Some(name) => entries.entry(name.to_owned()).or_default().extend(value),
+                    None => foreign = true,
+                }
+                ControlFlow::Continue(())
+            })?;
+        if foreign {
+            return Ok(Err("it has keys that nobody wrote".into()));
+        }
+        let last = self.last()?;
+        Ok(
+            Head::read(state.as_deref(), entries).and_then(|head| match last {
+                Some(last) if successor(last) != head.next => Err(format!(
+                    "it ends with {last} and says {} is next",
+                    head.next
+                )),
+                None if self.first != head.next => Err("its records are gone".into()),
+                _ => Ok(head),
+            }),
+        )
+    }
+
+    /// The position of its last record.
+    pub(super) fn last(&self) -> Result<Option<Position>, EngineError> {
+        let key = self.engine.last(keys::RECORD)?;
+        Ok(key.and_then(|key| keys::position(&key)))
+    }
+
+    /// Reads records after `after`. `last` is where the generation is known to end: what should come before and does not is
+    /// a loss.
+    pub(super) fn read(
+        &self,
+        after: Position,
+        last: Position,
+        limits: Limits,
+    ) -> Result<Reading, EngineError> {
+        let start = self.first.max(successor(after));
+        let mut collector = Collector {
+            expected: start,
+            limits,
+            bytes: 0,
+            joined: None,
+            reading: Reading::default(),
+        };
+        self.engine.scan(
+            keys::RECORD,
+            &keys::record(start),
+            |key, value| match keys::position(key) {
+                Some(position) if position <= last => collector.piece(position, value),
+                _ => ControlFlow::Continue(()),
+            },
+        )?;
+        Ok(collector.finish(last))
+    }
+
+    /// For tests: the next commit fails as on a broken disk.
+    #[cfg(test)]
+    pub(super) fn break_barrier(&mut self) {
+        self.engine.break_barrier();
+    }
+}
+
+/// The position after `position` in its epoch.
+pub(super) fn successor(position: Position) -> Position {
+    Position {
+        seq: position.seq.saturating_add(1),
+        ..position
+    }
+}
+
+/// The position before `position` in its epoch; 0 stands before the first.
+pub(super) fn predecessor(position: Position) -> Position {
+    Position {
+        seq: position.seq.saturating_sub(1),
+        ..position
+    }
+}
+
+/// Joins pieces to records and notices what is missing between them.
+struct Collector {
+    expected: Position,
+    limits: Limits,
+    bytes: usize,
+    joined: Option<(Position, Vec<u8>)>,
+    reading: Reading,
+}
+
+impl Collector {
+    fn piece(&mut self, position: Position, value: &[u8]) -> ControlFlow<()> {
+        match &mut self.joined {
+            Some((at, bytes)) if *at == position => {
+                if bytes.len() <= MAX_RECORD {
+                    bytes.extend_from_slice(value);
+                }
+            }
+            _ => {
+                self.complete()?;
+                self.joined = Some((position, value.to_vec()));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Takes the joined record, if the limits still allow it.
+    fn complete(&mut self) -> ControlFlow<()> {
+        let Some((position, bytes)) = self.joined.take() else {
+            return ControlFlow::Continue(());
+        };
+        match record::decode(&bytes) {
+            Ok(record) if record.position == position => {
+                let first = self.reading.records.is_empty();
+                let bytes = self.bytes.saturating_add(record.payload.len());
+                let fits =
+                    self.reading.records.len() < self.limits.events && bytes <= self.limits.bytes;
+                if !first && !fits {
+                    self.reading.limited = true;
+                    return ControlFlow::Break(());
+                }
+                self.lack_until(position);
+                self.bytes = bytes;
+                self.reading.records.push(record);
+            }
+            Ok(record) => self.lose(position, format!("it claims to be {}", record.position)),
+            Err(error) => self.lose(position, error.to_string()),
+        }
+        self.expected = successor(position);
+        ControlFlow::Continue(())
+    }
+
+    fn finish(mut self, last: Position) -> Reading {
+        if !self.reading.limited && self.complete().is_continue() {
+            self.lack_until(successor(last));
+        }
+        self.reading
+    }
+
+    fn lose(&mut self, position: Position, reason: String) {
+        self.lack_until(position);
+        self.reading.losses.push(Loss {
+            from: position,
+            to: position,
+            reason,
+        });
+    }
+
+    fn lack_until(&mut self, position: Position) {
+        if self.expected.epoch == position.epoch && self.expected < position {
+            self.reading.losses.push(Loss {
+                from: self.expected,
+                to: predecessor(position),
+                reason: "not in the store any more".into(),
+            });
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! The generations below the head: which there are, reading them, setting damaged ones aside, removing settled ones.
+//!
+//! A generation is a directory named after the position of its first record, so that none has to be opened to know what
+//! lies where. A directory gets that name when it is complete and loses it before it is taken apart.
+
+use super::engine::{Batch, EngineError};
+use super::error::{StoreError, io_error};
+use super::files::{names, remove_tree, sync_dir};
+use super::generation::{Generation, Limits, Loss, Reading, predecessor};
+use super::head::Head;
+use crate::model::Position;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const CREATING: &str = "creating";
+const REMOVING: &str = "removing-";
+const DAMAGED: &str = "damaged-";
+/// Damaged generations that are kept for `buffer repair`; the oldest go first.
+const MAX_DAMAGED: usize = 8;
+/// Generations open for reading at a time, beside the head: uplinks that are behind at different places.
+const MAX_READERS: usize = 3;
+
+/// The directories of a store.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// First positions of all generations, rising.
+    pub(super) whole: Vec<Position>,
+    /// First positions of those that were set aside, rising.
+    pub(super) damaged: Vec<Position>,
+}
+
+impl Listing {
+    /// Reads the directory and clears away what a crash left half done.
+    pub(super) fn read(root: &Path) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        for name in names(root)? {
+            if name == CREATING || name.starts_with(REMOVING) {
+                remove_tree(&root.join(name))?;
+            } else if let Some(first) = name.strip_prefix(DAMAGED).and_then(parse) {
+                listing.damaged.push(first);
+            } else if let Some(first) = parse(&name) {
+                listing.whole.push(first);
+            }
+        }
+        Ok(listing)
+    }
+
+    /// The greatest epoch that a name tells; 0 without any.
+    pub(super) fn greatest_epoch(&self) -> u32 {
+        let all = self.whole.iter().chain(&self.damaged);
+        all.map(|first| first.epoch).max().unwrap_or(0)
+    }
+}
+
+/// A generation that is complete.
+#[derive(Clone, Copy, Debug)]
+struct Older {
+    first: Position,
+    /// Its last position, once known.
+    last: Option<Position>,
+}
+
+/// All generations but the head.
+#[derive(Debug)]
+pub(super) struct Generations {
+    root: PathBuf,
+    /// Rising.
+    older: Vec<Older>,
+    /// Open ones, the most recently used last.
+    readers: Vec<Generation>,
+}
+
+impl Generations {
+    /// Those of `listing` below `head`. Where a generation is followed by one of the same epoch, it ends right before.
+    pub(super) fn new(root: &Path, listing: &Listing, head: Position) -> Generations {
+        let mut starts: Vec<Position> = listing
+            .whole
+            .iter()
+            .chain(&listing.damaged)
+            .chain([&head])
+            .copied()
+            .collect();
+        starts.sort_unstable();
+        let older = listing
+            .whole
+            .iter()
+            .filter(|first| **first < head)
+            .map(|first| Older {
+                first: *first,
+                last: starts
+                    .iter()
+                    .find(|start| **start > *first && start.epoch == first.epoch)
+                    .map(|start| predecessor(*start)),
+            })
+            .collect();
+        Generations {
+            root: root.to_owned(),
+            older,
+            readers: Vec::new(),
+        }
+    }
+
+    /// The head was rotated away and ends with `last`.
+    pub(super) fn push(&mut self, first: Position, last: Position) {
+        let last = Some(last);
+        self.older.push(Older { first, last });
+    }
+
+    /// Reads records after `after` from the first generation that has any. What is lost goes to `losses`.
+    pub(super) fn read(
+        &mut self,
+        after: Position,
+        limits: Limits,
+        losses: &mut Vec<Loss>,
+    ) -> Result<Reading, StoreError> {
+        let mut index = self
+            .older
+            .partition_point(|older| older.last.is_some_and(|last| last <= after));
+        while let Some(older) = self.older.get(index).copied() {
+            match self.read_one(older, after, limits) {
+                Ok(mut reading) => {
+                    losses.append(&mut reading.losses);
+                    if !reading.records.is_empty() {
+                        return Ok(reading);
+                    }
+                    index += 1;
+                }
+                Err(EngineError::Damaged { reason, .. }) => {
+                    losses.push(self.set_aside(index, reason)?);
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok(Reading::default())
+    }
+
+    /// Removes generations of which every record is at most `settled`; that position must be durable.
+    pub(super) fn remove_settled(
+        &mut self,
+        settled: Position,
+        losses: &mut Vec<Loss>,
+    ) -> Result<(), StoreError> {
+        let mut removed = false;
+        while let Some(oldest) = self.older.first().copied() {
+            if oldest.first > settled {
+                break;
+            }
+            if oldest.first.epoch == settled.epoch {
+                match self.last_of(oldest) {
+                    Ok(last) if last > settled => break,
+                    Ok(_) => {}
+                    Err(EngineError::Damaged { reason, .. }) => {
+                        losses.push(self.set_aside(0, reason)?);
+                        continue;
+                    }
+                    Err(other) => return Err(other.into()),
+                }
+            }
+            self.forget(0);
+            remove(&self.root, oldest.first)?;
+            removed = true;
+        }
+        if removed {
+            sync_dir(&self.root).map_err(|error| io_error(&self.root, error))?;
+        }
+        Ok(())
+    }
+
+    /// How many records below the head come after `cursor`. Losses inside a generation count as records; a generation
+    /// that does not open counts nothing.
+    pub(super) fn count_after(&mut self, cursor: Position) -> u64 {
+        let all = self.older.clone();
+        all.into_iter()
+            .filter(|older| older.first.epoch >= cursor.epoch)
+            .filter_map(|older| Some((older.first, self.last_of(older).ok()?)))
+            .map(|(first, last)| span_after(cursor, first, last))
+            .sum()
+    }
+
+    fn read_one(
+        &mut self,
+        older: Older,
+        after: Position,
+        limits: Limits,
+    ) -> Result<Reading, EngineError> {
+        let last = self.last_of(older)?;
+        self.reader(older.first)?.read(after, last, limits)
+    }
+
+    /// The last position of a generation; the one before its first where it has none.
+    fn last_of(&mut self, older: Older) -> Result<Position, EngineError> {
+        if let Some(last) = older.last {
+            return Ok(last);
+        }
+        let found = self.reader(older.first)?.last()?;
+        let last = found.unwrap_or_else(|| predecessor(older.first));
+        if let Some(kept) = self.older.iter_mut().find(|kept| kept.first == older.first) {
+            kept.last = Some(last);
+        }
+        Ok(last)
+    }
+
+    fn reader(&mut self, first: Position) -> Result<&Generation, EngineError> {
+        let open = self
+            .readers
+            .iter()
+            .position(|reader| reader.first() == first);
+        let reader = match open {
+            Some(index) => self.readers.remove(index),
+            None => {
+                if self.readers.len() >= MAX_READERS {
+                    self.readers.remove(0);
+                }
+                Generation::open(&path_of(&self.root, first), first)?
+            }
+        };
+        self.readers.push(reader);
+        // Just pushed: the error is never met, and no panic is worth it.
+        self.readers
+            .last()
+            .ok_or_else(|| EngineError::Poisoned(self.root.clone()))
+    }
+
+    fn set_aside(&mut self, index: usize, reason: String) -> Result<Loss, StoreError> {
+        let older = self.forget(index);
+        let Some(Older { first, last }) = older else {
+            let path = self.root.clone();
+            return Err(StoreError::Damaged { path, reason });
+        };
+        set_aside(&self.root, first)?;
+        Ok(Loss {
+            from: first,
+            to: last.unwrap_or(first),
+            reason,
+        })
+    }
+
+    /// Takes a generation off the list and closes it.
+    fn forget(&mut self, index: usize) -> Option<Older> {
+        if index >= self.older.len() {
+            return None;
+        }
+        let older = self.older.remove(index);
+        self.readers.retain(|reader| reader.first() != older.first);
+        Some(older)
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.older.len()
+    }
+}
+
+/// How many positions from `first` to `last`, of one epoch, come after `cursor`.
+pub(super) fn span_after(cursor: Position, first: Position, last: Position) -> u64 {
+    if cursor.epoch > first.epoch {
+        return 0;
+    }
+    let before = if cursor.epoch < first.epoch {
+        first.seq.saturating_sub(1)
+    } else {
+        cursor.seq.max(first.seq.saturating_sub(1))
+    };
+    last.seq.saturating_sub(before)
+}
+
+/// The directory of a generation.
+pub(super) fn path_of(root: &Path, first: Position) -> PathBuf {
+    root.join(first.to_string())
+}
+
+/// Makes the generation that begins at `head.next`, with a copy of the state, durable before anything knows of it.
+pub(super) fn create(root: &Path, head: &Head) -> Result<(Generation, Head), StoreError> {
+    let (mut copy, entries) = head.copied();
+    let path = root.join(CREATING);
+    let io = |error| io_error(root, error);
+    remove_tree(&path).map_err(io)?;
+    let mut generation = Generation::open(&path, copy.next)?;
+    let mut batch = Batch::new();
+    copy.change(&entries, &mut batch);
+    put_head(&mut copy, &mut batch, root)?;
+    generation.commit(batch)?;
+    std::fs::rename(&path, path_of(root, copy.next)).map_err(io)?;
+    sync_dir(root).map_err(io)?;
+    Ok((generation, copy))
+}
+
+/// [`Head::put`] with the store's error.
+pub(super) fn put_head(head: &mut Head, batch: &mut Batch, root: &Path) -> Result<(), StoreError> {
+    head.put(batch).map_err(|error| StoreError::Damaged {
+        path: root.to_owned(),
+        reason: format!("the head state cannot be encoded: {error}"),
+    })
+}
+
+/// Sets a generation aside, so that it is neither read nor removed with the settled ones.
+pub(super) fn set_aside(root: &Path, first: Position) -> Result<(), StoreError> {
+    let io = |error| io_error(root, error);
+    let to = root.join(format!("{DAMAGED}{first}"));
+    remove_tree(&to).map_err(io)?;
+    std::fs::rename(path_of(root, first), to).map_err(io)?;
+    let damaged = Listing::read(root).map_err(io)?.damaged;
+    let surplus = damaged.len().saturating_sub(MAX_DAMAGED);
+    for first in damaged.iter().take(surplus) {
+        remove_tree(&root.join(format!("{DAMAGED}{first}"))).map_err(io)?;
+    }
+    sync_dir(root).map_err(io)
+}
+
+/// Removes a generation: its name first, so that no half of it is ever taken for a whole.
+pub(super) fn remove(root: &Path, first: Position) -> Result<(), StoreError> {
+    let going = root.join(format!("{REMOVING}{first}"));
+    remove_tree(&going)
+        .and_then(|()| std::fs::rename(path_of(root, first), &going))
+        .and_then(|()| remove_tree(&going))
+        .map_err(|error| io_error(root, error))
+}
+
+fn parse(name: &str) -> Option<Position> {
+    let (epoch, seq) = name.split_once('.')?;
+    let digits =
+        |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(epoch, 10) || !digits(seq, 20) {
+        return None;
+    }
+    Some(Position {
+        epoch: epoch.parse().ok()?,
+        seq: seq.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: u32, seq: u64) -> Position {
+        Position { epoch, seq }
+    }
+
+    #[test]
+    fn only_whole_names_are_generations() {
+        assert_eq!(parse(&at(3, 42).to_string()), Some(at(3, 42)));
+        for name in [
+            "creating",
+            "lock",
+            "progress",
+            "1.2",
+            "0000000001.0000000000000000000x",
+            "+000000001.00000000000000000001",
+            "9999999999.00000000000000000001",
+        ] {
+            assert_eq!(parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_spans_of_an_epoch_are_counted_from_the_cursor_on() {
+        let (first, last) = (at(2, 11), at(2, 20));
+        for (cursor, count) in [
+            (at(0, 0), 10),
+            (at(1, 99), 10),
+            (at(2, 0), 10),
+            (at(2, 10), 10),
+            (at(2, 11), 9),
+            (at(2, 20), 0),
+            (at(2, 30), 0),
+            (at(3, 0), 0),
+        ] {
+            assert_eq!(span_after(cursor, first, last), count, "{cursor}");
+        }
+        assert_eq!(span_after(at(0, 0), at(1, 1), at(1, 0)), 0);
+    }
+
+    #[test]
+    fn half_done_directories_are_cleared_away() {
+        let home = tempfile::tempdir().unwrap();
+        for name in [
+            "creating".to_owned(),
+            format!("removing-{}", at(1, 1)),
+            format!("damaged-{}", at(4, 1)),
+            at(1, 8).to_string(),
+        ] {
+            std::fs::create_dir(home.path().join(name)).unwrap();
+        }
+        let listing = Listing::read(home.path()).unwrap();
+        assert_eq!(listing.whole, [at(1, 8)]);
+        assert_eq!(listing.damaged, [at(4, 1)]);
+        assert_eq!(listing.greatest_epoch(), 4);
+        assert_eq!(names(home.path()).unwrap().len(), 2);
+    }
+}

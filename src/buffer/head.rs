@@ -1,0 +1,232 @@
+//! What a generation knows beside its records: the next position, the cursors, the machine, and the checkpoint with a
+//! digest that tells whether all of its entries came back. Only the newest generation's is in use. Pure.
+
+use super::engine::Batch;
+use super::keys;
+use super::seal::{seal, unseal};
+use crate::model::{CheckpointEntry, Position};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const VERSION: u8 = 1;
+
+/// A machine id, hashed: the id itself is nobody's business.
+pub(super) type Machine = [u8; 16];
+
+/// The head state as it lies on disk, without the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stored {
+    next: Position,
+    machine: Option<Machine>,
+    cursors: BTreeMap<String, Position>,
+    entries: u64,
+    digest: u32,
+    written_bytes: u64,
+}
+
+/// The head state with its checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The position of the next event.
+    pub(super) next: Position,
+    /// The box that wrote it.
+    pub(super) machine: Option<Machine>,
+    /// Last settled position by uplink.
+    pub(super) cursors: BTreeMap<String, Position>,
+    /// The aggregation's state.
+    pub(super) checkpoint: BTreeMap<String, Vec<u8>>,
+    /// Record and checkpoint bytes that were written to this generation.
+    pub(super) written_bytes: u64,
+    digest: u32,
+    stored_length: usize,
+}
+
+impl Head {
+    /// An empty state before the event of this position.
+    pub(super) fn at(next: Position) -> Head {
+        Head {
+            next,
+            ..Head::default()
+        }
+    }
+
+    /// Applies checkpoint changes and adds what they change on disk to `batch`.
+    pub(super) fn change(&mut self, changes: &[CheckpointEntry], batch: &mut Batch) {
+        for CheckpointEntry { key: name, value } in changes {
+            let key = keys::checkpoint(name);
+            let old = match value {
+                Some(value) => self.checkpoint.insert(name.clone(), value.clone()),
+                None => self.checkpoint.remove(name),
+            };
+            let old_sealed = old.map(|old| seal(VERSION, &old));
+            if let Some(old) = &old_sealed {
+                self.digest ^= digest(name, old);
+            }
+            match value {
+                Some(value) => {
+                    let sealed = seal(VERSION, value);
+                    self.digest ^= digest(name, &sealed);
+                    self.written_bytes += sealed.len() as u64;
+                    keys::put(batch, &key, &sealed, old_sealed.map(|old| old.len()));
+                }
+                None => {
+                    if let Some(old) = old_sealed {
+                        keys::remove(batch, &key, old.len());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the state without the checkpoint to `batch`.
+    pub(super) fn put(&mut self, batch: &mut Batch) -> Result<(), postcard::Error> {
+        let stored = Stored {
+            next: self.next,
+            machine: self.machine,
+            cursors: self.cursors.clone(),
+            entries: self.checkpoint.len() as u64,
+            digest: self.digest,
+            written_bytes: self.written_bytes,
+        };
+        let bytes = seal(VERSION, &postcard::to_stdvec(&stored)?);
+        keys::put(batch, keys::HEAD, &bytes, Some(self.stored_length));
+        self.stored_length = bytes.len();
+        Ok(())
+    }
+
+    /// The same state as the first batch of a fresh generation.
+    pub(super) fn copied(&self) -> (Head, Vec<CheckpointEntry>) {
+        let entries = self
+            .checkpoint
+            .iter()
+            .map(|(key, value)| CheckpointEntry {
+                key: key.clone(),
+                value: Some(value.clone()),
+            })
+            .collect();
+        let head = Head {
+            next: self.next,
+            machine: self.machine,
+            cursors: self.cursors.clone(),
+            ..Head::default()
+        };
+        (head, entries)
+    }
+
+    /// The state that the joined values of a generation tell; the error says what does not fit.
+    pub(super) fn read(
+        state: Option<&[u8]>,
+        entries: BTreeMap<String, Vec<u8>>,
+    ) -> Result<Head, String> {
+        let bytes = state.ok_or("it has no head state")?;
+        let body = unseal(VERSION, bytes).map_err(|error| format!("head state: {error}"))?;
+        let stored: Stored =
+            postcard::from_bytes(body).map_err(|error| format!("head state: {error}"))?;
+        let found = entries
+            .iter()
+            .fold(0, |sum, (name, sealed)| sum ^ digest(name, sealed));
+        if entries.len() as u64 != stored.entries || found != stored.digest {
+            return Err("its checkpoint is not the one that was written".into());
+        }
+        let mut checkpoint = BTreeMap::new();
+        for (name, sealed) in entries {
+            let value = unseal(VERSION, &sealed).map_err(|error| format!("{name}: {error}"))?;
+            checkpoint.insert(name, value.to_vec());
+        }
+        Ok(Head {
+            next: stored.next,
+            machine: stored.machine,
+            cursors: stored.cursors,
+            checkpoint,
+            written_bytes: stored.written_bytes,
+            digest: stored.digest,
+            stored_length: bytes.len(),
+        })
+    }
+}
+
+fn digest(name: &str, sealed: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(name.as_bytes()), sealed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &str, value: Option<&[u8]>) -> CheckpointEntry {
+        CheckpointEntry {
+            key: key.into(),
+            value: value.map(<[u8]>::to_vec),
+        }
+    }
+
+    /// Joins the pieces that a batch would leave on disk.
+    fn on_disk(batches: Vec<Batch>) -> (Option<Vec<u8>>, BTreeMap<String, Vec<u8>>) {
+        let mut pieces = BTreeMap::new();
+        for (key, value) in batches.into_iter().flatten() {
+            match value {
+                Some(value) => pieces.insert(key, value),
+                None => pieces.remove(&key),
+            };
+        }
+        let (mut state, mut entries) = (None, BTreeMap::<String, Vec<u8>>::new());
+        for (key, value) in pieces {
+            match keys::checkpoint_name(&key) {
+                Some(name) => entries.entry(name.into()).or_default().extend(value),
+                None => state.get_or_insert_with(Vec::new).extend(value),
+            }
+        }
+        (state, entries)
+    }
+
+    #[test]
+    fn a_head_comes_back_as_it_was_and_a_lost_entry_is_noticed() {
+        let mut head = Head {
+            next: Position { epoch: 2, seq: 9 },
+            machine: Some([3; 16]),
+            ..Head::default()
+        };
+        for n in 0..300 {
+            head.cursors
+                .insert(format!("uplink-number-{n}"), Position { epoch: 1, seq: n });
+        }
+        let mut first = Batch::new();
+        let big = vec![7; 20_000];
+        let changes = [
+            entry("a", Some(b"1")),
+            entry("b", Some(&big)),
+            entry("c", Some(b"")),
+        ];
+        head.change(&changes, &mut first);
+        head.put(&mut first).unwrap();
+        head.cursors.retain(|name, _| name.ends_with('7'));
+        let mut second = Batch::new();
+        head.change(&[entry("b", Some(b"small")), entry("a", None)], &mut second);
+        head.put(&mut second).unwrap();
+
+        let (state, entries) = on_disk(vec![first, second]);
+        let read = Head::read(state.as_deref(), entries.clone()).unwrap();
+        assert_eq!(read, head);
+        assert_eq!(read.checkpoint.len(), 2);
+
+        for name in ["b", "c"] {
+            let mut lacking = entries.clone();
+            lacking.remove(name);
+            assert!(Head::read(state.as_deref(), lacking).is_err());
+        }
+        let mut older = entries.clone();
+        older.insert("b".into(), seal(VERSION, &big));
+        assert!(Head::read(state.as_deref(), older).is_err());
+        assert!(Head::read(None, entries).is_err());
+    }
+
+    #[test]
+    fn a_copy_says_the_same() {
+        let mut head = Head::default();
+        head.change(&[entry("a", Some(b"1"))], &mut Batch::new());
+        let (mut copy, entries) = head.copied();
+        copy.change(&entries, &mut Batch::new());
+        assert_eq!(copy.checkpoint, head.checkpoint);
+        assert_eq!(copy.digest, head.digest);
+    }
+}

@@ -1,0 +1,151 @@
+//! Events, records and options for the buffer's own tests.
+
+use super::{OpenOptions, Record};
+use crate::health::BufferHealth;
+use crate::model::{
+    Birth, Body, ClockQuality, ConnectionReport, ConnectionState, Envelope, Event, Position, Scope,
+    Stamp, Turn, UtcTime,
+};
+use crate::settings::shape::StartAt;
+use bytes::Bytes;
+use std::path::Path;
+use std::sync::Arc;
+use uuid::Uuid;
+
+fn event(position: Position, body: Body) -> Event {
+    Event {
+        position,
+        run: Uuid::nil(),
+        scope: Scope::Gateway,
+        time: UtcTime(0),
+        correlation: None,
+        clock: ClockQuality::default(),
+        body,
+    }
+}
+
+/// An event that may wait for its commit.
+pub(super) fn quiet_at(position: Position) -> Event {
+    event(
+        position,
+        Body::Birth(Birth {
+            version: "0",
+            last: None,
+            boot_id: String::new(),
+            open_operations: vec![],
+        }),
+    )
+}
+
+/// The same in epoch 1.
+pub(super) fn quiet(seq: u64) -> Event {
+    quiet_at(Position { epoch: 1, seq })
+}
+
+/// An event that must be on disk at once, in epoch 1.
+pub(super) fn completed(seq: u64) -> Event {
+    use crate::model::{Mode, OperationReport};
+    let report = OperationReport {
+        id: Uuid::nil(),
+        ordinal: seq,
+        name: "stroke".into(),
+        segment: None,
+        order: None,
+        product: None,
+        lot: None,
+        program: None,
+        mode_at_start: Mode::Production,
+        started_at: UtcTime(0),
+        flags: vec![],
+        revision: 0,
+        ending: None,
+    };
+    event(
+        Position { epoch: 1, seq },
+        Body::OperationStarted(Box::new(report)),
+    )
+}
+
+/// A device's report: quiet as well, and with a text that tells events apart.
+pub(super) fn lost(position: Position, name: &str) -> Event {
+    event(
+        position,
+        Body::Connection(ConnectionReport {
+            name: name.into(),
+            protocol: "modbus_tcp",
+            state: ConnectionState::Lost,
+            since: Stamp::default(),
+            last_good: None,
+            error: None,
+            affected_tags: 0,
+        }),
+    )
+}
+
+/// A payload that the position alone decides, between 1 and 9,000 bytes, hard to compress.
+pub(super) fn payload(position: Position) -> Vec<u8> {
+    let seed = position.seq ^ (u64::from(position.epoch) << 40);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let length = match random.u8(0..10) {
+        0 => random.usize(5_000..9_000),
+        _ => random.usize(1..600),
+    };
+    std::iter::repeat_with(|| random.u8(..))
+        .take(length)
+        .collect()
+}
+
+/// Renders an event as [`payload`] says.
+pub(super) fn render(event: &Event, recorded: UtcTime) -> (Envelope, Vec<u8>) {
+    (
+        envelope(event.position, recorded.0),
+        payload(event.position),
+    )
+}
+
+fn envelope(position: Position, time_ns: i64) -> Envelope {
+    Envelope {
+        id: Uuid::from_u128(u128::from(position.seq)),
+        run: Uuid::nil(),
+        kind: "gateway.birth".into(),
+        partition_key: "gateway".into(),
+        equipment: None,
+        path: vec![],
+        time_ns,
+    }
+}
+
+/// A record of epoch 1 with so many payload bytes.
+pub(super) fn record(seq: u64, bytes: usize) -> Record {
+    let position = Position { epoch: 1, seq };
+    Record {
+        position,
+        envelope: envelope(position, 0),
+        payload: Bytes::from(vec![1; bytes]),
+    }
+}
+
+/// Options with small generations and these uplinks.
+pub(super) fn options(path: &Path, uplinks: &[&str]) -> OpenOptions {
+    OpenOptions {
+        path: path.to_owned(),
+        generation_bytes: 20_000,
+        uplinks: uplinks
+            .iter()
+            .map(|name| ((*name).to_owned(), StartAt::Newest))
+            .collect(),
+        machine_id: Some("this box".into()),
+        health: Arc::new(BufferHealth::default()),
+    }
+}
+
+/// A turn of so many events from `next` on.
+pub(super) fn turn(next: Position, count: u64) -> Turn {
+    let events = (next.seq..next.seq + count)
+        .map(|seq| quiet_at(Position { seq, ..next }))
+        .collect();
+    Turn {
+        events,
+        checkpoint: vec![],
+    }
+}

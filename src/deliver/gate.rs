@@ -1,0 +1,169 @@
+//! When to stop sending to a destination that takes nothing, and when to try it again. A pure rule.
+//!
+//! Closed by an answer that blames the destination, not the event. After the wait the oldest event goes alone; its
+//! verdict opens the gate or closes it for longer. Lost connections share the back-off: it ends with an acceptance,
+//! not with a connection, so that a broker that accepts and drops is not hammered.
+
+use crate::backoff::Backoff;
+use std::time::{Duration, Instant};
+
+/// The way to one destination.
+pub(super) struct Gate {
+    state: State,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Closed {
+        until: Instant,
+    },
+    /// One event at a time since then.
+    Trying {
+        since: Instant,
+    },
+}
+
+impl Gate {
+    /// Open.
+    pub(super) fn new(backoff: Backoff) -> Gate {
+        Gate {
+            state: State::Open,
+            backoff,
+        }
+    }
+
+    /// How many events may be under way, out of `most`. Call it with a time that never goes back.
+    pub(super) fn allows(&mut self, now: Instant, most: usize) -> usize {
+        if let State::Closed { until } = self.state
+            && until <= now
+        {
+            self.state = State::Trying { since: now };
+        }
+        match self.state {
+            State::Open => most,
+            State::Trying { .. } => most.min(1),
+            State::Closed { .. } => 0,
+        }
+    }
+
+    /// The destination takes nothing, as the answer to an event sent at `sent_at` says. Returns the wait, or `None`
+    /// when that event was sent before the gate was closed last: it says nothing new.
+    pub(super) fn close(
+        &mut self,
+        sent_at: Instant,
+        now: Instant,
+        at_least: Duration,
+    ) -> Option<Duration> {
+        match self.state {
+            State::Closed { .. } => return None,
+            State::Trying { since } if sent_at < since => return None,
+            State::Open | State::Trying { .. } => {}
+        }
+        let wait = self.backoff.next_wait().max(at_least);
+        self.state = State::Closed { until: now + wait };
+        Some(wait)
+    }
+
+    /// An event sent at `sent_at` was accepted. Returns true when that opened the gate.
+    pub(super) fn accepted(&mut self, sent_at: Instant) -> bool {
+        match self.state {
+            State::Closed { .. } => return false,
+            State::Trying { since } if sent_at < since => return false,
+            State::Open | State::Trying { .. } => {}
+        }
+        self.backoff.reset();
+        std::mem::replace(&mut self.state, State::Open) != State::Open
+    }
+
+    /// An event sent at `sent_at` got a verdict of its own, good or bad: the destination works again.
+    pub(super) fn answered(&mut self, sent_at: Instant) {
+        if matches!(self.state, State::Trying { since } if since <= sent_at) {
+            self.state = State::Open;
+        }
+    }
+
+    /// The connection is lost, or could not be made: the wait before the next attempt.
+    pub(super) fn lost(&mut self) -> Duration {
+        self.backoff.next_wait()
+    }
+
+    /// When it is time to try again.
+    pub(super) fn reopens(&self) -> Option<Instant> {
+        match self.state {
+            State::Closed { until } => Some(until),
+            State::Open | State::Trying { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn gate() -> Gate {
+        Gate::new(Backoff::new(SECOND, 30 * SECOND, 7))
+    }
+
+    #[test]
+    fn a_closed_gate_lets_one_event_try_after_the_wait_and_opens_on_its_acceptance() {
+        let start = Instant::now();
+        let mut gate = gate();
+        assert_eq!(gate.allows(start, 64), 64);
+        let wait = gate.close(start, start, Duration::ZERO).expect("a wait");
+        assert!(wait <= SECOND);
+        assert_eq!(gate.reopens(), Some(start + wait));
+        let later = start + wait;
+        assert_eq!(gate.allows(later, 64), 1);
+        assert!(gate.accepted(later));
+        assert_eq!(gate.allows(later, 64), 64);
+    }
+
+    #[test]
+    fn answers_to_what_was_sent_before_neither_lengthen_nor_end_the_pause() {
+        let start = Instant::now();
+        let mut gate = gate();
+        let wait = gate.close(start, start, 5 * SECOND).expect("a wait");
+        assert_eq!(wait, 5 * SECOND);
+        for _ in 0..63 {
+            assert_eq!(gate.close(start, start, Duration::ZERO), None);
+        }
+        assert!(!gate.accepted(start));
+        assert_eq!(gate.allows(start, 64), 0);
+        assert_eq!(gate.allows(start + wait, 64), 1);
+        assert!(!gate.accepted(start));
+        gate.answered(start);
+        assert_eq!(gate.close(start, start + wait, Duration::ZERO), None);
+        assert_eq!(gate.allows(start + wait, 64), 1);
+    }
+
+    #[test]
+    fn waits_grow_until_something_is_accepted() {
+        let mut now = Instant::now();
+        let mut gate = gate();
+        let mut longest = Duration::ZERO;
+        for _ in 0..20 {
+            let wait = gate.close(now, now, Duration::ZERO).expect("a wait");
+            longest = longest.max(wait);
+            now += wait;
+            assert_eq!(gate.allows(now, 64), 1);
+        }
+        assert!(longest > SECOND && longest <= 30 * SECOND, "{longest:?}");
+        assert!(gate.accepted(now));
+        assert!(gate.lost() <= SECOND);
+    }
+
+    #[test]
+    fn a_refusal_of_the_event_that_tries_opens_the_gate_too() {
+        let start = Instant::now();
+        let mut gate = gate();
+        let wait = gate.close(start, start, Duration::ZERO).expect("a wait");
+        let later = start + wait;
+        assert_eq!(gate.allows(later, 8), 1);
+        gate.answered(later);
+        assert_eq!(gate.allows(later, 8), 8);
+    }
+}

@@ -1,0 +1,260 @@
+//! What an HTTP answer means for an event. A pure rule over status, three headers and a short body.
+//!
+//! 202 without `Location` is an acceptance. With one the verdict lies elsewhere; as long as it is not fetched, the
+//! event is not settled: the destination counts as not usable, and the log says what to change.
+
+use super::super::uplink::{Trouble, Verdict, printable};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
+use std::time::Duration;
+
+/// Longest text of an answer in the log.
+const MAX_DETAIL_CHARS: usize = 200;
+
+/// As much of an answer as a verdict needs.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    has_location: bool,
+    is_problem: bool,
+    body: Vec<u8>,
+    /// The answer broke off in the middle: why.
+    broken: Option<String>,
+}
+
+impl Reply {
+    /// A whole answer.
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Reply {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        Reply {
+            status,
+            // Seconds only: the other form is a date, and the box's wall clock is nothing to wait by.
+            retry_after: text(RETRY_AFTER)
+                .and_then(|value| value.trim().parse().ok())
+                .map(Duration::from_secs),
+            has_location: headers.contains_key(LOCATION),
+            is_problem: text(CONTENT_TYPE)
+                .is_some_and(|kind| kind.trim_start().starts_with("application/problem+json")),
+            body,
+            broken: None,
+        }
+    }
+
+    /// A good status whose body broke off: the server may have died on it.
+    pub(super) fn broken(reason: String) -> Reply {
+        Reply {
+            broken: Some(reason),
+            ..Reply::new(StatusCode::OK, &HeaderMap::new(), Vec::new())
+        }
+    }
+
+    fn trouble(&self, what: &str) -> Trouble {
+        Trouble {
+            reason: format!("{}{}: {what}", self.status.as_u16(), self.detail()),
+            at_least: self.retry_after,
+        }
+    }
+
+    /// What the body says, if it says it as JSON or problem+json (RFC 9457) does.
+    fn detail(&self) -> String {
+        let Ok(body) = serde_json::from_slice::<serde_json::Value>(&self.body) else {
+            return String::new();
+        };
+        ["code", "title", "detail", "message", "error"]
+            .iter()
+            .filter_map(|key| body.get(key)?.as_str())
+            .fold(String::new(), |mut text, part| {
+                text.push(' ');
+                text.push_str(&printable(part, MAX_DETAIL_CHARS));
+                text
+            })
+    }
+
+    /// The body says that this event is there already.
+    fn is_duplicate(&self) -> bool {
+        serde_json::from_slice::<serde_json::Value>(&self.body)
+            .ok()
+            .and_then(|body| body.get("code")?.as_str().map(str::to_owned))
+            .is_some_and(|code| code == "duplicate" || code == "already-processed")
+    }
+}
+
+/// The verdict that an answer gives.
+pub(super) fn verdict(reply: &Reply) -> Verdict {
+    if let Some(reason) = &reply.broken {
+        return Verdict::Unanswered(Trouble::new(format!(
+            "the answer broke off in the middle: {}",
+            printable(reason, MAX_DETAIL_CHARS)
+        )));
+    }
+    match reply.status.as_u16() {
+        202 if reply.has_location => Verdict::Unavailable(reply.trouble(
+            "the verdict is to be fetched at a `Location`, which this version does not do: let the server answer 200, or 202 without `Location`",
+        )),
+        200..=299 => Verdict::Accepted,
+        409 if reply.is_duplicate() => Verdict::Accepted,
+        300..=399 => Verdict::Unavailable(reply.trouble(
+            "redirects are not followed: write the final URL into the settings",
+        )),
+        401 | 403 => Verdict::Unavailable(reply.trouble(
+            "the server does not let this gateway in: check `bearer`, `basic` and the rights there",
+        )),
+        404 | 410 if !reply.is_problem => Verdict::Unavailable(reply.trouble(
+            "there is nothing at this URL: check its path",
+        )),
+        429 | 502 | 503 | 504 => Verdict::Unavailable(reply.trouble("the server asks for a pause")),
+        408 | 425 | 500..=599 => Verdict::Unanswered(reply.trouble("the server failed")),
+        400..=499 => Verdict::Refused(reply.trouble("the server refuses this event")),
+        _ => Verdict::Unanswered(reply.trouble("this status means nothing here")),
+    }
+}
+
+/// Base64 with padding (RFC 4648, 4.), for basic authentication.
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let letter = |bits: u32| {
+        usize::try_from(bits & 63)
+            .ok()
+            .and_then(|index| LETTERS.get(index))
+            .map_or('=', |letter| char::from(*letter))
+    };
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut bits = 0u32;
+        for place in 0..3 {
+            bits = bits << 8 | chunk.get(place).copied().map_or(0, u32::from);
+        }
+        text.push(letter(bits >> 18));
+        text.push(letter(bits >> 12));
+        text.push(if chunk.len() > 1 {
+            letter(bits >> 6)
+        } else {
+            '='
+        });
+        text.push(if chunk.len() > 2 { letter(bits) } else { '=' });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    enum Class {
+        Accepted,
+        Refused,
+        Unanswered,
+        Unavailable,
+    }
+
+    fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Reply {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| {
+                let name = reqwest::header::HeaderName::from_static(name);
+                (name, reqwest::header::HeaderValue::from_static(value))
+            })
+            .collect();
+        Reply::new(
+            StatusCode::from_u16(status).expect("a status"),
+            &headers,
+            body.into(),
+        )
+    }
+
+    fn class(reply: &Reply) -> Class {
+        match verdict(reply) {
+            Verdict::Accepted => Class::Accepted,
+            Verdict::Refused(_) => Class::Refused,
+            Verdict::Unanswered(_) => Class::Unanswered,
+            Verdict::Unavailable(_) => Class::Unavailable,
+        }
+    }
+
+    #[test]
+    fn each_status_blames_nobody_the_event_or_the_destination() {
+        for (statuses, expected) in [
+            (&[200, 201, 202, 204, 206][..], Class::Accepted),
+            (&[400, 409, 413, 415, 417, 422], Class::Refused),
+            (&[408, 425, 500, 501, 507], Class::Unanswered),
+            (
+                &[301, 302, 307, 308, 401, 403, 404, 410, 429, 502, 503, 504],
+                Class::Unavailable,
+            ),
+        ] {
+            for status in statuses {
+                assert_eq!(class(&reply(*status, &[], "")), expected, "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn headers_and_body_decide_where_the_status_does_not() {
+        let problem = [("content-type", "application/problem+json; charset=utf-8")];
+        assert_eq!(class(&reply(404, &problem, "{}")), Class::Refused);
+        assert_eq!(class(&reply(410, &problem, "{}")), Class::Refused);
+        assert_eq!(
+            class(&reply(202, &[("location", "/jobs/7")], "")),
+            Class::Unavailable
+        );
+        for (body, expected) in [
+            (r#"{"code":"duplicate"}"#, Class::Accepted),
+            (r#"{"code":"already-processed"}"#, Class::Accepted),
+            (r#"{"code":"order-closed"}"#, Class::Refused),
+            ("duplicate", Class::Refused),
+            ("[1]", Class::Refused),
+        ] {
+            assert_eq!(class(&reply(409, &[], body)), expected, "{body}");
+        }
+        assert_eq!(class(&Reply::broken("reset".into())), Class::Unanswered);
+    }
+
+    #[test]
+    fn the_wait_that_a_server_asks_for_is_read_in_seconds_only() {
+        for (header, wait) in [
+            ("120", Some(Duration::from_secs(120))),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", None),
+            ("-1", None),
+        ] {
+            let Verdict::Unavailable(trouble) =
+                verdict(&reply(503, &[("retry-after", header)], ""))
+            else {
+                panic!("503 pauses");
+            };
+            assert_eq!(trouble.at_least, wait, "{header}");
+        }
+    }
+
+    #[test]
+    fn the_reason_carries_what_the_server_said() {
+        let body =
+            r#"{"title":"Work order is closed","code":"order-closed","detail":"WO-1\nclosed"}"#;
+        let Verdict::Refused(trouble) = verdict(&reply(422, &[], body)) else {
+            panic!("refused");
+        };
+        assert!(
+            trouble
+                .reason
+                .starts_with(r"422 order-closed Work order is closed WO-1\nclosed"),
+            "{}",
+            trouble.reason
+        );
+    }
+
+    #[test]
+    fn base64_matches_the_vectors_of_rfc_4648() {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+}

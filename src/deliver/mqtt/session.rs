@@ -1,0 +1,206 @@
+//! One connection to a broker, the same for both protocol versions: `v3` and `v5` open it and translate.
+//!
+//! The library's event loop is not cancel-safe (a PUBLISH can get lost between its state and the socket), so it runs
+//! inside a future that is kept here and only polled, never dropped, while the connection lives.
+
+use super::super::uplink::{Fault, Verdict, printable, with_causes};
+use super::address::Address;
+use crate::settings::SecretText;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rumqttc::v5::mqttbytes::v5::PublishProperties;
+use rumqttc::{NetworkOptions, QoS};
+use rustls::ClientConfig;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Largest window of the settings. Below [`PACKET_IDS`], so that ids never collide while acknowledgements are in order.
+pub(super) const MAX_WINDOW: u16 = 1_000;
+/// Packet ids in use, and room in the queue to the event loop: never full, since only a window is ever in it.
+pub(super) const PACKET_IDS: u16 = 1_024;
+/// Largest packet from a broker.
+pub(super) const MAX_INCOMING_BYTES: u32 = 64 << 10;
+/// Largest packet to a broker: an event has at most 60 KiB, a topic some hundred bytes.
+pub(super) const MAX_OUTGOING_BYTES: u32 = 128 << 10;
+/// Notices under way: one per event sent and one per acknowledgement of a window.
+const NOTICES: usize = 2 * PACKET_IDS as usize;
+/// What every payload is (CloudEvents JSON format 1.0, 3.).
+const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
+/// Longest text of a broker in the log.
+const MAX_REASON_CHARS: usize = 200;
+
+/// What is needed to connect.
+pub(super) struct Login {
+    pub(super) address: Address,
+    pub(super) client_id: String,
+    pub(super) user: Option<(String, SecretText)>,
+    /// For `mqtts`.
+    pub(super) tls: Option<ClientConfig>,
+    pub(super) keep_alive: Duration,
+    /// Longest wait for the socket to take a packet.
+    pub(super) write_within: Duration,
+}
+
+impl Login {
+    /// Nagle's delay would add 40 ms to every window of acknowledgements.
+    pub(super) fn network(&self) -> NetworkOptions {
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        network.set_connection_timeout(self.write_within.as_secs().max(1));
+        network
+    }
+}
+
+/// What the connection reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// The oldest submitted event is on its way under this packet id.
+    Sent(u16),
+    /// The broker's word on a packet id.
+    Acknowledged(u16, Verdict),
+}
+
+/// The sending side.
+pub(super) enum Client {
+    /// MQTT 3.1.1.
+    V3(rumqttc::AsyncClient),
+    /// MQTT 5.
+    V5(rumqttc::v5::AsyncClient),
+}
+
+/// One connection.
+pub(super) struct Session {
+    client: Client,
+    notices: mpsc::Receiver<Notice>,
+    event_loop: BoxFuture<'static, Fault>,
+    ended: Option<Fault>,
+    /// Most events that the broker takes without having acknowledged them.
+    pub(super) receive_maximum: u16,
+    /// Largest packet that the broker takes.
+    pub(super) max_packet_bytes: usize,
+}
+
+impl Session {
+    /// `run` is the event loop: it reports until the connection is lost, and ends with the reason.
+    pub(super) fn new<F>(
+        client: Client,
+        run: impl FnOnce(mpsc::Sender<Notice>) -> F,
+        receive_maximum: u16,
+        max_packet_bytes: u32,
+    ) -> Session
+    where
+        F: Future<Output = Fault> + Send + 'static,
+    {
+        let (sender, notices) = mpsc::channel(NOTICES);
+        Session {
+            client,
+            notices,
+            event_loop: run(sender).boxed(),
+            ended: None,
+            receive_maximum,
+            max_packet_bytes: usize::try_from(max_packet_bytes.min(MAX_OUTGOING_BYTES))
+                .unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Hands an event to the event loop, QoS 1; false when its queue is full.
+    pub(super) fn publish(&self, topic: String, payload: Bytes) -> bool {
+        match &self.client {
+            Client::V3(client) => client
+                .publish_bytes(topic, QoS::AtLeastOnce, false, payload)
+                .now_or_never()
+                .is_some_and(|sent| sent.is_ok()),
+            Client::V5(client) => client
+                .try_publish_with_properties(
+                    topic,
+                    rumqttc::v5::mqttbytes::QoS::AtLeastOnce,
+                    false,
+                    payload,
+                    PublishProperties {
+                        content_type: Some(CONTENT_TYPE.into()),
+                        ..PublishProperties::default()
+                    },
+                )
+                .is_ok(),
+        }
+    }
+
+    /// Drives the connection to its next notice. Cancel-safe: the event loop goes on where it was.
+    pub(super) async fn next(&mut self) -> Result<Notice, Fault> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Notice, Fault>> {
+        if let Poll::Ready(Some(notice)) = self.notices.poll_recv(context) {
+            return Poll::Ready(Ok(notice));
+        }
+        if self.ended.is_none()
+            && let Poll::Ready(fault) = self.event_loop.poll_unpin(context)
+        {
+            self.ended = Some(fault);
+        }
+        // Acknowledgements that came before the end count.
+        match (self.notices.poll_recv(context), &self.ended) {
+            (Poll::Ready(Some(notice)), _) => Poll::Ready(Ok(notice)),
+            (_, Some(fault)) => Poll::Ready(Err(fault.clone())),
+            (Poll::Ready(None) | Poll::Pending, None) => Poll::Pending,
+        }
+    }
+}
+
+/// Why a connection failed, in words that tell what to check.
+pub(super) fn explain(error: &(dyn std::error::Error + 'static), address: &Address) -> Fault {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        let hint = inner
+            .downcast_ref::<io::Error>()
+            .map(|error| io_hint(error, address));
+        if let Some(Some(hint)) = hint {
+            return Fault(hint);
+        }
+        cause = inner.source();
+    }
+    Fault(printable(&with_causes(error), MAX_REASON_CHARS))
+}
+
+fn io_hint(error: &io::Error, address: &Address) -> Option<String> {
+    if let Some(tls) = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<rustls::Error>())
+    {
+        return Some(format!(
+            "TLS: {tls}: check `tls.ca`, the broker's certificate (name `{}`, dates) and this box's clock",
+            address.host
+        ));
+    }
+    let check = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "is the broker running, and is the port right?",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "check cable, address and route"
+        }
+        io::ErrorKind::TimedOut => "check cable, address and firewall",
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => "the broker closed the connection: its log says why",
+        // The resolver's errors have no kind of their own.
+        _ if error.to_string().contains("lookup") => "check the host name and the name server",
+        _ => return None,
+    };
+    Some(format!("{error}: {check}"))
+}
+
+/// The broker refuses the connection, and what to check.
+pub(super) fn refused(what: &str) -> Fault {
+    Fault(format!("the broker refuses the connection: {what}"))
+}
+
+/// Text that a broker sent, for the log.
+pub(super) fn said(text: Option<&str>) -> String {
+    text.map(|text| format!(" (it says: {})", printable(text, MAX_REASON_CHARS)))
+        .unwrap_or_default()
+}

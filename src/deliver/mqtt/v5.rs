@@ -1,0 +1,255 @@
+//! MQTT 5 over the library's second event loop. See `session` for what both versions share.
+
+use super::super::uplink::{Fault, Trouble, Verdict};
+use super::address::Address;
+use super::session::{self, Client, Login, MAX_INCOMING_BYTES, Notice, PACKET_IDS, Session};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, ConnectReturnCode, Packet, PubAck, PubAckReason};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
+use rumqttc::{Outgoing, TlsConfiguration, Transport};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The library's own time-out of the connection; ours is shorter and set by the task.
+const CONNECT_S: u64 = 3_600;
+
+/// Connects with a clean start. Dropping the future gives up.
+pub(super) async fn open(login: Login) -> Result<Session, Fault> {
+    let address = login.address.clone();
+    let keep_alive = login.keep_alive;
+    let (client, mut events) = AsyncClient::new(options(login), usize::from(PACKET_IDS));
+    let greeting = loop {
+        match events.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(greeting))) => break greeting,
+            Ok(_) => {}
+            Err(error) => return Err(fault(&error, &address)),
+        }
+    };
+    let limits = Limits::of(&greeting)?;
+    if limits.keep_alive_off {
+        // The library would take 0 for a period and ping without pause.
+        events.options.set_keep_alive(keep_alive);
+    }
+    let run = move |notices| run(events, notices, address);
+    Ok(Session::new(
+        Client::V5(client),
+        run,
+        limits.receive_maximum,
+        limits.max_packet_bytes,
+    ))
+}
+
+fn options(login: Login) -> MqttOptions {
+    let network = login.network();
+    let mut options = MqttOptions::new(login.client_id, login.address.host, login.address.port);
+    options
+        .set_clean_start(true)
+        .set_keep_alive(login.keep_alive)
+        .set_connection_timeout(CONNECT_S)
+        .set_outgoing_inflight_upper_limit(PACKET_IDS)
+        .set_max_packet_size(Some(MAX_INCOMING_BYTES))
+        .set_network_options(network);
+    if let Some((name, password)) = login.user {
+        options.set_credentials(name, password.expose());
+    }
+    if let Some(tls) = login.tls {
+        let tls = TlsConfiguration::Rustls(Arc::new(tls));
+        options.set_transport(Transport::tls_with_config(tls));
+    }
+    options
+}
+
+/// What a broker's greeting allows (MQTT 5, 3.2.2.3).
+#[derive(Debug, PartialEq, Eq)]
+struct Limits {
+    receive_maximum: u16,
+    max_packet_bytes: u32,
+    keep_alive_off: bool,
+}
+
+impl Limits {
+    fn of(greeting: &ConnAck) -> Result<Limits, Fault> {
+        let Some(properties) = &greeting.properties else {
+            return Ok(Limits {
+                receive_maximum: u16::MAX,
+                max_packet_bytes: u32::MAX,
+                keep_alive_off: false,
+            });
+        };
+        if properties.max_qos == Some(0) {
+            return Err(Fault(
+                "the broker does not acknowledge anything (maximum QoS 0): allow QoS 1 there"
+                    .into(),
+            ));
+        }
+        Ok(Limits {
+            receive_maximum: properties.receive_max.unwrap_or(u16::MAX),
+            max_packet_bytes: properties.max_packet_size.unwrap_or(u32::MAX),
+            keep_alive_off: properties.server_keep_alive == Some(0),
+        })
+    }
+}
+
+/// Reports until the connection is lost. The event loop is never polled after an error: that would reconnect.
+async fn run(mut events: EventLoop, notices: mpsc::Sender<Notice>, address: Address) -> Fault {
+    loop {
+        match events.poll().await {
+            Ok(event) => {
+                if let Some(notice) = notice(&event)
+                    && notices.send(notice).await.is_err()
+                {
+                    return Fault("given up".into());
+                }
+            }
+            Err(error) => {
+                // Acknowledgements that were read together with the end.
+                let left = std::mem::take(&mut events.state.events);
+                for notice in left.iter().filter_map(notice) {
+                    if notices.send(notice).await.is_err() {
+                        break;
+                    }
+                }
+                return fault(&error, &address);
+            }
+        }
+    }
+}
+
+fn notice(event: &Event) -> Option<Notice> {
+    match event {
+        Event::Outgoing(Outgoing::Publish(id)) => Some(Notice::Sent(*id)),
+        Event::Incoming(Packet::PubAck(ack)) => Some(Notice::Acknowledged(ack.pkid, verdict(ack))),
+        Event::Outgoing(_) | Event::Incoming(_) => None,
+    }
+}
+
+/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). Reasons that blame the topic's rights, the quota or the missing
+/// subscriber hold for every event; the others for this one.
+fn verdict(ack: &PubAck) -> Verdict {
+    let said = session::said(
+        ack.properties
+            .as_ref()
+            .and_then(|properties| properties.reason_string.as_deref()),
+    );
+    let trouble = |what: &str| Trouble::new(format!("{what}{said}"));
+    match ack.reason {
+        PubAckReason::Success => Verdict::Accepted,
+        PubAckReason::NoMatchingSubscribers => Verdict::Unavailable(trouble(
+            "nobody has subscribed to the topic (0x10): is the MES connected to the broker, and to this topic?",
+        )),
+        PubAckReason::NotAuthorized => Verdict::Unavailable(trouble(
+            "this client may not publish to the topic (0x87): check the broker's permissions",
+        )),
+        PubAckReason::QuotaExceeded => {
+            Verdict::Unavailable(trouble("the broker's quota is used up (0x97)"))
+        }
+        PubAckReason::TopicNameInvalid => Verdict::Refused(trouble(
+            "the broker does not accept the topic (0x90): check `topic`",
+        )),
+        PubAckReason::PayloadFormatInvalid => {
+            Verdict::Refused(trouble("the broker does not accept the payload (0x99)"))
+        }
+        PubAckReason::ImplementationSpecificError => Verdict::Refused(trouble(
+            "the broker refuses it for a reason of its own (0x83)",
+        )),
+        PubAckReason::UnspecifiedError => {
+            Verdict::Refused(trouble("the broker refuses it without a reason (0x80)"))
+        }
+        PubAckReason::PacketIdentifierInUse => {
+            Verdict::Unanswered(trouble("the broker still uses its packet id (0x91)"))
+        }
+    }
+}
+
+fn fault(error: &ConnectionError, address: &Address) -> Fault {
+    match error {
+        ConnectionError::ConnectionRefused(code) => session::refused(&refusal(*code)),
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code,
+            reason_string,
+        }) => Fault(format!(
+            "the broker ended the connection: {reason_code:?}{}",
+            session::said(reason_string.as_deref())
+        )),
+        ConnectionError::MqttState(StateError::AwaitPingResp) => {
+            Fault("the broker does not answer pings: the connection is dead".into())
+        }
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            Fault("the broker closed the connection: its log says why".into())
+        }
+        other => session::explain(other, address),
+    }
+}
+
+fn refusal(code: ConnectReturnCode) -> String {
+    match code {
+        ConnectReturnCode::BadUserNamePassword => {
+            "user name or password is wrong: check `user`".into()
+        }
+        ConnectReturnCode::NotAuthorized => {
+            "this client may not connect: check `user` and the broker's permissions".into()
+        }
+        ConnectReturnCode::UnsupportedProtocolVersion
+        | ConnectReturnCode::RefusedProtocolVersion => {
+            "it does not speak MQTT 5: set `version: 3`".into()
+        }
+        ConnectReturnCode::ClientIdentifierNotValid | ConnectReturnCode::BadClientId => {
+            "it does not take the client id: set `client_id`".into()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rumqttc::v5::mqttbytes::v5::PubAckProperties;
+
+    #[test]
+    fn only_success_settles_and_each_other_reason_blames_event_or_destination() {
+        let of = |reason| {
+            let mut ack = PubAck::new(7, None);
+            ack.reason = reason;
+            verdict(&ack)
+        };
+        assert_eq!(of(PubAckReason::Success), Verdict::Accepted);
+        for reason in [
+            PubAckReason::NoMatchingSubscribers,
+            PubAckReason::NotAuthorized,
+            PubAckReason::QuotaExceeded,
+        ] {
+            assert!(matches!(of(reason), Verdict::Unavailable(_)), "{reason:?}");
+        }
+        for reason in [
+            PubAckReason::TopicNameInvalid,
+            PubAckReason::PayloadFormatInvalid,
+            PubAckReason::ImplementationSpecificError,
+            PubAckReason::UnspecifiedError,
+        ] {
+            assert!(matches!(of(reason), Verdict::Refused(_)), "{reason:?}");
+        }
+        assert!(matches!(
+            of(PubAckReason::PacketIdentifierInUse),
+            Verdict::Unanswered(_)
+        ));
+    }
+
+    #[test]
+    fn what_the_broker_says_reaches_the_log_in_one_line() {
+        let mut ack = PubAck::new(
+            7,
+            Some(PubAckProperties {
+                reason_string: Some("no\nsuch topic".into()),
+                user_properties: Vec::new(),
+            }),
+        );
+        ack.reason = PubAckReason::TopicNameInvalid;
+        let Verdict::Refused(trouble) = verdict(&ack) else {
+            panic!("refused");
+        };
+        assert!(
+            trouble.reason.ends_with(r"(it says: no\nsuch topic)"),
+            "{}",
+            trouble.reason
+        );
+    }
+}

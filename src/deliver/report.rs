@@ -1,0 +1,184 @@
+//! What an uplink tells people in the log: once per change of state, and at most ten lines a minute per cause.
+//!
+//! The task calls it; it keeps the last state, so that an outage of a night is two lines and not ten thousand.
+
+use crate::buffer::Record;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// Lines per cause and minute; what is beyond is counted and told with the next line.
+const LINES_PER_MINUTE: u32 = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The voice of one uplink.
+pub(super) struct Report {
+    uplink: String,
+    destination: String,
+    state: State,
+    connection: Lines,
+    pauses: Lines,
+    refusals: Lines,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    New,
+    Ready,
+    Lost(String),
+    Paused(String),
+}
+
+impl Report {
+    /// Of the uplink of that name to that destination (without secrets).
+    pub(super) fn new(uplink: &str, destination: &str) -> Report {
+        Report {
+            uplink: uplink.to_owned(),
+            destination: destination.to_owned(),
+            state: State::New,
+            connection: Lines::default(),
+            pauses: Lines::default(),
+            refusals: Lines::default(),
+        }
+    }
+
+    /// The connection is made, or is not needed before the first event.
+    pub(super) fn ready(&mut self, now: Instant) {
+        // A pause outlives the connection: only an acceptance ends it.
+        if matches!(self.state, State::Ready | State::Paused(_)) {
+            return;
+        }
+        self.state = State::Ready;
+        if let Some(hidden) = self.connection.may_speak(now) {
+            info!(uplink = %self.uplink, hidden_lines = hidden, "ready to deliver to {}", self.destination);
+        }
+    }
+
+    /// The connection is lost or could not be made.
+    pub(super) fn lost(&mut self, now: Instant, reason: &str, wait: Duration) {
+        if matches!(&self.state, State::Lost(told) if told == reason) {
+            return;
+        }
+        self.state = State::Lost(reason.to_owned());
+        if let Some(hidden) = self.connection.may_speak(now) {
+            warn!(uplink = %self.uplink, hidden_lines = hidden, wait_ms = millis(wait),
+                "no connection to {}: {reason}; events are kept and sent when it is back", self.destination);
+        }
+    }
+
+    /// The destination takes nothing.
+    pub(super) fn paused(&mut self, now: Instant, reason: &str, wait: Duration) {
+        if matches!(&self.state, State::Paused(told) if told == reason) {
+            return;
+        }
+        self.state = State::Paused(reason.to_owned());
+        if let Some(hidden) = self.pauses.may_speak(now) {
+            warn!(uplink = %self.uplink, hidden_lines = hidden, wait_ms = millis(wait),
+                "delivery to {} is paused: {reason}; events are kept, the oldest is tried again", self.destination);
+        }
+    }
+
+    /// The destination takes events again.
+    pub(super) fn resumed(&mut self, now: Instant) {
+        if !matches!(self.state, State::Paused(_)) {
+            return;
+        }
+        self.state = State::Ready;
+        if let Some(hidden) = self.pauses.may_speak(now) {
+            info!(uplink = %self.uplink, hidden_lines = hidden, "delivery to {} goes on", self.destination);
+        }
+    }
+
+    /// One event was refused, or got no verdict.
+    pub(super) fn refused(
+        &mut self,
+        now: Instant,
+        record: &Record,
+        reason: &str,
+        wait: Duration,
+        holds_its_key: bool,
+    ) {
+        let Some(hidden) = self.refusals.may_speak(now) else {
+            return;
+        };
+        let consequence = if holds_its_key {
+            format!(
+                "later events of {} wait behind it",
+                record.envelope.partition_key
+            )
+        } else {
+            "later events pass it until the window is full".to_owned()
+        };
+        warn!(uplink = %self.uplink, event = %record.envelope.id, kind = %record.envelope.kind,
+            sequence = %record.position, hidden_lines = hidden, wait_ms = millis(wait),
+            "{} did not take an event: {reason}; it is kept and tried again, {consequence}", self.destination);
+    }
+}
+
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A budget of lines for one cause.
+#[derive(Debug, Default)]
+struct Lines {
+    minute: Option<Instant>,
+    spoken: u32,
+    hidden: u64,
+}
+
+impl Lines {
+    /// May a line be written? If so, how many were held back since the last one.
+    fn may_speak(&mut self, now: Instant) -> Option<u64> {
+        let new_minute = self
+            .minute
+            .is_none_or(|began| now.saturating_duration_since(began) >= MINUTE);
+        if new_minute {
+            self.minute = Some(now);
+            self.spoken = 0;
+        }
+        if self.spoken >= LINES_PER_MINUTE {
+            self.hidden += 1;
+            return None;
+        }
+        self.spoken += 1;
+        Some(std::mem::take(&mut self.hidden))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_lines_a_minute_and_then_a_count() {
+        let start = Instant::now();
+        let mut lines = Lines::default();
+        for _ in 0..10 {
+            assert_eq!(lines.may_speak(start), Some(0));
+        }
+        for _ in 0..25 {
+            assert_eq!(lines.may_speak(start + MINUTE / 2), None);
+        }
+        assert_eq!(lines.may_speak(start + MINUTE), Some(25));
+        assert_eq!(lines.may_speak(start + MINUTE), Some(0));
+    }
+
+    #[test]
+    fn the_same_state_is_told_once() {
+        let now = Instant::now();
+        let mut report = Report::new("mes", "mqtt://broker");
+        for _ in 0..100 {
+            report.lost(now, "nobody listens", MINUTE);
+        }
+        assert_eq!(report.connection.spoken, 1);
+        report.ready(now);
+        report.ready(now);
+        assert_eq!(report.connection.spoken, 2);
+        report.paused(now, "nobody subscribed", MINUTE);
+        report.ready(now);
+        report.paused(now, "nobody subscribed", MINUTE);
+        report.resumed(now);
+        report.resumed(now);
+        assert_eq!((report.connection.spoken, report.pauses.spoken), (2, 2));
+    }
+}

@@ -1,0 +1,341 @@
+//! The task of one uplink: reads from the buffer, sends through a protocol, settles what the destination has taken.
+//!
+//! `gateway` spawns [`run_uplink`] once per uplink. The rules are in `window` and `gate`; this file only waits, and
+//! does what they say. Whatever happens, an event is settled only after its verdict, and in the buffer's order.
+
+use super::filter::EventFilter;
+use super::gate::Gate;
+use super::report::Report;
+use super::setup::{Prepared, Protocol};
+use super::timing::Timing;
+use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
+use super::window::Window;
+use crate::buffer::{Closed, Outlet, Record};
+use crate::health::UplinkHealth;
+use crate::model::Position;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Most payload bytes in one read from the buffer.
+const READ_BYTES: usize = 1 << 20;
+/// Verdicts taken in a row before settling: one message to the buffer for many of them.
+const VERDICTS_AT_ONCE: usize = 64;
+
+/// Delivers until `stop` is cancelled or the buffer has stopped. After `stop` nothing more is sent, and verdicts that
+/// are still out are waited for, at most [`Timing::stop_within`].
+pub async fn run_uplink(
+    prepared: Prepared,
+    outlet: Outlet,
+    health: Arc<UplinkHealth>,
+    stop: CancellationToken,
+) {
+    let seed = fastrand::u64(..);
+    let Prepared {
+        name,
+        filter,
+        timing,
+        protocol,
+    } = prepared;
+    let drain = |destination: &str| Drain {
+        window: Window::new(outlet.cursor(), timing, seed),
+        gate: Gate::new(timing.backoff(seed)),
+        report: Report::new(&name, destination),
+        reading: None,
+        outlet,
+        filter,
+        health,
+        timing,
+        stop,
+    };
+    match protocol {
+        Protocol::Mqtt(mut mqtt) => drain(&mqtt.destination()).run(&mut *mqtt).await,
+        Protocol::Http(mut http) => drain(&http.destination()).run(&mut *http).await,
+    }
+}
+
+/// One uplink at work.
+struct Drain {
+    window: Window,
+    gate: Gate,
+    report: Report,
+    outlet: Outlet,
+    /// A read under way. Kept over connections and turns of the loop: the buffer answers each read once.
+    reading: Option<BoxFuture<'static, Result<Vec<Record>, Closed>>>,
+    filter: EventFilter,
+    health: Arc<UplinkHealth>,
+    timing: Timing,
+    stop: CancellationToken,
+}
+
+/// Why serving a connection ended.
+enum Ended {
+    /// The stop was asked for.
+    Stopped,
+    /// The buffer has stopped.
+    Closed,
+    /// The connection is lost.
+    Lost(Fault),
+}
+
+impl From<Closed> for Ended {
+    fn from(_: Closed) -> Ended {
+        Ended::Closed
+    }
+}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Ended {
+        Ended::Lost(fault)
+    }
+}
+
+impl Drain {
+    async fn run<U: Uplink>(mut self, uplink: &mut U) {
+        loop {
+            let ended = match self.connect(uplink).await {
+                Ok(terms) => {
+                    let ended = self.serve(uplink, terms).await;
+                    if matches!(ended, Ended::Stopped) {
+                        self.take_last_verdicts(uplink, terms).await;
+                    }
+                    ended
+                }
+                Err(ended) => ended,
+            };
+            self.window.connection_lost();
+            let Ended::Lost(fault) = ended else {
+                return;
+            };
+            if !self.wait_after(&fault).await {
+                return;
+            }
+        }
+    }
+
+    async fn connect<U: Uplink>(&mut self, uplink: &mut U) -> Result<Terms, Ended> {
+        let within = self.timing.connect_within;
+        let attempt = async {
+            timeout(within, uplink.connect()).await.unwrap_or_else(|_| {
+                Err(Fault(format!(
+                    "no complete answer to the connection within {} ms: check that this is the right server and port",
+                    within.as_millis()
+                )))
+            })
+        };
+        let terms = tokio::select! {
+            () = self.stop.cancelled() => return Err(Ended::Stopped),
+            terms = attempt => terms?,
+        };
+        self.health.connects.add(1);
+        self.report.ready(now());
+        Ok(terms)
+    }
+
+    /// Waits before the next attempt to connect; false when the stop came instead.
+    async fn wait_after(&mut self, fault: &Fault) -> bool {
+        let wait = self.gate.lost();
+        self.report.lost(now(), &fault.0, wait);
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(wait) => true,
+        }
+    }
+
+    /// Serves one connection until it is lost or everything ends.
+    async fn serve<U: Uplink>(&mut self, uplink: &mut U, terms: Terms) -> Ended {
+        loop {
+            if let Err(ended) = self.turn(uplink, terms).await {
+                return ended;
+            }
+        }
+    }
+
+    /// Sends what may be sent, settles what may be settled, and waits for one thing to happen.
+    async fn turn<U: Uplink>(&mut self, uplink: &mut U, terms: Terms) -> Result<(), Ended> {
+        self.start_reading(&terms);
+        self.send_due(uplink, &terms);
+        self.outlet.settle(self.window.settled()).await?;
+        let wake = self.next_wake(&terms);
+        tokio::select! {
+            () = self.stop.cancelled() => return Err(Ended::Stopped),
+            answer = uplink.next() => {
+                self.take_answer(answer?, &terms);
+                self.take_ready_answers(uplink, &terms)?;
+            }
+            records = wait_for(&mut self.reading) => {
+                self.reading = None;
+                self.take_in(records?);
+            }
+            () = sleep_until(wake) => self.check_silence(&terms)?,
+        }
+        Ok(())
+    }
+
+    /// Verdicts that are here already, up to a batch.
+    fn take_ready_answers<U: Uplink>(
+        &mut self,
+        uplink: &mut U,
+        terms: &Terms,
+    ) -> Result<(), Ended> {
+        for _ in 0..VERDICTS_AT_ONCE {
+            let Some(answer) = uplink.next().now_or_never() else {
+                break;
+            };
+            self.take_answer(answer?, terms);
+        }
+        Ok(())
+    }
+
+    fn start_reading(&mut self, terms: &Terms) {
+        if self.reading.is_some() {
+            return;
+        }
+        if let Some((after, most)) = self.window.wants(terms) {
+            let mut reader = self.outlet.reader();
+            self.reading = Some(async move { reader.next(after, most, READ_BYTES).await }.boxed());
+        }
+    }
+
+    fn take_in(&mut self, records: Vec<Record>) {
+        let filter = &self.filter;
+        let filtered = self
+            .window
+            .take_in(records, |record| filter.wants(&record.envelope.kind));
+        self.health.filtered.add(filtered);
+    }
+
+    fn send_due<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms) {
+        let now = now();
+        let most = self.gate.allows(now, terms.in_flight);
+        while let Some(started) = self.window.start_next(now, terms, most) {
+            uplink.send(started.record);
+            self.health.sent.add(1);
+            if started.again {
+                self.health.resent.add(1);
+            }
+        }
+    }
+
+    fn take_answer(&mut self, answer: Answer, terms: &Terms) {
+        let now = now();
+        let Answer { position, verdict } = answer;
+        match verdict {
+            Verdict::Accepted => {
+                let Some(sent_at) = self.window.accept(position) else {
+                    return;
+                };
+                self.health.delivered.add(1);
+                if self.gate.accepted(sent_at) {
+                    self.report.resumed(now);
+                }
+            }
+            Verdict::Refused(trouble) => {
+                self.health.refused.add(1);
+                self.postpone(answer.position, now, trouble, false, terms);
+            }
+            Verdict::Unanswered(trouble) => {
+                self.postpone(answer.position, now, trouble, true, terms);
+            }
+            Verdict::Unavailable(trouble) => {
+                let Some(sent_at) = self.window.put_back(position) else {
+                    return;
+                };
+                let at_least = trouble
+                    .at_least
+                    .unwrap_or_default()
+                    .min(self.timing.longest_asked_wait);
+                if let Some(wait) = self.gate.close(sent_at, now, at_least) {
+                    self.report.paused(now, &trouble.reason, wait);
+                }
+            }
+        }
+    }
+
+    fn postpone(
+        &mut self,
+        position: Position,
+        now: Instant,
+        trouble: Trouble,
+        unanswered: bool,
+        terms: &Terms,
+    ) {
+        let Some((sent_at, wait)) =
+            self.window
+                .postpone(position, now, trouble.at_least, unanswered)
+        else {
+            return;
+        };
+        self.gate.answered(sent_at);
+        if let Some(record) = self.window.record(position) {
+            self.report
+                .refused(now, record, &trouble.reason, wait, terms.one_per_key);
+        }
+    }
+
+    /// The next time at which something is to be done without anything happening.
+    fn next_wake(&self, terms: &Terms) -> Option<Instant> {
+        let silence = terms
+            .verdict_within
+            .and_then(|within| Some(self.window.oldest_sent()? + within));
+        [self.gate.reopens(), self.window.next_due(terms), silence]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// A connection that does not bring verdicts is dead, whatever TCP believes.
+    fn check_silence(&self, terms: &Terms) -> Result<(), Fault> {
+        let (Some(within), Some(sent_at)) = (terms.verdict_within, self.window.oldest_sent())
+        else {
+            return Ok(());
+        };
+        if now().saturating_duration_since(sent_at) < within {
+            return Ok(());
+        }
+        Err(Fault(format!(
+            "an event was not acknowledged within {} ms: the connection counts as dead",
+            within.as_millis()
+        )))
+    }
+
+    /// After the stop: nothing is sent any more, but what is out may still be settled.
+    async fn take_last_verdicts<U: Uplink>(&mut self, uplink: &mut U, terms: Terms) {
+        let within = self.timing.stop_within;
+        let window_is_empty = async {
+            while self.window.in_flight() > 0 {
+                match uplink.next().await {
+                    Ok(answer) => self.take_answer(answer, &terms),
+                    Err(Fault(_)) => break,
+                }
+            }
+        };
+        // Too late is no error: the next run sends these events again.
+        let _in_time = timeout(within, window_is_empty).await;
+        let _closed_too = self.outlet.settle(self.window.settled()).await;
+    }
+}
+
+/// The end of a read that is under way; without one, never.
+async fn wait_for<T>(reading: &mut Option<BoxFuture<'static, T>>) -> T {
+    match reading {
+        Some(read) => read.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// That time; without one, never.
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tokio's clock, which tests can stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

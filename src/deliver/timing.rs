@@ -1,0 +1,41 @@
+//! How long delivery waits for what. The house rule is the default; tests shorten it.
+
+use crate::backoff::Backoff;
+use std::time::Duration;
+
+/// Waits of one uplink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Bound of the first wait after a failure; doubles with each further one. Every wait is drawn evenly below its bound.
+    pub first_wait: Duration,
+    /// The bound doubles up to this.
+    pub longest_wait: Duration,
+    /// A connection with its handshakes must be made in that time.
+    pub connect_within: Duration,
+    /// A broker must acknowledge an event in that time, or the connection counts as dead.
+    pub verdict_within: Duration,
+    /// A destination may ask for a pause (`Retry-After`) of at most that long.
+    pub longest_asked_wait: Duration,
+    /// At the stop, verdicts that are still out are waited for that long, so that the next run need not send again.
+    pub stop_within: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing {
+            first_wait: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(30),
+            connect_within: Duration::from_secs(10),
+            verdict_within: Duration::from_secs(30),
+            longest_asked_wait: Duration::from_secs(600),
+            stop_within: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Timing {
+    /// A back-off by these waits, jittered from `seed`.
+    pub(super) fn backoff(&self, seed: u64) -> Backoff {
+        Backoff::new(self.first_wait, self.longest_wait, seed)
+    }
+}

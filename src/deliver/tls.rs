@@ -1,0 +1,173 @@
+//! Certificates of an uplink: the authorities it trusts, and its own for mTLS. Both protocols use it at each connect.
+//!
+//! Only the authorities of the settings are trusted, never those of the system: a box in a plant has its plant's.
+
+use crate::settings::SecretError;
+use crate::settings::shape;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Longest file of certificates.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Why there is no TLS set-up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TlsError {
+    #[error(
+        "`tls.ca` is missing: name the PEM file of the authority that signed the server's certificate"
+    )]
+    NoAuthority,
+    #[error("cannot read the certificates in {path}: {source}")]
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{0} holds no certificate in PEM")]
+    NoCertificate(PathBuf),
+    #[error("the certificate in {path} is not usable: {source}")]
+    BadCertificate {
+        path: PathBuf,
+        source: rustls::Error,
+    },
+    #[error("`tls.key` is missing: `tls.cert` needs its private key")]
+    NoKey,
+    #[error("`tls.cert` is missing: `tls.key` needs its certificate")]
+    NoOwnCertificate,
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("`tls.key` is not a private key in PEM")]
+    BadKey,
+    #[error("`tls.cert` and `tls.key` do not fit together: {0}")]
+    Mismatch(rustls::Error),
+    #[error("this build has no usable TLS version: {0}")]
+    Provider(rustls::Error),
+}
+
+/// The set-up for one connection, read from the files as they are now.
+pub(super) fn client_config(tls: Option<&shape::Tls>) -> Result<ClientConfig, TlsError> {
+    let tls = tls.ok_or(TlsError::NoAuthority)?;
+    let authority = tls.ca.as_deref().ok_or(TlsError::NoAuthority)?;
+    with_roots(roots(authority)?, tls)
+}
+
+/// A set-up that trusts nobody: for plain connections of a library that wants one all the same.
+pub(super) fn trusting_nobody() -> Result<ClientConfig, TlsError> {
+    with_roots(RootCertStore::empty(), &shape::Tls::default())
+}
+
+fn with_roots(roots: RootCertStore, tls: &shape::Tls) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Provider)?
+        .with_root_certificates(roots);
+    match (&tls.cert, &tls.key) {
+        (None, None) => Ok(builder.with_no_client_auth()),
+        (None, Some(_)) => Err(TlsError::NoOwnCertificate),
+        (Some(_), None) => Err(TlsError::NoKey),
+        (Some(cert), Some(key)) => {
+            let key = key.read()?;
+            let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
+                .map_err(|_| TlsError::BadKey)?;
+            builder
+                .with_client_auth_cert(certificates(cert)?, key)
+                .map_err(TlsError::Mismatch)
+        }
+    }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots
+            .add(certificate)
+            .map_err(|source| TlsError::BadCertificate {
+                path: path.to_owned(),
+                source,
+            })?;
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .map_err(|source| TlsError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) | Err(_) => Err(TlsError::NoCertificate(path.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed() -> (String, String) {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+        (own.cert.pem(), own.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let put = |name: &str, content: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, content).expect("written");
+            path
+        };
+        let (certificate, key) = signed();
+        let (_, other_key) = signed();
+        let ca = put("ca.pem", &certificate);
+        let key_file = shape::Secret::File(put("key.pem", &key));
+        let other_key = shape::Secret::File(put("other.pem", &other_key));
+        let junk = put("junk.pem", "-----BEGIN NOTHING-----\n");
+        let tls = |ca: Option<&PathBuf>, cert: Option<&PathBuf>, key: Option<&shape::Secret>| {
+            client_config(Some(&shape::Tls {
+                ca: ca.cloned(),
+                cert: cert.cloned(),
+                key: key.cloned(),
+            }))
+        };
+        assert!(tls(Some(&ca), None, None).is_ok());
+        assert!(tls(Some(&ca), Some(&ca), Some(&key_file)).is_ok());
+        assert!(trusting_nobody().is_ok());
+        for (result, says) in [
+            (client_config(None), "`tls.ca` is missing"),
+            (tls(None, None, None), "`tls.ca` is missing"),
+            (
+                tls(Some(&junk), None, None),
+                "junk.pem holds no certificate",
+            ),
+            (
+                tls(Some(&PathBuf::from("/nowhere")), None, None),
+                "/nowhere",
+            ),
+            (tls(Some(&ca), Some(&ca), None), "`tls.key` is missing"),
+            (
+                tls(Some(&ca), None, Some(&key_file)),
+                "`tls.cert` is missing",
+            ),
+            (
+                tls(Some(&ca), Some(&ca), Some(&shape::Secret::File(ca.clone()))),
+                "not a private key",
+            ),
+            (
+                tls(Some(&ca), Some(&ca), Some(&other_key)),
+                "do not fit together",
+            ),
+        ] {
+            let error = result.expect_err(says).to_string();
+            assert!(error.contains(says), "{error} should say {says}");
+        }
+    }
+}

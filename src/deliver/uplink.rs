@@ -1,0 +1,128 @@
+//! What the delivery task asks of a protocol, and what it hears back. One struct per protocol implements [`Uplink`].
+//!
+//! A protocol sends and reports; it never retries, never waits between attempts and never settles: the task does.
+
+use crate::buffer::Record;
+use crate::model::Position;
+use std::future::Future;
+use std::time::Duration;
+
+/// A destination that takes events.
+pub(super) trait Uplink: Send {
+    /// Makes the connection, reading secrets and certificates anew. What was under way on an earlier one is forgotten.
+    /// Dropping the future gives the attempt up.
+    fn connect(&mut self) -> impl Future<Output = Result<Terms, Fault>> + Send;
+
+    /// Starts sending an event. Never waits: at most [`Terms::in_flight`] are ever started without a verdict.
+    fn send(&mut self, record: &Record);
+
+    /// Drives the connection until there is a verdict. Pending without end while nothing is under way and all is well.
+    /// Cancel-safe: nothing is lost when the future is dropped and asked for again.
+    fn next(&mut self) -> impl Future<Output = Result<Answer, Fault>> + Send;
+}
+
+/// What a connection allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// Most events without a verdict at a time.
+    pub(super) in_flight: usize,
+    /// Most events from the oldest unsettled one to the newest sent: what may arrive twice after a crash.
+    pub(super) span: usize,
+    /// True when only one event of a partition key may be under way, because the protocol does not keep order itself.
+    pub(super) one_per_key: bool,
+    /// Longest wait for a verdict before the connection counts as dead; `None` when the protocol sees to that itself.
+    pub(super) verdict_within: Option<Duration>,
+}
+
+/// A verdict on one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// Which event.
+    pub(super) position: Position,
+    /// The verdict.
+    pub(super) verdict: Verdict,
+}
+
+/// What became of one attempt, by what is done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The destination has it: it can be settled.
+    Accepted,
+    /// This event is refused. It is tried again after a while; others go on.
+    Refused(Trouble),
+    /// No verdict on this event. It is tried again after a while; others go on.
+    Unanswered(Trouble),
+    /// The destination takes nothing at present: everything pauses, and the oldest event tries the way again.
+    Unavailable(Trouble),
+}
+
+/// Why something failed, for the log, and how long to wait at least.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// In words that tell what to check.
+    pub(super) reason: String,
+    /// As the destination asks (`Retry-After`).
+    pub(super) at_least: Option<Duration>,
+}
+
+impl Trouble {
+    /// Trouble without a wait asked for.
+    pub(super) fn new(reason: impl Into<String>) -> Trouble {
+        Trouble {
+            reason: reason.into(),
+            at_least: None,
+        }
+    }
+}
+
+/// The connection is lost, or could not be made. The next step is always the same: wait, then connect.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Fault(pub(super) String);
+
+/// An error with all its causes in one line. A cause that its parent has already printed is left out.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// Text from a peer, fit for a log line: control characters escaped, at most `max_chars` characters.
+pub(super) fn printable(text: &str, max_chars: usize) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(max_chars)
+        .flat_map(|c| {
+            let escaped = c.is_control().then(|| c.escape_default());
+            let plain = (!c.is_control()).then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect();
+    if text.chars().nth(max_chars).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_peer_is_cut_and_cannot_forge_log_lines() {
+        assert_eq!(printable("order closed", 100), "order closed");
+        assert_eq!(
+            printable("a\nINFO all well\u{1b}[2J", 100),
+            r"a\nINFO all well\u{1b}[2J"
+        );
+        assert_eq!(printable("ürgent", 3), "ürg…");
+    }
+}

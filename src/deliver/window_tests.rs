@@ -1,0 +1,264 @@
+//! Tests of the window.
+
+use super::*;
+use crate::model::Envelope;
+use std::collections::{BTreeMap, BTreeSet};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn terms(in_flight: usize, span: usize, one_per_key: bool) -> Terms {
+    Terms {
+        in_flight,
+        span,
+        one_per_key,
+        verdict_within: None,
+    }
+}
+
+fn at(seq: u64) -> Position {
+    Position { epoch: 1, seq }
+}
+
+fn record(seq: u64, key: &str) -> Record {
+    Record {
+        position: at(seq),
+        envelope: Envelope {
+            id: uuid::Uuid::from_u128(u128::from(seq)),
+            run: uuid::Uuid::nil(),
+            kind: "operation.completed".into(),
+            partition_key: key.into(),
+            equipment: Some(key.into()),
+            path: Vec::new(),
+            time_ns: 0,
+        },
+        payload: Bytes::from_static(b"{}"),
+    }
+}
+
+fn window(keys: &[&str]) -> Window {
+    let mut window = Window::new(at(0), Timing::default(), 7);
+    let records = (1..).zip(keys).map(|(seq, key)| record(seq, key)).collect();
+    assert_eq!(window.take_in(records, |_| true), 0);
+    window
+}
+
+fn start_all(window: &mut Window, now: Instant, terms: &Terms) -> Vec<u64> {
+    std::iter::from_fn(|| {
+        window
+            .start_next(now, terms, usize::MAX)
+            .map(|started| started.record.position.seq)
+    })
+    .collect()
+}
+
+#[test]
+fn events_go_out_in_order_up_to_the_window_and_settle_from_the_front() {
+    let now = Instant::now();
+    let mut window = window(&["a"; 6]);
+    let terms = terms(3, 3, false);
+    assert_eq!(start_all(&mut window, now, &terms), [1, 2, 3]);
+    assert!(window.accept(at(3)).is_some());
+    assert!(window.accept(at(2)).is_some());
+    assert_eq!(window.settled(), at(0));
+    assert_eq!(
+        start_all(&mut window, now, &terms),
+        [] as [u64; 0],
+        "the span is full"
+    );
+    assert!(window.accept(at(1)).is_some());
+    assert_eq!(window.settled(), at(3));
+    assert_eq!(start_all(&mut window, now, &terms), [4, 5, 6]);
+    assert_eq!(window.in_flight(), 3);
+}
+
+#[test]
+fn a_second_or_foreign_acknowledgement_changes_nothing() {
+    let now = Instant::now();
+    let mut window = window(&["a"; 3]);
+    assert!(window.accept(at(1)).is_none(), "never sent");
+    assert_eq!(start_all(&mut window, now, &terms(2, 8, false)), [1, 2]);
+    assert!(window.accept(at(2)).is_some());
+    assert!(window.accept(at(2)).is_none());
+    assert!(window.accept(at(99)).is_none());
+    assert_eq!((window.in_flight(), window.settled()), (1, at(0)));
+}
+
+#[test]
+fn after_a_lost_connection_only_what_had_no_verdict_goes_again() {
+    let now = Instant::now();
+    let mut window = window(&["a"; 4]);
+    let terms = terms(4, 4, false);
+    assert_eq!(start_all(&mut window, now, &terms), [1, 2, 3, 4]);
+    assert!(window.accept(at(2)).is_some());
+    window.connection_lost();
+    assert_eq!(window.in_flight(), 0);
+    assert_eq!(window.oldest_sent(), None);
+    let again = window.start_next(now, &terms, 8).expect("the first one");
+    assert!(again.again);
+    assert_eq!(again.record.position, at(1));
+    assert_eq!(start_all(&mut window, now, &terms), [3, 4]);
+}
+
+#[test]
+fn one_request_per_key_and_the_others_pass() {
+    let now = Instant::now();
+    let mut window = window(&["a", "a", "b", "a", "c", "b"]);
+    let terms = terms(8, 64, true);
+    assert_eq!(start_all(&mut window, now, &terms), [1, 3, 5]);
+    assert!(window.accept(at(3)).is_some());
+    assert_eq!(start_all(&mut window, now, &terms), [6]);
+    let (sent_at, wait) = window
+        .postpone(at(1), now, Some(5 * SECOND), false)
+        .expect("under way");
+    assert_eq!((sent_at, wait), (now, 5 * SECOND));
+    assert_eq!(
+        start_all(&mut window, now, &terms),
+        [] as [u64; 0],
+        "2 waits behind 1"
+    );
+    assert_eq!(window.next_due(&terms), Some(now + wait));
+    assert_eq!(start_all(&mut window, now + wait, &terms), [1]);
+}
+
+#[test]
+fn the_destination_may_not_ask_for_more_than_the_limit() {
+    let now = Instant::now();
+    let mut window = window(&["a"]);
+    assert_eq!(start_all(&mut window, now, &terms(1, 1, false)), [1]);
+    let (_, wait) = window
+        .postpone(at(1), now, Some(Duration::MAX), true)
+        .expect("under way");
+    assert_eq!(wait, Timing::default().longest_asked_wait);
+}
+
+#[test]
+fn what_is_not_wanted_is_settled_with_what_stands_before_it() {
+    let now = Instant::now();
+    let mut window = Window::new(at(0), Timing::default(), 7);
+    let keys = ["x", "x", "a", "x", "a", "x"];
+    let records = (1..).zip(keys).map(|(seq, key)| record(seq, key)).collect();
+    let filtered = window.take_in(records, |record| record.envelope.partition_key == "a");
+    assert_eq!(filtered, 4);
+    assert_eq!(window.settled(), at(2));
+    let terms = terms(8, 8, false);
+    assert_eq!(start_all(&mut window, now, &terms), [3, 5]);
+    assert!(window.accept(at(5)).is_some());
+    assert_eq!(window.settled(), at(2));
+    assert!(window.accept(at(3)).is_some());
+    assert_eq!(window.settled(), at(6));
+}
+
+#[test]
+fn a_read_that_overlaps_brings_nothing_twice() {
+    let mut window = window(&["a"; 4]);
+    assert_eq!(
+        window.take_in(vec![record(3, "a"), record(4, "a"), record(5, "a")], |_| {
+            true
+        }),
+        0
+    );
+    assert_eq!(
+        start_all(&mut window, Instant::now(), &terms(9, 9, false)),
+        [1, 2, 3, 4, 5]
+    );
+}
+
+#[test]
+fn reading_stops_when_enough_is_held() {
+    let terms = terms(8, 64, false);
+    let mut window = window(&[]);
+    let mut read = 0;
+    while let Some((after, most)) = window.wants(&terms) {
+        assert_eq!(after, at(read));
+        let records = (1..=most as u64).map(|i| record(read + i, "a")).collect();
+        window.take_in(records, |_| true);
+        read += most as u64;
+    }
+    assert!((64..=64 + READ_AHEAD as u64).contains(&read), "{read}");
+
+    let mut window = Window::new(at(0), Timing::default(), 7);
+    let mut large = record(1, "a");
+    large.payload = vec![b' '; HELD_BYTES].into();
+    window.take_in(vec![large], |_| true);
+    assert_eq!(window.wants(&terms), None);
+    assert_eq!(start_all(&mut window, Instant::now(), &terms), [1]);
+    assert!(window.accept(at(1)).is_some());
+    assert!(window.wants(&terms).is_some());
+}
+
+/// Random verdicts, losses and reads against a model: everything is accepted once and settled in order.
+#[test]
+fn whatever_happens_nothing_is_lost_and_nothing_settles_early() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..200 {
+        play(&mut random);
+    }
+}
+
+fn play(random: &mut fastrand::Rng) {
+    const EVENTS: u64 = 120;
+    let terms = terms(random.usize(1..12), random.usize(1..24), random.bool());
+    let mut now = Instant::now();
+    let mut window = Window::new(at(0), Timing::default(), random.u64(..));
+    let keys = ["a", "b", "c"];
+    let mut accepted = BTreeSet::new();
+    let mut under_way = BTreeSet::new();
+    let mut first_sent: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut sends = 0;
+    while window.settled() < at(EVENTS) {
+        if let Some((after, most)) = window.wants(&terms) {
+            let last = EVENTS.min(after.seq + most as u64);
+            let records = (after.seq + 1..=last)
+                .map(|seq| record(seq, keys[(seq % 3) as usize]))
+                .collect();
+            window.take_in(records, |record| record.position.seq % 10 != 0);
+        }
+        while let Some(started) = window.start_next(now, &terms, usize::MAX) {
+            let seq = started.record.position.seq;
+            assert!(!accepted.contains(&seq), "{seq} was accepted before");
+            assert!(under_way.insert(seq));
+            sends += 1;
+            first_sent.entry(seq).or_insert(sends);
+        }
+        assert_eq!(under_way.len(), window.in_flight());
+        assert!(under_way.len() <= terms.in_flight);
+        now += SECOND * random.u32(0..40);
+        let Some(seq) = random.choice(under_way.iter().copied().collect::<Vec<_>>()) else {
+            continue;
+        };
+        match random.u32(0..10) {
+            0 => {
+                window.connection_lost();
+                under_way.clear();
+            }
+            1 => {
+                assert!(window.postpone(at(seq), now, None, random.bool()).is_some());
+                under_way.remove(&seq);
+            }
+            2 => {
+                assert!(window.put_back(at(seq)).is_some());
+                under_way.remove(&seq);
+            }
+            _ => {
+                assert!(window.accept(at(seq)).is_some());
+                accepted.insert(seq);
+                under_way.remove(&seq);
+            }
+        }
+        let settled = window.settled().seq;
+        assert!((1..=settled).all(|seq| seq % 10 == 0 || accepted.contains(&seq)));
+    }
+    for key in 0..3 {
+        let order: Vec<usize> = first_sent
+            .iter()
+            .filter(|(seq, _)| **seq % 3 == key)
+            .map(|(_, sent)| *sent)
+            .collect();
+        assert!(
+            order.is_sorted(),
+            "first deliveries of a key keep their order"
+        );
+    }
+}

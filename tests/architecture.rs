@@ -1,0 +1,218 @@
+//! The layer table and the absences of `ARCHITECTURE.md`, read from the source. A failure says what to do instead.
+
+mod source;
+
+use source::{Source, line_with_word, read_all};
+use std::path::Path;
+
+/// What every stage may use: floors 0 and 1.
+const BELOW_THE_STAGES: &[&str] = &["model", "settings", "format", "health", "clock", "backoff"];
+/// What the gateway joins.
+const BELOW_THE_GATEWAY: &[&str] = &[
+    "model",
+    "settings",
+    "format",
+    "health",
+    "clock",
+    "backoff",
+    "acquire",
+    "aggregate",
+    "buffer",
+    "deliver",
+    "observe",
+];
+
+/// The most lines of one file, tests included.
+const LONGEST_FILE: usize = 500;
+/// Files that may be longer, how long, and why.
+const LONG_FILES: &[(&str, usize, &str)] = &[(
+    "settings/shape.rs",
+    800,
+    "the settings file as one declaration, in the order in which it is written; it has no logic",
+)];
+
+/// Who may use what. `None`: everything.
+fn may_use(module: &str) -> Option<Vec<&'static str>> {
+    Some(match module {
+        "model" => Vec::new(),
+        "settings" | "health" | "clock" | "backoff" => vec!["model"],
+        "format" => vec!["model", "settings"],
+        "acquire" | "aggregate" | "buffer" | "observe" => BELOW_THE_STAGES.to_vec(),
+        "deliver" => [BELOW_THE_STAGES, &["buffer"]].concat(),
+        "gateway" => BELOW_THE_GATEWAY.to_vec(),
+        "commands" | "main" | "lib" => return None,
+        other => panic!(
+            "src/{other} stands on no floor: write it into the table of ARCHITECTURE.md and into tests/architecture.rs"
+        ),
+    })
+}
+
+fn sources() -> Vec<Source> {
+    read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+}
+
+/// Fails with all the faults, or not at all.
+fn none(faults: Vec<String>, instead: &str) {
+    assert!(faults.is_empty(), "\n{}\n{instead}\n", faults.join("\n"));
+}
+
+#[test]
+fn dependencies_only_point_down() {
+    let sources = sources();
+    let modules: Vec<&str> = sources.iter().map(Source::top).collect();
+    let mut faults = Vec::new();
+    for source in &sources {
+        let Some(allowed) = may_use(source.top()) else {
+            continue;
+        };
+        for (line, name) in source.references() {
+            let is_module = modules.contains(&name.as_str());
+            if is_module && name != source.top() && !allowed.contains(&name.as_str()) {
+                faults.push(format!(
+                    "src/{}:{line}: {} uses {name}",
+                    source.path,
+                    source.top()
+                ));
+            }
+        }
+    }
+    none(
+        faults,
+        "A stage knows no other stage and nothing knows what stands above it (ARCHITECTURE.md, layers). Move what both need \
+         down into model or health, or hand it in as an argument from gateway.",
+    );
+}
+
+#[test]
+fn each_library_is_known_in_one_place() {
+    let homes: &[(&str, &[&str])] = &[
+        ("sled", &["buffer/"]),
+        ("rumqttc", &["deliver/"]),
+        ("reqwest", &["deliver/"]),
+        ("tokio_modbus", &["acquire/", "commands/demo/"]),
+        ("axum", &["commands/demo/"]),
+        ("cel", &["aggregate/"]),
+    ];
+    let mut faults = Vec::new();
+    for source in sources() {
+        for (library, homes) in homes {
+            if homes.iter().any(|home| source.path.starts_with(home)) {
+                continue;
+            }
+            let path = format!("{library}::");
+            if let Some(at) = source.code.match_indices(&path).find(|(at, _)| {
+                !source.code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+            }) {
+                let line = source.code[..at.0].matches('\n').count() + 1;
+                faults.push(format!(
+                    "src/{}:{line}: {library}, which only {} may know",
+                    source.path,
+                    homes.join(", ")
+                ));
+            }
+        }
+    }
+    none(
+        faults,
+        "Give its home a function or a type of our own instead.",
+    );
+}
+
+#[test]
+fn rules_have_no_async_no_clock_and_no_files() {
+    let pure = ["model/", "format/", "aggregate/", "backoff.rs"];
+    let pure_files = [
+        "acquire/condition.rs",
+        "acquire/decimal.rs",
+        "acquire/modbus/plan.rs",
+        "acquire/modbus/registers.rs",
+        "buffer/commit.rs",
+        "buffer/memory.rs",
+        "buffer/record.rs",
+        "deliver/window.rs",
+        "observe/pulses.rs",
+    ];
+    // The one file of aggregation that waits: it hands time into the rules and wakes when they say.
+    let drivers = ["aggregate/task.rs"];
+    let mut faults = Vec::new();
+    for source in sources() {
+        let is_pure = pure.iter().any(|home| source.path.starts_with(home))
+            || pure_files.contains(&source.path.as_str());
+        if !is_pure || drivers.contains(&source.path.as_str()) {
+            continue;
+        }
+        for word in [
+            "async",
+            "await",
+            "tokio",
+            "Instant",
+            "SystemTime",
+            "fs",
+            "net",
+            "thread",
+            "Clock",
+            "stdin",
+        ] {
+            if let Some(line) = line_with_word(source.shipped(), word) {
+                faults.push(format!("src/{}:{line}: {word}", source.path));
+            }
+        }
+    }
+    none(
+        faults,
+        "A rule takes the time as an argument and returns when it wants to be called again; what waits, reads a clock or a \
+         file belongs into the task that calls it. That is what makes replay possible.",
+    );
+}
+
+#[test]
+fn only_the_gateway_and_the_demo_start_tasks() {
+    let mut faults = Vec::new();
+    for source in sources() {
+        if source.path.starts_with("gateway") || source.path.starts_with("commands/demo/") {
+            continue;
+        }
+        for word in [
+            "spawn",
+            "spawn_blocking",
+            "spawn_local",
+            "spawn_scoped",
+            "JoinSet",
+        ] {
+            if let Some(line) = line_with_word(source.shipped(), word) {
+                faults.push(format!("src/{}:{line}: {word}", source.path));
+            }
+        }
+    }
+    none(
+        faults,
+        "Offer an `async fn run...` (or a blocking `fn run...`) and let gateway.rs start it.",
+    );
+}
+
+#[test]
+fn no_file_is_longer_than_a_person_reads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut faults = Vec::new();
+    for folder in ["src", "tests", "benches"] {
+        if !root.join(folder).is_dir() {
+            continue;
+        }
+        for source in read_all(&root.join(folder)) {
+            let exception = LONG_FILES
+                .iter()
+                .find(|(path, ..)| folder == "src" && *path == source.path);
+            let longest = exception.map_or(LONGEST_FILE, |(_, longest, _)| *longest);
+            if source.lines > longest {
+                faults.push(format!(
+                    "{folder}/{}: {} lines, at most {longest}",
+                    source.path, source.lines
+                ));
+            }
+        }
+    }
+    none(
+        faults,
+        "What second thing has moved in? Give it a file of its own.",
+    );
+}

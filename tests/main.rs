@@ -1,0 +1,11 @@
+//! What crosses stages, and what is true of the whole repository. One binary, because linking is the slow part.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, and says where"
+)]
+
+mod architecture;
+mod boards;
+mod system;
+mod unit_file;
