@@ -285,7 +285,10 @@ fn account(plant: &Plant, health: &Health, stopped: &Stopped) -> Account {
 }
 
 fn tell(account: &Account) {
-    info!(accepted = account.accepted, "stopped: everything that was read is on disk");
+    info!(
+        accepted = account.accepted,
+        "stopped: everything that was read is on disk"
+    );
     for (uplink, delivered, filtered, waiting) in &account.uplinks {
         info!(uplink = %uplink, delivered, filtered, waiting, "stopped");
     }
