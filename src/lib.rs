@@ -8,9 +8,11 @@
 pub mod acquire;
 pub mod aggregate;
 pub mod buffer;
-pub mod commands;
 pub mod deliver;
 pub mod observe;
+
+pub mod commands;
+pub mod gateway;
 
 pub mod backoff;
 pub mod clock;

@@ -92,7 +92,7 @@ fn compare(name: &str, expected: &str, events: &[Value]) {
         }
         let keep = wanted.as_object_mut().unwrap().remove("as");
         let Some(found) = rest.by_ref().find(|event| fits(&wanted, event, &kept)) else {
-            let came: Vec<String> = events.iter().map(|e| format!("{e}")).collect();
+            let came: Vec<String> = events.iter().map(millgate::format::line).collect();
             panic!(
                 "{name}: did not come (in this order): {wanted}\ncame:\n{}",
                 came.join("\n")

@@ -8,6 +8,7 @@
 mod architecture;
 mod boards;
 mod cases;
+mod modbus;
 mod readme;
 mod system;
 mod unit_file;

@@ -39,6 +39,8 @@ pub(super) struct OpenOperation {
     pub(super) flags: BTreeSet<Flag>,
     pub(super) paused_since: Option<BootTime>,
     pub(super) paused_ns: i64,
+    /// When a pause was left last: a start edge of that instant is this resume.
+    pub(super) resumed_at: Option<BootTime>,
     pub(super) connection_losses: u32,
     /// It went through a restart of the gateway.
     pub(super) recovered: bool,
@@ -83,6 +85,7 @@ impl OpenOperation {
             flags: BTreeSet::new(),
             paused_since: None,
             paused_ns: 0,
+            resumed_at: None,
             connection_losses: 0,
             recovered: false,
             unmeasured: false,
@@ -122,6 +125,7 @@ impl OpenOperation {
     pub(super) fn resume(&mut self, at: BootTime) {
         if let Some(since) = self.paused_since.take() {
             self.paused_ns += at.0.saturating_sub(since.0).max(0);
+            self.resumed_at = Some(at);
         }
     }
 

@@ -1,2 +1,108 @@
-//! What a person types.
+//! What a person types: one file for each command. `main` parses, these do, both know the exit codes.
+//!
+//! A new command is a file here, one variant of [`Command`] and one arm of [`Command::run`].
+
+mod check;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod replay;
+mod run;
+mod schema;
+mod terminal;
+
+pub use check::load_settings;
+
+use clap::{Parser, Subcommand};
+
+/// Edge gateway that tells a MES what really happened at the machine.
+#[derive(Debug, Parser)]
+#[command(name = "millgate", version, propagate_version = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway.
+    Run(run::Run),
+    /// See it work: a simulated press, the gateway, and a small MES, with nothing to set up.
+    #[cfg(feature = "demo")]
+    Demo(demo::Options),
+    /// Check a settings file: every problem with line, column and what to write instead.
+    Check(check::Check),
+    /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
+    Replay(replay::Replay),
+    /// Print the JSON Schema of the settings, for editors.
+    Schema(schema::Schema),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// What went wrong, with the code to exit with.
+    pub fn run(self) -> Result<(), Failure> {
+        match self {
+            Command::Run(run) => run.run(),
+            #[cfg(feature = "demo")]
+            Command::Demo(options) => demo::command(&options),
+            Command::Check(check) => check.run(),
+            Command::Replay(replay) => replay.run(),
+            Command::Schema(schema) => schema.run(),
+        }
+    }
+}
+
+/// Exit codes (sysexits.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// The command line is wrong.
+    Usage = 64,
+    /// A file that was named has something wrong in it.
+    Data = 65,
+    /// A file that was named cannot be opened.
+    NoInput = 66,
+    /// Something that should never happen.
+    Software = 70,
+    /// Reading or writing failed.
+    Io = 74,
+    /// The settings are wrong.
+    Config = 78,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// Why a command ended without doing what it should.
+#[derive(Debug)]
+pub struct Failure {
+    /// The code to exit with.
+    pub exit: Exit,
+    /// What to tell; `None` when it has been told.
+    pub error: Option<anyhow::Error>,
+}
+
+impl Failure {
+    /// With something to tell.
+    pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Failure {
+        Failure {
+            exit,
+            error: Some(error.into()),
+        }
+    }
+
+    /// It has been told already.
+    #[must_use]
+    pub fn told(exit: Exit) -> Failure {
+        Failure { exit, error: None }
+    }
+}

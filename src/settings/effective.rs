@@ -1,25 +1,34 @@
-//! The settings with every default written out, and the digest over them.
+//! The settings with every default written out, as YAML that can be read again, and the digest over them.
 
 use super::check::{kind, lost_after};
 use super::shape::{Device, File};
+use super::yaml::{Plain, meaning};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Hex digits of the digest that events carry.
 const DIGEST_DIGITS: usize = 16;
 
+/// The settings with every default written out, also those that depend on other keys. Read again, it is the same plant.
+#[must_use]
+pub fn effective(file: &File) -> String {
+    let mut out = String::new();
+    let value = serde_json::to_value(settled(file)).unwrap_or_default();
+    write(&value, 0, &mut out);
+    out.trim_start_matches('\n').to_owned() + "\n"
+}
+
 /// The file with the defaults that depend on other keys written out as well.
 pub(super) fn settled(file: &File) -> File {
     let mut file = file.clone();
     let gateway = file.gateway.id.clone();
-    let machines = file
-        .machines
-        .values_mut()
-        .map(|machine| &mut machine.devices);
-    for device in machines
-        .chain([&mut file.devices])
-        .flat_map(|devices| devices.values_mut())
-    {
-        settle_device(device);
+    if file.machine.is_some() {
+        file.equipment.get_or_insert_default();
+    }
+    file.devices.values_mut().for_each(settle_device);
+    for machine in file.machines.values_mut() {
+        machine.equipment.get_or_insert_default();
+        machine.devices.values_mut().for_each(settle_device);
     }
     for (name, uplink) in &mut file.uplinks {
         if let Some(mqtt) = &mut uplink.mqtt {
@@ -37,13 +46,150 @@ fn settle_device(device: &mut Device) {
     }
 }
 
-/// `sha256:` and the first 16 hex digits over the effective settings as JSON.
+/// `sha256:` and the first 16 hex digits over the settled file as JSON.
 pub(super) fn digest(file: &File) -> String {
-    let json = serde_json::to_vec(&settled(file)).unwrap_or_default();
+    let json = serde_json::to_vec(file).unwrap_or_default();
     let hex: String = Sha256::digest(&json)
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let short = hex.get(..DIGEST_DIGITS).unwrap_or(&hex);
     format!("sha256:{short}")
+}
+
+/// Writes a value: blocks line by line, lists of single values in brackets.
+fn write(value: &Value, depth: usize, out: &mut String) {
+    let new_line = |out: &mut String| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    match value {
+        Value::Object(keys) if keys.is_empty() => out.push_str(" {}"),
+        Value::Object(keys) => {
+            for (key, value) in keys {
+                new_line(out);
+                out.push_str(&text(key));
+                out.push(':');
+                write(value, depth + 1, out);
+            }
+        }
+        Value::Array(items)
+            if items
+                .iter()
+                .all(|item| !item.is_object() && !item.is_array()) =>
+        {
+            let items: Vec<String> = items.iter().map(single).collect();
+            out.push_str(&format!(" [{}]", items.join(", ")));
+        }
+        Value::Array(items) => {
+            for item in items {
+                new_line(out);
+                let mut inner = String::new();
+                write(item, depth + 1, &mut inner);
+                // The first key stands beside its dash, the others below it.
+                out.push_str("- ");
+                out.push_str(inner.trim_start());
+            }
+        }
+        single_value => {
+            out.push(' ');
+            out.push_str(&single(single_value));
+        }
+    }
+}
+
+fn single(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), text)
+}
+
+/// A text, in quotes unless it can be nothing else.
+fn text(text: &str) -> String {
+    let word = text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "-_./".contains(letter));
+    let number = text.starts_with(|letter: char| letter.is_ascii_digit())
+        && text
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "./".contains(letter));
+    if (word || number) && meaning(text) == Plain::Text {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            // What YAML calls not printable, and what changes the line in some readers.
+            '\0'..=' '
+            | '\u{7f}'..='\u{a0}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}'
+                if letter != ' ' =>
+            {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::load;
+
+    #[test]
+    fn what_is_written_is_the_same_plant_when_read_again() {
+        for example in [
+            include_str!("../../examples/press.yaml"),
+            include_str!("../../examples/two-machines.yaml"),
+        ] {
+            let first = load(example).unwrap();
+            let written = effective(&first.file);
+            let second = load(&written).unwrap_or_else(|problems| panic!("{problems}\n{written}"));
+            assert_eq!(first.plant.digest, second.plant.digest);
+            assert_eq!(written, effective(&second.file));
+        }
+    }
+
+    #[test]
+    fn defaults_that_depend_on_other_keys_are_shown() {
+        let file = load(include_str!("../../examples/press.yaml"))
+            .unwrap()
+            .file;
+        let written = effective(&file);
+        for line in [
+            "lost_after: 3s",
+            "client_id: forge-press-gw1-mes",
+            "acknowledge: broker",
+            "start_at: newest",
+            "max_registers: 125",
+            "pass_needs_good_fraction: 0.98",
+            "generation_size: 8MiB",
+            "segment:\n      value: \"0020\"",
+        ] {
+            assert!(written.contains(line), "{line} is not in\n{written}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_survives_being_written(given in proptest::prelude::any::<String>()) {
+            let file = format!("a: {}\n? {}\n: 1\n", text(&given), text("key"));
+            let mut report = crate::settings::report::Report::default();
+            let root = crate::settings::yaml::parse(&file, &mut report).unwrap();
+            let crate::settings::yaml::Content::Map(entries) = &root.content else { panic!() };
+            let read = match &entries[0].node.content {
+                crate::settings::yaml::Content::Plain(read) if meaning(read) == Plain::Text => read,
+                crate::settings::yaml::Content::Quoted(read) => read,
+                other => panic!("{other:?}"),
+            };
+            proptest::prop_assert_eq!(read, &given);
+        }
+    }
 }

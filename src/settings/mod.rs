@@ -5,22 +5,35 @@
 
 mod check;
 mod effective;
+mod explain;
 mod places;
 mod plant;
 mod problem;
+mod report;
+mod schema;
 mod secret;
 pub mod shape;
+mod source;
+mod statistic;
 mod units;
+mod verify;
 mod yaml;
 
+pub use effective::effective;
+pub use explain::{Source, Weight};
 pub use places::Places;
 pub use plant::{
     Conditioning, Device, Machine, ModbusTcp, Plant, Protocol, Register, Table, Tag, TagSource,
     Uplink, UplinkProtocol,
 };
 pub use problem::{Place, Problem, Problems, nearest};
+pub use schema::schema;
 pub use secret::{SecretError, SecretText};
+pub use source::{Unreadable, read_text, text};
+pub use statistic::Statistic;
 pub use units::{ByteSize, Period, Rate};
+
+use report::Report;
 
 /// A settings file without problems.
 #[derive(Clone, Debug)]
@@ -38,56 +51,49 @@ pub struct Loaded {
 /// # Errors
 /// Every problem that it has, in the order of the file.
 pub fn load(text: &str) -> Result<Loaded, Problems> {
-    let (root, problems) = yaml::parse(text);
-    let Some(root) = root else {
-        return Err(Problems::new(problems, Places::default()));
-    };
-    let mut report = check::Report { problems };
-    let file: Result<shape::File, _> = serde_json::from_value(json(&root));
-    let places = Places::new(root);
-    let file = match file {
-        Ok(file) => file,
-        Err(error) => {
-            report.problems.push(Problem::new("", error.to_string()));
-            return Err(Problems::new(report.problems, places));
-        }
-    };
-    let plant = check::check(
-        &effective::settled(&file),
-        effective::digest(&file),
-        &mut report,
-    );
-    if report.problems.is_empty() {
-        return Ok(Loaded {
-            plant,
-            file,
-            places,
-        });
-    }
-    Err(Problems::new(report.problems, places))
+    let mut report = Report::default();
+    let read = read(text, &mut report);
+    report
+        .finish(|places| {
+            read.map(|(plant, file)| Loaded {
+                plant,
+                file,
+                places,
+            })
+        })?
+        .ok_or_else(|| {
+            let unread = Problem::new("", "the settings cannot be read");
+            Problems::new(vec![unread], Places::default())
+        })
 }
 
-fn json(node: &yaml::Node) -> serde_json::Value {
-    use serde_json::Value;
-    match &node.content {
-        yaml::Content::Plain(text) => match yaml::meaning(text) {
-            yaml::Plain::Bool(on) => Value::from(on),
-            yaml::Plain::Int(number) => u64::try_from(number)
-                .map(Value::from)
-                .or_else(|_| i64::try_from(number).map(Value::from))
-                .unwrap_or(Value::Null),
-            yaml::Plain::Float(number) => Value::from(number),
-            yaml::Plain::Text => Value::from(text.as_str()),
-            _ => Value::Null,
-        },
-        yaml::Content::Quoted(text) => Value::from(text.as_str()),
-        yaml::Content::List(nodes) => nodes.iter().map(json).collect(),
-        yaml::Content::Map(entries) => entries
-            .iter()
-            .map(|entry| (entry.key.clone(), json(&entry.node)))
-            .collect(),
-        yaml::Content::Refused => Value::Null,
+impl Loaded {
+    /// What is worth a look although it is allowed. Looks at the files of this machine, too.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut found = check::warnings(&self.file);
+        found.sort_by_cached_key(|problem| self.places.of(problem));
+        found
     }
+}
+
+/// All stages of the reading; what comes out is only to be used when the report is empty.
+fn read(text: &str, report: &mut Report) -> Option<(Plant, shape::File)> {
+    let root = yaml::parse(text, report)?;
+    let verified = verify::verify(&root, schema(), report);
+    report.set_places(Places::new(root));
+    let file = decode(verified?, report)?;
+    report.begin_checks();
+    let settled = effective::settled(&file);
+    let plant = check::check(&settled, effective::digest(&settled), report);
+    Some((plant, file))
+}
+
+/// Lets serde read what has been verified.
+fn decode(value: serde_json::Value, report: &mut Report) -> Option<shape::File> {
+    serde_json::from_value(value)
+        .map_err(|error| report.add("", format!("the settings cannot be read: {error}")))
+        .ok()
 }
 
 #[cfg(test)]

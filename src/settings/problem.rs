@@ -67,7 +67,7 @@ impl Problem {
 /// Every problem of a file.
 #[derive(Clone, Debug)]
 pub struct Problems {
-    /// The first [`MAX_PROBLEMS`], in the order of the file.
+    /// The first 100, in the order of the file.
     pub list: Vec<Problem>,
     /// How many more there are.
     pub left_out: usize,
@@ -79,7 +79,7 @@ pub struct Problems {
 pub(super) const MAX_PROBLEMS: usize = 100;
 
 impl Problems {
-    /// Puts problems into the order of the file and keeps the first [`MAX_PROBLEMS`].
+    /// Puts problems into the order of the file and keeps the first 100.
     #[must_use]
     pub fn new(mut list: Vec<Problem>, places: Places) -> Problems {
         list.sort_by_cached_key(|problem| places.of(problem));

@@ -4,8 +4,10 @@
 //! several documents, duplicate keys, deep nesting. Knows nothing of the settings themselves: that is `verify`.
 
 use super::problem::{Place, Problem, shown};
+use super::report::Report;
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Largest settings file in bytes.
 pub(super) const MAX_BYTES: usize = 1 << 20;
@@ -44,16 +46,18 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-/// Reads a file. `None` when it cannot be read to its end; otherwise a tree, with problems of single places beside it.
-pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
-    let mut builder = Builder::default();
+/// Reads a file. `None` when it cannot be read to its end.
+pub(super) fn parse(text: &str, report: &mut Report) -> Option<Node> {
     if text.len() > MAX_BYTES {
-        let message = format!(
-            "the file has {} bytes: at most {MAX_BYTES} are read; split it over several gateways",
-            text.len()
-        );
-        return (None, vec![Problem::at(Place::START, message)]);
+        report.push(Problem::at(Place::START, super::source::too_long()));
+        return None;
     }
+    let mut builder = Builder {
+        open: Vec::new(),
+        root: None,
+        documents: 0,
+        report,
+    };
     let options = granit_parser::options! { emit_comments: false, emit_unresolved_aliases: true, disallow_directives: true };
     for next in Parser::new_from_str_with_options(text, options) {
         let taken = match next {
@@ -61,34 +65,47 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
             Err(error) => Err(unreadable(&error)),
         };
         if let Err(problem) = taken {
-            builder.problems.push(problem);
-            return (None, builder.problems);
+            builder.report.push(problem);
+            return None;
         }
     }
-    if builder.root.is_none() && builder.problems.is_empty() {
-        builder.problems.push(Problem::at(
-            Place::START,
-            "the file is empty: start from `examples/press.yaml`",
-        ));
+    let root = builder.root;
+    if root.is_none() && report.is_empty() {
+        let message = "the file is empty: start from `examples/press.yaml`";
+        report.push(Problem::at(Place::START, message));
     }
-    (builder.root, builder.problems)
+    root
 }
 
 /// A list or block that is not closed yet.
 enum Open {
     List(Place, Vec<Node>),
-    Map(Place, Vec<Entry>, Option<(String, Place)>),
+    Map(Place, Block, Option<Key>),
 }
 
+/// A block that is being read, and the line of each of its keys.
 #[derive(Default)]
-struct Builder {
+struct Block {
+    entries: Vec<Entry>,
+    lines: HashMap<String, usize>,
+}
+
+/// A key whose value is still to come.
+struct Key {
+    text: String,
+    place: Place,
+    /// It stood in this block before: its value is left out.
+    again: bool,
+}
+
+struct Builder<'a> {
     open: Vec<Open>,
     root: Option<Node>,
     documents: usize,
-    problems: Vec<Problem>,
+    report: &'a mut Report,
 }
 
-impl Builder {
+impl Builder<'_> {
     /// One event of the parser. An error ends the reading.
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
         let place = Place::of(span.start);
@@ -115,11 +132,11 @@ impl Builder {
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse_anchor(anchor, place);
                 self.refuse_tag(tag, place);
-                self.deeper(Open::Map(place, Vec::new(), None), place)?;
+                self.deeper(Open::Map(place, Block::default(), None), place)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.problems.push(Problem::at(
+                self.report.push(Problem::at(
                     place,
                     "`*` stands for something written elsewhere, which is not allowed here: write the value out (a text that begins with `*` needs quotes)",
                 ));
@@ -135,7 +152,7 @@ impl Builder {
 
     fn refuse_anchor(&mut self, anchor: usize, place: Place) {
         if anchor != 0 {
-            self.problems.push(Problem::at(
+            self.report.push(Problem::at(
                 place,
                 "`&` marks something to be repeated elsewhere, which is not allowed here: write the value where it is needed (a text that begins with `&` needs quotes)",
             ));
@@ -144,7 +161,7 @@ impl Builder {
 
     fn refuse_tag(&mut self, tag: Option<Cow<'_, Tag>>, place: Place) {
         if tag.is_some() {
-            self.problems.push(Problem::at(
+            self.report.push(Problem::at(
                 place,
                 "`!` gives a value a type, which is not allowed here: take it away (a condition that begins with `!` needs quotes: \"!bit(status, 0)\")",
             ));
@@ -153,27 +170,29 @@ impl Builder {
 
     fn scalar(&mut self, text: String, style: ScalarStyle, span: Span) -> Result<(), Problem> {
         let place = Place::of(span.start);
-        if let Some(Open::Map(_, entries, key @ None)) = self.open.last_mut() {
+        if let Some(Open::Map(_, block, key @ None)) = self.open.last_mut() {
             if text.len() > MAX_KEY_BYTES {
-                return Err(Problem::at(
-                    place,
-                    format!(
-                        "the key {} is too long: at most {MAX_KEY_BYTES} bytes",
-                        shown(&text)
-                    ),
-                ));
+                let message = format!(
+                    "the key {} is too long: at most {MAX_KEY_BYTES} bytes",
+                    shown(&text)
+                );
+                return Err(Problem::at(place, message));
             }
-            if let Some(first) = entries.iter().find(|entry| entry.key == text) {
-                self.problems.push(Problem::at(
-                    place,
-                    format!(
-                        "{} stands here a second time; the first is in line {}. Take one away",
-                        shown(&text),
-                        first.place.line
-                    ),
-                ));
+            let first = block.lines.get(&text).copied();
+            if let Some(line) = first {
+                let message = format!(
+                    "{} stands here a second time, the first is in line {line}: take one away",
+                    shown(&text)
+                );
+                self.report.push(Problem::at(place, message));
+            } else {
+                block.lines.insert(text.clone(), place.line);
             }
-            *key = Some((text, place));
+            *key = Some(Key {
+                text,
+                place,
+                again: first.is_some(),
+            });
             return Ok(());
         }
         let content = match style {
@@ -208,9 +227,9 @@ impl Builder {
                 place,
                 content: Content::List(nodes),
             },
-            Some(Open::Map(place, entries, _)) => Node {
+            Some(Open::Map(place, block, _)) => Node {
                 place,
-                content: Content::Map(entries),
+                content: Content::Map(block.entries),
             },
             None => return Ok(()),
         };
@@ -221,11 +240,13 @@ impl Builder {
     fn place_node(&mut self, node: Node) -> Result<(), Problem> {
         match self.open.last_mut() {
             Some(Open::List(_, nodes)) => nodes.push(node),
-            Some(Open::Map(_, entries, key)) => match key.take() {
-                Some((key, place)) if !entries.iter().any(|entry| entry.key == key) => {
-                    entries.push(Entry { key, place, node });
-                }
-                Some(_) => {}
+            Some(Open::Map(_, block, key)) => match key.take() {
+                Some(key) if key.again => {}
+                Some(key) => block.entries.push(Entry {
+                    key: key.text,
+                    place: key.place,
+                    node,
+                }),
                 None => {
                     return Err(Problem::at(
                         node.place,

@@ -11,8 +11,10 @@ use super::plan::Request;
 use crate::acquire::driver::link_error;
 use crate::model::LinkError;
 use crate::settings::Table;
+use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_modbus::client::{Client, Context, tcp};
@@ -45,8 +47,16 @@ impl Wire {
         };
         let ready = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
         let stream = ready.map_err(|error| no_connection(host, port, &error))?;
+        Ok(Wire::over(stream))
+    }
+
+    /// Speaks Modbus over a stream that is open.
+    fn over<S>(stream: S) -> Wire
+    where
+        S: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static,
+    {
         let context = tcp::attach(Guard::new(stream));
-        Ok(Wire { context })
+        Wire { context }
     }
 
     /// Asks one request of one unit; the answer has exactly as many registers or bits as were asked for.
@@ -155,5 +165,112 @@ fn broken(what: &str, error: &Error) -> NoAnswer {
             }
             _ => NoAnswer::Broken(link_error("closed", format!("{what}: {error}"))),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt;
+
+    const LIMIT: Duration = Duration::from_millis(500);
+
+    fn request(table: Table, count: u16) -> Request {
+        Request {
+            table,
+            start: 100,
+            count,
+            fields: Vec::new(),
+        }
+    }
+
+    /// What comes of an answer made of these bytes, in virtual time; the other side stays open and silent after them.
+    fn answered(request: &Request, bytes: &[u8]) -> Result<Answer, NoAnswer> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (ours, mut theirs) = tokio::io::duplex(8_192);
+            theirs.write_all(bytes).await.unwrap();
+            let mut wire = Wire::over(ours);
+            wire.ask(1, request, LIMIT).await
+        })
+    }
+
+    fn code(request: &Request, bytes: &[u8]) -> &'static str {
+        match answered(request, bytes) {
+            Ok(_) => "answer",
+            Err(NoAnswer::Exception(_)) => "exception",
+            Err(NoAnswer::Broken(error)) => error.code,
+        }
+    }
+
+    /// A right answer to the first request of a connection: transaction 0, unit 1.
+    fn frame(function: u8, values: &[u8]) -> Vec<u8> {
+        let bytes = u8::try_from(values.len()).unwrap();
+        let mut frame = vec![0, 0, 0, 0, 0, bytes + 3, 1, function, bytes];
+        frame.extend(values);
+        frame
+    }
+
+    #[test]
+    fn an_answer_has_exactly_what_was_asked_for() {
+        let words = request(Table::HoldingRegisters, 2);
+        let read = answered(&words, &frame(3, &[0, 7, 1, 0])).unwrap();
+        assert_eq!(read, Answer::Words(vec![7, 256]));
+        assert_eq!(code(&words, &frame(3, &[0, 7])), "protocol");
+        assert_eq!(code(&words, &frame(3, &[0; 6])), "protocol");
+        assert_eq!(code(&words, &frame(4, &[0; 4])), "protocol");
+        let bits = request(Table::Coils, 9);
+        let read = answered(&bits, &frame(1, &[0b101, 0b11])).unwrap();
+        let expected = [true, false, true, false, false, false, false, false, true];
+        assert_eq!(read, Answer::Bits(expected.to_vec()));
+        assert_eq!(code(&bits, &frame(1, &[0b101])), "protocol");
+        assert_eq!(code(&bits, &frame(1, &[0; 3])), "protocol");
+    }
+
+    #[test]
+    fn an_exception_keeps_its_code_and_silence_is_a_time_out() {
+        let words = request(Table::InputRegisters, 2);
+        let said = answered(&words, &[0, 0, 0, 0, 0, 3, 1, 0x84, 0x99]);
+        assert!(matches!(said, Err(NoAnswer::Exception(0x99))), "{said:?}");
+        assert_eq!(code(&words, &[]), "timeout");
+        assert_eq!(code(&words, &frame(4, &[0, 7, 1, 0])[..12]), "timeout");
+    }
+
+    fn any_request() -> impl Strategy<Value = Request> {
+        let tables = [
+            (Table::Coils, 2_000),
+            (Table::DiscreteInputs, 2_000),
+            (Table::HoldingRegisters, 125),
+            (Table::InputRegisters, 125),
+        ];
+        (prop::sample::select(tables.to_vec()), any::<u16>())
+            .prop_map(|((table, most), count)| request(table, count % most + 1))
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(request in any_request(), bytes in prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..300)) {
+            code(&request, &bytes);
+        }
+
+        #[test]
+        fn a_damaged_answer_is_never_taken_for_one_of_another_size(
+            count in 1u16..=125,
+            place in any::<prop::sample::Index>(),
+            byte: u8,
+        ) {
+            let request = request(Table::HoldingRegisters, count);
+            let mut bytes = frame(3, &vec![0xA5; usize::from(count) * 2]);
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            if let Ok(answer) = answered(&request, &bytes) {
+                prop_assert!(matches!(answer, Answer::Words(words) if words.len() == usize::from(count)));
+            }
+        }
     }
 }

@@ -107,7 +107,7 @@ impl Machine {
         if let Some(open) = slot
             .open
             .as_mut()
-            .filter(|open| open.paused_since.is_some())
+            .filter(|open| open.paused_since.is_some() || open.resumed_at == Some(edge.at.boot))
         {
             open.resume(edge.at.boot);
             return;

@@ -6,10 +6,63 @@
 mod capture;
 mod player;
 
+use super::{Exit, Failure, load_settings};
 use crate::settings::{Plant, Problem};
+use anyhow::Context;
 use capture::Capture;
 use player::Player;
-use std::io::{self, Write};
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+/// Largest capture: it is read whole.
+const MAX_CAPTURE_BYTES: u64 = 1 << 30;
+
+/// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    /// The settings file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The capture: JSON Lines.
+    #[arg(value_name = "CAPTURE")]
+    capture: PathBuf,
+    /// Tell each event in words, too, on standard error.
+    #[arg(long)]
+    explain: bool,
+}
+
+impl Replay {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let loaded = load_settings(&self.file)?;
+        let capture = self
+            .read()
+            .map_err(|error| Failure::new(Exit::NoInput, error))?;
+        let mut out = BufWriter::new(io::stdout().lock());
+        let mut words = io::stderr();
+        let explain = self.explain.then_some(&mut words as &mut dyn Write);
+        let played = replay(&loaded.plant, &capture, &mut out, explain)
+            .and_then(|()| out.flush().map_err(ReplayError::Output));
+        match played {
+            // Whoever reads has seen enough.
+            Err(ReplayError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error @ ReplayError::Output(_)) => Err(Failure::new(Exit::Io, error)),
+            Err(error @ ReplayError::Settings(_)) => Err(Failure::new(Exit::Config, error)),
+            Err(error @ ReplayError::Capture(_)) => Err(Failure::new(Exit::Data, error)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn read(&self) -> anyhow::Result<String> {
+        let context = || format!("the capture {} cannot be read", self.capture.display());
+        let bytes = fs::metadata(&self.capture).with_context(context)?.len();
+        anyhow::ensure!(
+            bytes <= MAX_CAPTURE_BYTES,
+            "the capture is larger than 1 GiB"
+        );
+        fs::read_to_string(&self.capture).with_context(context)
+    }
+}
 
 /// Why a capture could not be played.
 #[derive(Debug, thiserror::Error)]

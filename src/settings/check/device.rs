@@ -1,11 +1,13 @@
-//! A device and its tags: one protocol, addresses that exist, types that fit their table.
+//! A device: one protocol, reachable, with tags that exist once in the machine.
 
-use super::{Report, join};
+use super::{join, names, register};
 use crate::model::{DeviceId, TagId, ValueKind};
 use crate::settings::plant::{
-    Conditioning, Device, Machine, ModbusTcp, Plant, Protocol, Register, Table, Tag, TagSource,
+    Conditioning, Device, Machine, ModbusTcp, Plant, Protocol, Register, Tag, TagSource,
 };
-use crate::settings::shape::{self, Addresses, TagType};
+use crate::settings::problem::shown;
+use crate::settings::report::Report;
+use crate::settings::shape::{self, TagType};
 use crate::settings::units::Period;
 use std::time::Duration;
 
@@ -13,18 +15,21 @@ use std::time::Duration;
 const LOST_AFTER_AT_LEAST: Duration = Duration::from_secs(2);
 /// Silence that means a lost device when the settings do not say, in periods of its slowest tag.
 const LOST_AFTER_PERIODS: u32 = 3;
-/// Addresses of a Modbus table.
-const ADDRESSES: u32 = 1 << 16;
+/// How long one answer may be waited for.
+const TIMEOUT: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(10)..=Duration::from_secs(30);
 
 /// `lost_after`, or what it is when left out: three times the longest period, at least 2 s.
 pub(in crate::settings) fn lost_after(shape: &shape::Device) -> Period {
-    let longest = shape.tags.values().map(|tag| tag.every.get()).max();
-    let silence = longest
-        .unwrap_or_default()
-        .saturating_mul(LOST_AFTER_PERIODS);
+    let silence = longest_period(shape).saturating_mul(LOST_AFTER_PERIODS);
     shape
         .lost_after
         .unwrap_or_else(|| Period::rounded(silence.max(LOST_AFTER_AT_LEAST)))
+}
+
+fn longest_period(shape: &shape::Device) -> Duration {
+    let periods = shape.tags.values().map(|tag| tag.every.get());
+    periods.max().unwrap_or_default()
 }
 
 /// The type of a tag, or what it is when left out.
@@ -43,15 +48,20 @@ pub(super) fn check(
     plant: &mut Plant,
     report: &mut Report,
 ) {
+    names::name("device", name, path, report);
     let Some(tcp) = &shape.modbus_tcp else {
-        report.add(
-            path,
-            format!("the device `{name}` has no protocol: write `modbus_tcp: {{ host: ADDRESS }}`"),
-        );
+        let message = format!("how is `{name}` reached? Write `modbus_tcp: {{ host: ADDRESS }}`");
+        report.add(path, message);
+        for tag in shape.tags.keys() {
+            report.lose_name(tag);
+        }
         return;
     };
+    check_link(tcp, &join(path, "modbus_tcp"), report);
+    check_addresses(name, shape, path, report);
+    check_lost_after(shape, tcp, path, report);
     let mut device = Device {
-        id: DeviceId(u32::try_from(plant.devices.len()).unwrap_or(u32::MAX)),
+        id: DeviceId(number(plant.devices.len())),
         machine: plant.machines.len(),
         name: format!("{}.{name}", machine.name),
         protocol: Protocol::ModbusTcp(ModbusTcp {
@@ -67,31 +77,46 @@ pub(super) fn check(
     };
     for (tag_name, tag) in &shape.tags {
         let at = join(&join(path, "tags"), tag_name);
-        let Some(register) = register(tag, shape, &at, report) else {
+        names::tag(tag_name, &at, report);
+        let Some(register) = register::check(tag, shape, &at, report) else {
+            report.lose_name(tag_name);
             continue;
         };
-        let id = TagId(u32::try_from(plant.tags.len()).unwrap_or(u32::MAX));
-        plant.tags.push(Tag {
-            id,
-            machine: device.machine,
-            device: device.id,
-            name: tag_name.clone(),
-            kind: value_kind(tag),
-            every: tag.every.get(),
-            unit: tag.unit.clone(),
-            interpolation: tag.interpolation,
-            source: TagSource::Modbus(register),
-            conditioning: Conditioning {
-                scale: tag.scale,
-                offset: tag.offset,
-                range: tag.range.map(|[low, high]| (low, high)),
-            },
-        });
+        if let Some(first) = machine.tags.get(tag_name) {
+            twice(tag_name, *first, &at, machine, plant, report);
+            continue;
+        }
+        let id = TagId(number(plant.tags.len()));
+        plant.tags.push(built(tag_name, tag, register, id, &device));
         device.tags.push(id);
         machine.tags.insert(tag_name.clone(), id);
     }
     machine.devices.push(device.id);
     plant.devices.push(device);
+}
+
+/// A file of 1 MiB cannot hold more tags than a `u32`.
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+fn built(name: &str, tag: &shape::Tag, register: Register, id: TagId, device: &Device) -> Tag {
+    Tag {
+        id,
+        machine: device.machine,
+        device: device.id,
+        name: name.to_owned(),
+        kind: value_kind(tag),
+        every: tag.every.get(),
+        unit: tag.unit.clone(),
+        interpolation: tag.interpolation,
+        source: TagSource::Modbus(register),
+        conditioning: Conditioning {
+            scale: tag.scale,
+            offset: tag.offset,
+            range: tag.range.map(|[low, high]| (low, high)),
+        },
+    }
 }
 
 /// What the values of a tag are.
@@ -105,48 +130,97 @@ fn value_kind(tag: &shape::Tag) -> ValueKind {
     }
 }
 
-/// The registers of a tag.
-fn register(
-    tag: &shape::Tag,
-    device: &shape::Device,
+/// Two devices of one machine have a tag of one name. (Inside a device YAML itself refuses it.)
+fn twice(
+    name: &str,
+    first: TagId,
+    path: &str,
+    machine: &Machine,
+    plant: &Plant,
+    report: &mut Report,
+) {
+    let device = plant.tags.get(first.index()).map(|tag| tag.device);
+    let full = device
+        .and_then(|id| plant.devices.get(id.index()))
+        .map_or("", |one| &one.name);
+    let device = full
+        .rsplit_once(&format!("{}.", machine.name))
+        .map_or(full, |(_, name)| name);
+    let other = join(&join(&join(&machine.path, "devices"), device), "tags");
+    let message = format!(
+        "{} is already a tag of `{device}`, in line {}: tag names are unique inside a machine, call one otherwise",
+        shown(name),
+        report.line(&join(&other, name))
+    );
+    report.add(path, message);
+}
+
+fn check_link(tcp: &shape::ModbusTcp, path: &str, report: &mut Report) {
+    let host = tcp.host.as_str();
+    let at = join(path, "host");
+    let colons = host.matches(':').count();
+    if let Some((bare, port)) = host.rsplit_once(':').filter(|_| colons == 1) {
+        let message = format!(
+            "{} is not a host: write `host: {bare}` and `port: {port}`",
+            shown(host)
+        );
+        report.add(at, message);
+    } else if host.is_empty()
+        || host.contains(|letter: char| letter.is_whitespace() || "/@".contains(letter))
+    {
+        let message = format!(
+            "{} is not a host: write a name or an address, such as 192.168.0.10",
+            shown(host)
+        );
+        report.add(at, message);
+    }
+    let timeout = tcp.timeout.get();
+    if !TIMEOUT.contains(&timeout) {
+        let message = format!(
+            "`{}` is out of range: `timeout` is 10ms to 30s",
+            String::from(tcp.timeout)
+        );
+        report.add(join(path, "timeout"), message);
+    }
+}
+
+/// `addresses` has no default: the first mistake of everybody.
+fn check_addresses(name: &str, shape: &shape::Device, path: &str, report: &mut Report) {
+    if shape.addresses.is_some() || shape.tags.is_empty() {
+        return;
+    }
+    let mut message = format!(
+        "how are the addresses of `{name}` meant? Write `addresses: zero_based` if the first register is 0, as on the wire, or `addresses: one_based` if it is 1, as in many manuals"
+    );
+    if let Some(tag) = shape
+        .tags
+        .iter()
+        .find_map(|(name, tag)| register::looks_like_a_manual(tag).map(|how| (name, how)))
+    {
+        message.push_str(&format!(
+            ". The address of `{}` looks like a number of a manual: {}",
+            tag.0, tag.1
+        ));
+    }
+    report.add(path, message);
+}
+
+fn check_lost_after(
+    shape: &shape::Device,
+    tcp: &shape::ModbusTcp,
     path: &str,
     report: &mut Report,
-) -> Option<Register> {
-    let given: Vec<(Table, u32)> = [
-        (Table::HoldingRegisters, tag.holding),
-        (Table::InputRegisters, tag.input),
-        (Table::Coils, tag.coil),
-        (Table::DiscreteInputs, tag.discrete),
-    ]
-    .into_iter()
-    .filter_map(|(table, address)| Some((table, address?)))
-    .collect();
-    let [(table, written)] = given.as_slice() else {
-        report.add(
-            path,
-            "write exactly one of `holding:`, `input:`, `coil:`, `discrete:` with the address",
+) {
+    let Some(lost_after) = shape.lost_after else {
+        return;
+    };
+    let shortest = longest_period(shape).max(tcp.timeout.get());
+    if lost_after.get() < shortest {
+        let message = format!(
+            "`{}` is shorter than a timeout or the longest period of its tags: the device would be lost all the time. Write at least {}",
+            String::from(lost_after),
+            String::from(Period::rounded(shortest.saturating_mul(2)))
         );
-        return None;
-    };
-    let first = match device.addresses? {
-        Addresses::ZeroBased => Some(*written),
-        Addresses::OneBased => written.checked_sub(1),
-    };
-    let mut register = Register {
-        table: *table,
-        address: 0,
-        kind: kind(tag),
-        bit: tag.bit.unwrap_or(0),
-        length: tag.length.unwrap_or(0),
-        trim: tag.trim.clone(),
-        byte_order: tag.byte_order.unwrap_or(device.byte_order),
-    };
-    let address = first.and_then(|first| first.checked_add(u32::from(device.base)));
-    let last = address.and_then(|first| first.checked_add(u32::from(register.width())));
-    if last.is_none_or(|last| last > ADDRESSES) {
-        report.add(path, "the address lies outside 0 to 65535");
-        return None;
+        report.add(join(path, "lost_after"), message);
     }
-    register.address = u16::try_from(address?).ok()?;
-    Some(register)
 }

@@ -4,15 +4,36 @@
 //! compiled and type-checked by `aggregate`, which knows CEL.
 
 mod device;
-mod report;
+mod equipment;
+mod names;
+mod operation;
+mod register;
+mod scope;
+mod template;
+mod uplink;
+mod url;
+mod warning;
 
 pub(super) use device::{kind, lost_after};
-pub(super) use report::Report;
+pub(super) use warning::warnings;
 
-use super::plant::{Machine, Plant, Uplink, UplinkProtocol};
+use super::plant::{Machine, Plant};
+use super::problem::shown;
+use super::report::Report;
 use super::shape;
-use crate::model::UplinkId;
+use super::units::ByteSize;
 use indexmap::IndexMap;
+use scope::Scope;
+use std::time::Duration;
+
+/// Levels of `gateway.path`: enterprise, site, area, line, cell.
+const MAX_LEVELS: usize = 5;
+/// Longest name of a level in bytes.
+const MAX_LEVEL_BYTES: usize = 64;
+/// Payload of a generation of the buffer.
+const GENERATION: std::ops::RangeInclusive<u64> = (4 << 20)..=(32 << 20);
+/// Shortest period of checkpoints: each is a write to the flash.
+const CHECKPOINT_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// Builds the plant. What is built is only to be used when the report is empty.
 pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> Plant {
@@ -22,16 +43,19 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
         devices: Vec::new(),
         tags: Vec::new(),
         buffer: file.buffer.clone(),
-        uplinks: uplinks(file),
+        uplinks: Vec::new(),
         shadow: file.shadow,
         digest,
     };
+    gateway(&file.gateway, report);
+    one_or_several(file, report);
     if let Some(name) = &file.machine {
         let blocks = Blocks {
             devices: &file.devices,
             equipment: file.equipment.as_ref(),
             operations: &file.operations,
         };
+        names::name("machine", name, "machine", report);
         machine(name, "", &blocks, &mut plant, report);
     }
     for (name, several) in &file.machines {
@@ -40,15 +64,71 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
             equipment: several.equipment.as_ref(),
             operations: &several.operations,
         };
-        machine(
-            name,
-            &format!("machines.{name}"),
-            &blocks,
-            &mut plant,
-            report,
+        let path = join("machines", name);
+        names::name("machine", name, &path, report);
+        machine(name, &path, &blocks, &mut plant, report);
+    }
+    buffer(&file.buffer, report);
+    uplink::check(file, &mut plant, report);
+    plant
+}
+
+fn gateway(gateway: &shape::Gateway, report: &mut Report) {
+    names::name("gateway", &gateway.id, "gateway.id", report);
+    let levels = gateway.path.len();
+    if levels == 0 || levels > MAX_LEVELS {
+        report.add(
+            "gateway.path",
+            format!(
+                "`path` has {levels} levels: write 1 to {MAX_LEVELS}, [ENTERPRISE, SITE, AREA, LINE, CELL], those you have"
+            ),
         );
     }
-    plant
+    for (at, level) in gateway.path.iter().enumerate() {
+        let path = format!("gateway.path.{at}");
+        let bad = |letter: char| letter.is_control() || "/+#".contains(letter);
+        if level.trim().is_empty() {
+            report.add(path, "an empty level: leave it out");
+        } else if level.len() > MAX_LEVEL_BYTES || level.contains(bad) {
+            let message = format!(
+                "{} cannot be a level: it becomes part of topics, so no `/`, `+`, `#`, and at most {MAX_LEVEL_BYTES} bytes",
+                shown(level)
+            );
+            report.add(path, message);
+        }
+    }
+}
+
+/// A file describes one machine with its blocks at the top, or several below `machines:`.
+fn one_or_several(file: &shape::File, report: &mut Report) {
+    let blocks = [
+        ("devices", !file.devices.is_empty()),
+        ("equipment", file.equipment.is_some()),
+        ("operations", !file.operations.is_empty()),
+    ];
+    let written = blocks
+        .iter()
+        .find(|(_, is_there)| *is_there)
+        .map(|(name, _)| *name);
+    match (&file.machine, file.machines.is_empty(), written) {
+        (Some(_), false, _) => report.add(
+            "machines",
+            "both `machine:` and `machines:` stand here: one machine is `machine: NAME` with its blocks at the top, several all stand below `machines:`",
+        ),
+        (None, true, Some(block)) => report.add(
+            block,
+            format!("whose `{block}` are these? Write `machine: NAME` above"),
+        ),
+        (None, true, None) => report.add(
+            "",
+            "no machine: write `machine: NAME` and below it `devices:`, `equipment:`, `operations:`; or `machines:` for several",
+        ),
+        (None, false, Some(block)) => report.add(
+            block,
+            format!("`{block}` stands at the top, but the machines stand below `machines:`: move it to its machine"),
+        ),
+        (Some(_), true, _) | (None, false, None) => {}
+    }
 }
 
 /// The blocks of one machine, wherever they stand.
@@ -71,26 +151,42 @@ fn machine(name: &str, path: &str, blocks: &Blocks<'_>, plant: &mut Plant, repor
         let at = join(&join(path, "devices"), device_name);
         device::check(device_name, shape, &at, &mut built, plant, report);
     }
+    let scope = Scope {
+        machine: &built,
+        tags: &plant.tags,
+    };
+    equipment::check(&scope, &join(path, "equipment"), report);
+    for (operation, shape) in &built.operations {
+        let at = join(&join(path, "operations"), operation);
+        names::name("operation", operation, &at, report);
+        operation::check(operation, shape, &scope, &at, report);
+    }
     plant.machines.push(built);
 }
 
-fn uplinks(file: &shape::File) -> Vec<Uplink> {
-    let mut built = Vec::new();
-    for (name, shape) in &file.uplinks {
-        let protocol = match (&shape.mqtt, &shape.http) {
-            (Some(mqtt), _) => UplinkProtocol::Mqtt(mqtt.clone()),
-            (None, Some(http)) => UplinkProtocol::Http(http.clone()),
-            (None, None) => continue,
-        };
-        built.push(Uplink {
-            id: UplinkId(u32::try_from(built.len()).unwrap_or(u32::MAX)),
-            name: name.clone(),
-            protocol,
-            events: shape.events.clone(),
-            start_at: shape.start_at,
-        });
+fn buffer(buffer: &shape::Buffer, report: &mut Report) {
+    if buffer.path.as_os_str().is_empty() {
+        report.add(
+            "buffer.path",
+            "`path` is empty: write the directory that keeps the events, such as /var/lib/millgate",
+        );
     }
-    built
+    if !GENERATION.contains(&buffer.generation_size.0) {
+        let found = String::from(ByteSize(buffer.generation_size.0));
+        report.add(
+            "buffer.generation_size",
+            format!("`{found}` is out of range: `generation_size` is 4MiB to 32MiB"),
+        );
+    }
+    if buffer.checkpoint_every.get() < CHECKPOINT_AT_LEAST {
+        let found = String::from(buffer.checkpoint_every);
+        report.add(
+            "buffer.checkpoint_every",
+            format!(
+                "`{found}` is too short: at least 100ms, each checkpoint is a write to the flash"
+            ),
+        );
+    }
 }
 
 /// A path one key further.

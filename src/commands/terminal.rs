@@ -1,0 +1,30 @@
+//! Writing to the person: colours only on a terminal, and a reader that has gone away is no error.
+
+use super::{Exit, Failure};
+use anyhow::Context;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+/// Writes to standard output.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    written(io::stdout().lock(), text)
+}
+
+/// Writes to standard error.
+pub(super) fn print_error(text: &str) -> Result<(), Failure> {
+    written(io::stderr().lock(), text)
+}
+
+/// Whether standard error takes colours: a terminal, and `NO_COLOR` is not set.
+pub(super) fn colours_on_error() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+}
+
+fn written(mut to: impl Write, text: &str) -> Result<(), Failure> {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        // `millgate schema | head`: whoever reads has enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result
+            .context("the output cannot be written")
+            .map_err(|error| Failure::new(Exit::Io, error)),
+    }
+}

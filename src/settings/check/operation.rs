@@ -1,0 +1,248 @@
+//! An operation against its machine: sources, counters, parameters, characteristics.
+
+use super::equipment::words;
+use super::scope::Scope;
+use super::{join, names};
+use crate::model::ValueKind;
+use crate::settings::problem::{nearest, shown};
+use crate::settings::report::Report;
+use crate::settings::shape::{Characteristic, Operation, Parameter, Pieces};
+use crate::settings::statistic::Statistic;
+use std::collections::HashMap;
+
+/// Most percentiles of one parameter.
+const MAX_PERCENTILES: usize = 16;
+
+/// Checks an operation.
+pub(super) fn check(
+    name: &str,
+    operation: &Operation,
+    scope: &Scope<'_>,
+    path: &str,
+    report: &mut Report,
+) {
+    names::name("slot", &operation.slot, &join(path, "slot"), report);
+    sources(operation, scope, path, report);
+    times(operation, path, report);
+    if let Some(counter) = &operation.recovery_counter {
+        let counters = &scope.machine.equipment.counters;
+        if !counters.contains_key(counter) {
+            let message = format!(
+                "{} is not a counter of this machine: name one of `equipment: counters:`",
+                shown(counter)
+            );
+            let known = counters.keys().map(String::as_str);
+            report.unknown(&join(path, "recovery_counter"), counter, message, known);
+        }
+    }
+    if let Pieces::Tag(from) = &operation.pieces {
+        let at = join(path, "pieces.tag");
+        let tag = scope.tag(&from.tag, &at, report);
+        if let Some(tag) = tag.filter(|tag| tag.kind != ValueKind::Int) {
+            let message = format!(
+                "{} is {}: pieces are a whole number without `scale` and `offset`",
+                shown(&from.tag),
+                words(tag.kind)
+            );
+            report.add(at, message);
+        }
+    }
+    for (parameter_name, parameter) in &operation.parameters {
+        let at = join(&join(path, "parameters"), parameter_name);
+        names::name("parameter", parameter_name, &at, report);
+        check_parameter(parameter, scope, &at, report);
+    }
+    let mut seen = HashMap::new();
+    for (at, characteristic) in operation.quality.iter().enumerate() {
+        let at = format!("{path}.quality.{at}");
+        check_characteristic(characteristic, operation, &at, report);
+        if let Some(first) = seen.insert(characteristic.id.as_str(), at.clone()) {
+            let message = format!(
+                "{} is the id of two characteristics of `{name}`, the first in line {}: the MES could not tell them apart",
+                shown(&characteristic.id),
+                report.line(&join(&first, "id"))
+            );
+            report.add(join(&at, "id"), message);
+        }
+    }
+}
+
+fn sources(operation: &Operation, scope: &Scope<'_>, path: &str, report: &mut Report) {
+    for (key, source) in [
+        ("segment", &operation.segment),
+        ("order", &operation.order),
+        ("product", &operation.product),
+        ("lot", &operation.lot),
+        ("program", &operation.program),
+    ] {
+        if let Some(source) = source {
+            scope.source(source, &join(path, key), report);
+        }
+    }
+    for (key, trigger) in [
+        ("start", Some(&operation.start)),
+        ("end", Some(&operation.end)),
+        ("abort", operation.abort.as_ref()),
+        ("pause", operation.pause.as_ref()),
+    ] {
+        let Some(reason) = trigger.and_then(|trigger| trigger.reason.as_ref()) else {
+            continue;
+        };
+        let at = join(&join(path, key), "reason");
+        if key == "abort" {
+            scope.source(reason, &at, report);
+        } else {
+            report.add(
+                at,
+                format!("`reason` says why an operation was aborted: `{key}` has none"),
+            );
+        }
+    }
+}
+
+fn times(operation: &Operation, path: &str, report: &mut Report) {
+    if operation.min_duration >= operation.max_duration {
+        let message = format!(
+            "`{}` is not less than `max_duration`, which is {}: no operation could be reported",
+            String::from(operation.min_duration),
+            String::from(operation.max_duration)
+        );
+        let blamed = if operation.min_duration.get().is_zero() {
+            "max_duration"
+        } else {
+            "min_duration"
+        };
+        report.add(join(path, blamed), message);
+    }
+}
+
+fn check_parameter(parameter: &Parameter, scope: &Scope<'_>, path: &str, report: &mut Report) {
+    let at = join(path, "tag");
+    let tag = scope.tag(&parameter.tag, &at, report);
+    if let Some(tag) = tag.filter(|tag| !matches!(tag.kind, ValueKind::Int | ValueKind::Float)) {
+        let message = format!(
+            "{} is {}: a parameter measures a number",
+            shown(&parameter.tag),
+            words(tag.kind)
+        );
+        report.add(at, message);
+    }
+    if parameter.percentiles.len() > MAX_PERCENTILES {
+        let message = format!(
+            "{} percentiles are too many: at most {MAX_PERCENTILES}",
+            parameter.percentiles.len()
+        );
+        report.add(join(path, "percentiles"), message);
+    }
+    for (at, percent) in parameter.percentiles.iter().enumerate() {
+        let before = parameter.percentiles.get(..at).unwrap_or_default();
+        let path = format!("{path}.percentiles.{at}");
+        if !(0.0..=100.0).contains(percent) {
+            report.add(
+                path,
+                format!("`{percent}` is out of range: a percentile is 0 to 100"),
+            );
+        } else if before.contains(percent) {
+            report.add(
+                path,
+                format!("`{percent}` stands here a second time: take one away"),
+            );
+        }
+    }
+}
+
+fn check_characteristic(
+    characteristic: &Characteristic,
+    operation: &Operation,
+    path: &str,
+    report: &mut Report,
+) {
+    if characteristic.id.trim().is_empty() {
+        report.add(
+            join(path, "id"),
+            "the id is empty: write the characteristic's id as the MES knows it",
+        );
+    }
+    check_of(&characteristic.of, operation, &join(path, "of"), report);
+    let (low, target, high) = (
+        characteristic.low,
+        characteristic.target,
+        characteristic.high,
+    );
+    if low.is_none() && high.is_none() {
+        let message = format!(
+            "{} has no limit: write `low:`, `high:`, or both",
+            shown(&characteristic.id)
+        );
+        report.add(path, message);
+    }
+    let pairs = [
+        ("low", low, "high", high),
+        ("low", low, "target", target),
+        ("target", target, "high", high),
+    ];
+    for (below, small, above, large) in pairs {
+        if let Some((small, large)) = small.zip(large).filter(|(small, large)| small > large) {
+            let message = format!("`{below}` is {small}, which is above `{above}`, {large}");
+            report.add(join(path, below), message);
+            break;
+        }
+    }
+}
+
+/// `PARAMETER.STATISTIC`: both must exist, and the statistic be computed.
+fn check_of(of: &str, operation: &Operation, path: &str, report: &mut Report) {
+    let names = || operation.parameters.keys().map(String::as_str);
+    let Some((name, statistic)) = Statistic::of(of, names()) else {
+        unknown_of(of, operation, path, report);
+        return;
+    };
+    let Some(parameter) = operation.parameters.get(name) else {
+        return;
+    };
+    match statistic {
+        Statistic::DurationS if parameter.during.is_none() => report.add(
+            path,
+            format!(
+                "{} is the time for which `while:` holds, and `{name}` has no `while:`",
+                shown(of)
+            ),
+        ),
+        Statistic::Percentile(percent) if !parameter.percentiles.contains(&percent) => report.add(
+            path,
+            format!(
+                "{} is not computed: add `percentiles: [{percent}]` to `{name}`",
+                shown(of)
+            ),
+        ),
+        _ => {}
+    }
+}
+
+fn unknown_of(of: &str, operation: &Operation, path: &str, report: &mut Report) {
+    let names = || operation.parameters.keys().map(String::as_str);
+    let words = Statistic::WORDS.map(|(word, _)| word);
+    let (name, word) = of.rsplit_once('.').unwrap_or((of, ""));
+    if operation.parameters.contains_key(name) {
+        let message = format!(
+            "{} is not a statistic: {}, or p5 and the like for a percentile",
+            shown(word),
+            words.join(", ")
+        );
+        let near = nearest(word, words).map(|word| format!("{name}.{word}"));
+        report.unknown_but(path, of, message, near);
+        return;
+    }
+    if word.is_empty() || !of.contains('.') {
+        let message = format!(
+            "{} names no statistic: write PARAMETER.STATISTIC, such as `{name}.max`",
+            shown(of)
+        );
+        report.add(path, message);
+        return;
+    }
+    let message = format!("{} is not a parameter of this operation", shown(name));
+    let near = nearest(name, names()).map(|name| format!("{name}.{word}"));
+    // A parameter that was lost is looked for by its name, not by the whole text.
+    report.unknown_but(path, name, message, near);
+}

@@ -1,0 +1,268 @@
+//! Destinations: one protocol each, addresses with a scheme, certificates where they are needed, known events.
+
+use super::{join, names, template, url};
+use crate::model::{EventKind, UplinkId};
+use crate::settings::plant::{Plant, Uplink, UplinkProtocol};
+use crate::settings::problem::{nearest, shown};
+use crate::settings::report::Report;
+use crate::settings::shape::{File, Http, Mqtt, Secret, Tls, User};
+use crate::settings::units::Period;
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// MQTT counts its keep-alive in seconds of 16 bits.
+const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(65_535);
+/// How long an HTTP answer may be waited for.
+const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(300);
+/// Longest MQTT client id in bytes.
+const MAX_CLIENT_ID_BYTES: usize = 256;
+
+/// Checks all destinations and adds them to the plant.
+pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
+    let mut clients = HashMap::new();
+    for (name, shape) in &file.uplinks {
+        let path = join("uplinks", name);
+        names::name("uplink", name, &path, report);
+        check_events(&shape.events, &join(&path, "events"), report);
+        let protocol = match (&shape.mqtt, &shape.http) {
+            (Some(mqtt), None) => {
+                let path = join(&path, "mqtt");
+                check_mqtt(mqtt, &path, report);
+                let client = (mqtt.url.clone(), mqtt.client_id.clone());
+                if let Some(other) = clients.insert(client, name) {
+                    let message = format!(
+                        "`{other}` uses the same client id at the same broker, which would throw one of them out: give each its own"
+                    );
+                    report.add(join(&path, "client_id"), message);
+                }
+                UplinkProtocol::Mqtt(mqtt.clone())
+            }
+            (None, Some(http)) => {
+                check_http(http, &join(&path, "http"), report);
+                UplinkProtocol::Http(http.clone())
+            }
+            (Some(_), Some(_)) => {
+                report.add(&path, format!("`{name}` has both `mqtt:` and `http:`: make two uplinks of it, each gets all events"));
+                continue;
+            }
+            (None, None) => {
+                report.add(&path, format!("how is `{name}` reached? Write `mqtt: {{ url: mqtt://HOST }}` or `http: {{ url: http://HOST/PATH }}`"));
+                continue;
+            }
+        };
+        plant.uplinks.push(Uplink {
+            id: UplinkId(u32::try_from(plant.uplinks.len()).unwrap_or(u32::MAX)),
+            name: name.clone(),
+            protocol,
+            events: shape.events.clone(),
+            start_at: shape.start_at,
+        });
+    }
+}
+
+/// Each pattern must match an event that exists: `*`, `operation.*`, `operation.completed`.
+fn check_events(patterns: &[String], path: &str, report: &mut Report) {
+    if patterns.is_empty() {
+        report.add(
+            path,
+            "an empty list: nothing would be sent. Leave `events` out for all of them",
+        );
+    }
+    let names = EventKind::ALL.map(EventKind::name);
+    for (at, pattern) in patterns.iter().enumerate() {
+        if names.iter().any(|name| matches_event(pattern, name)) {
+            continue;
+        }
+        let mut known: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        for name in names {
+            let group = format!("{}.*", name.split('.').next().unwrap_or(name));
+            if !known.contains(&group) {
+                known.push(group);
+            }
+        }
+        let near = nearest(pattern, known.iter().map(String::as_str)).map(str::to_owned);
+        let message = format!(
+            "no event is called {}; there are {}, patterns such as `operation.*`, and `*` for all",
+            shown(pattern),
+            names.join(", ")
+        );
+        report.unknown_but(&format!("{path}.{at}"), pattern, message, near);
+    }
+}
+
+/// Whether a pattern of `events:` matches the name of an event.
+pub(in crate::settings) fn matches_event(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some("") => true,
+        Some(prefix) if prefix.ends_with('.') => name.starts_with(prefix),
+        Some(_) => false,
+        None => pattern == name,
+    }
+}
+
+fn check_mqtt(mqtt: &Mqtt, path: &str, report: &mut Report) {
+    let at = join(path, "url");
+    match url::parse(&mqtt.url) {
+        Ok(url) => {
+            let safe = scheme(url.scheme, ["mqtt", "mqtts"], &at, report);
+            if !matches!(url.path, "" | "/") {
+                report.add(
+                    &at,
+                    "a broker has no path: write `topic:` for where the events go",
+                );
+            }
+            check_tls(safe, mqtt.tls.as_ref(), ["mqtt", "mqtts"], path, report);
+        }
+        Err(wrong) => report.add(
+            &at,
+            format!("{wrong} mqtt://HOST:1883 or mqtts://HOST:8883"),
+        ),
+    }
+    if let Some(problem) = template::check(&mqtt.topic, &join(path, "topic")) {
+        report.push(problem);
+    }
+    let good =
+        |id: &str| (1..=MAX_CLIENT_ID_BYTES).contains(&id.len()) && !id.contains(char::is_control);
+    if mqtt.client_id.as_ref().is_some_and(|id| !good(id)) {
+        let message = format!(
+            "a client id has 1 to {MAX_CLIENT_ID_BYTES} bytes; leave it out for the gateway's id and the uplink's name"
+        );
+        report.add(join(path, "client_id"), message);
+    }
+    if let Some(user) = &mqtt.user {
+        check_user(user, &join(path, "user"), report);
+    }
+    within(
+        "keep_alive",
+        mqtt.keep_alive,
+        KEEP_ALIVE,
+        "1s to 65535s",
+        path,
+        report,
+    );
+}
+
+fn check_http(http: &Http, path: &str, report: &mut Report) {
+    let at = join(path, "url");
+    match url::parse(&http.url) {
+        Ok(url) => {
+            let safe = scheme(url.scheme, ["http", "https"], &at, report);
+            check_tls(safe, http.tls.as_ref(), ["http", "https"], path, report);
+        }
+        Err(wrong) => report.add(
+            &at,
+            format!("{wrong} http://HOST/PATH or https://HOST/PATH"),
+        ),
+    }
+    if http.bearer.is_some() && http.basic.is_some() {
+        report.add(
+            join(path, "basic"),
+            "both `bearer` and `basic` stand here: a request carries one of them, take the other away",
+        );
+    }
+    if let Some(secret) = &http.bearer {
+        check_secret(secret, &join(path, "bearer"), report);
+    }
+    if let Some(user) = &http.basic {
+        check_user(user, &join(path, "basic"), report);
+    }
+    within(
+        "timeout",
+        http.timeout,
+        HTTP_TIMEOUT,
+        "10ms to 5min",
+        path,
+        report,
+    );
+}
+
+/// Whether the scheme is the encrypted one; `None` when it is neither.
+fn scheme(found: &str, known: [&str; 2], path: &str, report: &mut Report) -> Option<bool> {
+    let at = known.iter().position(|scheme| *scheme == found);
+    if at.is_none() {
+        let message = format!(
+            "{} is not known here: the address begins with {}:// or {}://",
+            shown(found),
+            known[0],
+            known[1]
+        );
+        report.unknown(path, found, message, []);
+    }
+    at.map(|at| at == 1)
+}
+
+/// Encryption needs to know whom to trust; certificates without encryption are a mistake.
+fn check_tls(
+    safe: Option<bool>,
+    tls: Option<&Tls>,
+    [plain, encrypted]: [&str; 2],
+    path: &str,
+    report: &mut Report,
+) {
+    let at = join(path, "tls");
+    match (safe, tls) {
+        (Some(true), None) => report.add(
+            path,
+            format!("whom does {encrypted}:// trust? Write `tls: {{ ca: FILE }}` with the authority that signed the server's certificate"),
+        ),
+        (Some(true), Some(tls)) if tls.ca.is_none() => report.add(
+            &at,
+            "`ca` is missing: write `ca: FILE` with the authority that signed the server's certificate",
+        ),
+        (Some(false), Some(_)) => report.add(
+            &at,
+            format!("{plain}:// is not encrypted: write {encrypted}:// in `url`, or take `tls` away"),
+        ),
+        _ => {}
+    }
+    let Some(tls) = tls else { return };
+    match (&tls.cert, &tls.key) {
+        (Some(_), None) => report.add(
+            &at,
+            "`cert` needs its `key:` beside it, { credential: NAME } or { file: PATH }",
+        ),
+        (None, Some(_)) => report.add(&at, "`key` needs its `cert:` beside it, a PEM file"),
+        _ => {}
+    }
+    if let Some(key) = &tls.key {
+        check_secret(key, &join(&at, "key"), report);
+    }
+}
+
+fn check_user(user: &User, path: &str, report: &mut Report) {
+    if user.name.is_empty() {
+        report.add(join(path, "name"), "the user's name is empty");
+    }
+    check_secret(&user.password, &join(path, "password"), report);
+}
+
+fn check_secret(secret: &Secret, path: &str, report: &mut Report) {
+    match secret {
+        Secret::Credential(name) if name.is_empty() || name.contains('/') || name.starts_with('.') => report.add(
+            join(path, "credential"),
+            "a credential is the name of a file in $CREDENTIALS_DIRECTORY, without a path; write { file: /PATH } for a path",
+        ),
+        Secret::File(file) if file.as_os_str().is_empty() => {
+            report.add(join(path, "file"), "the path is empty: write where the secret lies");
+        }
+        Secret::Credential(_) | Secret::File(_) => {}
+    }
+}
+
+fn within(
+    key: &str,
+    found: Period,
+    range: RangeInclusive<Duration>,
+    words: &str,
+    path: &str,
+    report: &mut Report,
+) {
+    if !range.contains(&found.get()) {
+        let message = format!(
+            "`{}` is out of range: `{key}` is {words}",
+            String::from(found)
+        );
+        report.add(join(path, key), message);
+    }
+}

@@ -1,0 +1,169 @@
+//! What is allowed and probably not meant, and what the box alone can tell: told by `check`, stops nothing.
+
+use super::register::looks_like_a_manual;
+use super::{join, url};
+use crate::settings::problem::Problem;
+use crate::settings::shape::{Counts, Equipment};
+use crate::settings::shape::{
+    Device, File, Machine, Operation, PiecesFrom, Secret, Tls, Uplink, User,
+};
+use indexmap::IndexMap;
+use std::path::Path;
+
+/// What is worth a look in settings without problems. Looks at the box: certificates, credentials.
+pub(in crate::settings) fn warnings(file: &File) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let one = Machine {
+        devices: file.devices.clone(),
+        equipment: file.equipment.clone(),
+        operations: file.operations.clone(),
+    };
+    if file.machine.is_some() {
+        machine(&one, "", &mut found);
+    }
+    for (name, several) in &file.machines {
+        machine(several, &join("machines", name), &mut found);
+    }
+    if file.uplinks.is_empty() {
+        found.push(Problem::new(
+            "",
+            "no uplinks: events are kept in the buffer and go nowhere",
+        ));
+    }
+    for (name, shape) in &file.uplinks {
+        uplink(shape, &join("uplinks", name), &mut found);
+    }
+    found
+}
+
+fn machine(machine: &Machine, path: &str, found: &mut Vec<Problem>) {
+    if machine.devices.is_empty() {
+        found.push(Problem::new(path, "no devices: nothing is read"));
+    }
+    devices(&machine.devices, &join(path, "devices"), found);
+    if let Some(equipment) = &machine.equipment {
+        counters(equipment, &join(path, "equipment"), found);
+    }
+    operations(&machine.operations, &join(path, "operations"), found);
+}
+
+fn devices(devices: &IndexMap<String, Device>, path: &str, found: &mut Vec<Problem>) {
+    for (name, device) in devices {
+        let path = join(path, name);
+        if device.tags.is_empty() {
+            found.push(Problem::new(
+                join(&path, "tags"),
+                format!("`{name}` has no tags: nothing is read from it"),
+            ));
+        }
+        for (name, tag) in &device.tags {
+            if let Some(how) = looks_like_a_manual(tag) {
+                let message = format!("the address looks like a number of a manual: {how}");
+                found.push(Problem::new(join(&join(&path, "tags"), name), message));
+            }
+        }
+    }
+}
+
+fn counters(equipment: &Equipment, path: &str, found: &mut Vec<Problem>) {
+    let pieces = |counts| !matches!(counts, Counts::Cycles);
+    let counted = equipment
+        .counters
+        .values()
+        .any(|counter| pieces(counter.counts));
+    if equipment.pieces_from == PiecesFrom::Counters && !counted {
+        let message =
+            "no counter counts pieces (total, good, reject, rework): nothing can be booked";
+        found.push(Problem::new(join(path, "pieces_from"), message));
+    }
+    for (name, counter) in &equipment.counters {
+        if counter.modulus.is_some() && counter.max_rate.is_none() {
+            let message =
+                "without `max_rate:` a counter that was set back looks like one that ran over";
+            found.push(Problem::new(join(&join(path, "counters"), name), message));
+        }
+    }
+}
+
+fn operations(operations: &IndexMap<String, Operation>, path: &str, found: &mut Vec<Problem>) {
+    for (name, operation) in operations {
+        if operation.recovery_counter.is_none() {
+            let message = "no `recovery_counter`: after a power cut an operation that runs is taken for the one that was open";
+            found.push(Problem::new(join(path, name), message));
+        }
+    }
+}
+
+fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
+    if let Some(mqtt) = &uplink.mqtt {
+        let path = join(path, "mqtt");
+        let message = "an event counts as delivered when the broker has it: whether the MES gets it from there is the broker's business";
+        found.push(Problem::new(&path, message));
+        if let Some(user) = &mqtt.user {
+            plain_password(&mqtt.url, &join(&path, "user"), found);
+            self::user(user, &join(&path, "user"), found);
+        }
+        tls(mqtt.tls.as_ref(), &join(&path, "tls"), found);
+    }
+    if let Some(http) = &uplink.http {
+        let path = join(path, "http");
+        if let Some(user) = &http.basic {
+            plain_password(&http.url, &join(&path, "basic"), found);
+            self::user(user, &join(&path, "basic"), found);
+        }
+        if let Some(bearer) = &http.bearer {
+            plain_password(&http.url, &join(&path, "bearer"), found);
+            secret(bearer, &join(&path, "bearer"), found);
+        }
+        tls(http.tls.as_ref(), &join(&path, "tls"), found);
+    }
+}
+
+fn plain_password(address: &str, path: &str, found: &mut Vec<Problem>) {
+    if let Ok(url) = url::parse(address)
+        && !url.scheme.ends_with('s')
+    {
+        let message = format!(
+            "the password travels unencrypted: {}s:// keeps it from everyone on the way",
+            url.scheme
+        );
+        found.push(Problem::new(path, message));
+    }
+}
+
+fn tls(tls: Option<&Tls>, path: &str, found: &mut Vec<Problem>) {
+    let Some(tls) = tls else { return };
+    for (key, file) in [("ca", &tls.ca), ("cert", &tls.cert)] {
+        if let Some(file) = file {
+            absent(file, &join(path, key), found);
+        }
+    }
+    if let Some(key) = &tls.key {
+        secret(key, &join(path, "key"), found);
+    }
+}
+
+fn user(user: &User, path: &str, found: &mut Vec<Problem>) {
+    secret(&user.password, &join(path, "password"), found);
+}
+
+/// Credentials are there when systemd has started the gateway; elsewhere only their directory can be missed.
+fn secret(secret: &Secret, path: &str, found: &mut Vec<Problem>) {
+    match secret {
+        Secret::File(file) => absent(file, &join(path, "file"), found),
+        Secret::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(directory) => absent(&Path::new(&directory).join(name), &join(path, "credential"), found),
+            None => found.push(Problem::new(
+                join(path, "credential"),
+                format!("`{name}` is not here: systemd provides it, `LoadCredential={name}:/PATH` in the unit"),
+            )),
+        },
+    }
+}
+
+fn absent(file: &Path, path: &str, found: &mut Vec<Problem>) {
+    if !file.exists() {
+        let message = format!("{} is not on this machine", file.display());
+        found.push(Problem::new(path, message));
+    }
+}
