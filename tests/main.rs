@@ -7,7 +7,9 @@
 
 mod architecture;
 mod boards;
+mod buffer_kill;
 mod cases;
+mod deliver;
 mod modbus;
 mod readme;
 mod system;

@@ -1,7 +1,7 @@
 //! One generation: a database with a run of records and the head state of its last commit.
 
 use super::Record;
-use super::engine::{Batch, Engine, EngineError};
+use super::engine::{Batch, Engine, EngineError, Purpose};
 use super::head::Head;
 use super::keys;
 use super::record::{self, MAX_ENVELOPE, MAX_PAYLOAD};
@@ -59,8 +59,12 @@ pub(super) struct Generation {
 
 impl Generation {
     /// Opens or creates the generation in `path` whose first record has, or will have, the position `first`.
-    pub(super) fn open(path: &Path, first: Position) -> Result<Generation, EngineError> {
-        let engine = Engine::open(path)?;
+    pub(super) fn open(
+        path: &Path,
+        first: Position,
+        purpose: Purpose,
+    ) -> Result<Generation, EngineError> {
+        let engine = Engine::open(path, purpose)?;
         Ok(Generation { engine, first })
     }
 

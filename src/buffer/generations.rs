@@ -3,7 +3,7 @@
 //! A generation is a directory named after the position of its first record, so that none has to be opened to know what
 //! lies where. A directory gets that name when it is complete and loses it before it is taken apart.
 
-use super::engine::{Batch, EngineError};
+use super::engine::{Batch, EngineError, Purpose};
 use super::error::{StoreError, io_error};
 use super::files::{names, remove_tree, sync_dir};
 use super::generation::{Generation, Limits, Loss, Reading, predecessor};
@@ -211,7 +211,7 @@ impl Generations {
                 if self.readers.len() >= MAX_READERS {
                     self.readers.remove(0);
                 }
-                Generation::open(&path_of(&self.root, first), first)?
+                Generation::open(&path_of(&self.root, first), first, Purpose::Read)?
             }
         };
         self.readers.push(reader);
@@ -276,7 +276,7 @@ pub(super) fn create(root: &Path, head: &Head) -> Result<(Generation, Head), Sto
     let path = root.join(CREATING);
     let io = |error| io_error(root, error);
     remove_tree(&path).map_err(io)?;
-    let mut generation = Generation::open(&path, copy.next)?;
+    let mut generation = Generation::open(&path, copy.next, Purpose::Write)?;
     let mut batch = Batch::new();
     copy.change(&entries, &mut batch);
     put_head(&mut copy, &mut batch, root)?;

@@ -4,6 +4,8 @@
 //! `generation` one of them, `engine` the sled database in it. `commit`, `epoch`, `head`, `keys`, `record` and `seal` are pure.
 
 pub mod commit;
+#[cfg(test)]
+mod damage_tests;
 mod engine;
 mod epoch;
 mod error;
@@ -13,6 +15,8 @@ mod generations;
 mod head;
 mod keys;
 mod memory;
+#[cfg(test)]
+mod model_tests;
 mod open;
 mod outlet;
 mod progress;
@@ -20,6 +24,7 @@ pub mod record;
 mod seal;
 mod store;
 mod tail;
+mod task;
 #[cfg(test)]
 mod testing;
 
@@ -30,3 +35,4 @@ pub use memory::MemoryStore;
 pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
 pub use store::{OpenOptions, Render, Store};
+pub use task::{STOP_GRACE, Stopped, TURNS, outlets, run};

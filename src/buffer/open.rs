@@ -1,6 +1,6 @@
 //! Opening a store: the lock, the newest generation that opens, where numbering goes on, the cursors.
 
-use super::engine::EngineError;
+use super::engine::{EngineError, Purpose};
 use super::epoch::{self, Found, Numbering, Why};
 use super::error::{StoreError, io_error};
 use super::files::create_dirs;
@@ -152,7 +152,7 @@ fn open_one(
     root: &Path,
     first: Position,
 ) -> Result<Result<(Generation, Head), String>, EngineError> {
-    let generation = Generation::open(&path_of(root, first), first)?;
+    let generation = Generation::open(&path_of(root, first), first, Purpose::Write)?;
     Ok(generation.head()?.map(|head| (generation, head)))
 }
 

@@ -20,7 +20,7 @@ use crate::settings::shape::StartAt;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Losses that are remembered, so that each is counted and reported once; past them they are counted at each reading.
@@ -77,6 +77,18 @@ impl Store {
     #[must_use]
     pub fn new_epoch(&self) -> Option<Why> {
         self.new_epoch
+    }
+
+    /// The directory of the store.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The uplinks of its options.
+    pub fn uplink_ids(&self) -> impl Iterator<Item = UplinkId> + use<> {
+        let count = u32::try_from(self.uplinks.len()).unwrap_or(u32::MAX);
+        (0..count).map(UplinkId)
     }
 
     /// The last position that an uplink settled.

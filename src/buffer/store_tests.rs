@@ -1,6 +1,7 @@
 //! The store on a real directory: generations, cursors, reopening, epochs.
 
-use super::super::testing::{lost, options, payload, render, turn};
+use super::super::generations::{Listing, path_of};
+use super::super::testing::{copy_tree, lost, options, payload, render, turn};
 use super::*;
 use crate::model::{CheckpointEntry, Restored};
 use std::path::Path;
@@ -107,8 +108,6 @@ fn rotation_keeps_checkpoint_and_cursors_and_settled_generations_go() {
     assert_eq!(Listing::read(&store.root).unwrap().whole.len(), 1);
 }
 
-use super::super::generations::Listing;
-
 #[test]
 fn a_cursor_survives_a_kill_before_it_is_committed() {
     let home = tempfile::tempdir().unwrap();
@@ -200,19 +199,6 @@ fn a_new_epoch_begins_when_the_end_cannot_be_proved() {
     assert_eq!(store.health.quarantined.get(), 3);
 }
 
-fn copy_tree(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_tree(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 #[test]
 fn a_crash_at_any_step_of_rotation_or_removal_is_accepted() {
     let home = tempfile::tempdir().unwrap();
@@ -269,8 +255,6 @@ fn a_damaged_older_generation_is_passed_over_and_reported() {
         firsts[2].seq - firsts[1].seq
     );
 }
-
-use super::super::generations::path_of;
 
 #[test]
 fn a_damaged_head_begins_a_new_epoch_with_the_state_of_the_generation_before() {

@@ -10,6 +10,7 @@ use crate::settings::shape::StartAt;
 use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 fn event(position: Position, body: Body) -> Event {
@@ -147,5 +148,39 @@ pub(super) fn turn(next: Position, count: u64) -> Turn {
     Turn {
         events,
         checkpoint: vec![],
+    }
+}
+
+/// A directory in memory where there is one: for tests of many stores that are about content, not about the disk.
+pub(super) fn fast_home() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+/// Copies a directory as it is this moment.
+pub(super) fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The seeds of a random test: `MILLGATE_SEED` alone, else as many as `MILLGATE_TRIALS` or `usual` says, drawn anew.
+pub(super) fn trials(usual: usize) -> Vec<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match number("MILLGATE_SEED") {
+        Some(seed) => vec![seed],
+        None => {
+            let trials =
+                number("MILLGATE_TRIALS").and_then(|trials: u64| usize::try_from(trials).ok());
+            std::iter::repeat_with(|| fastrand::u64(..))
+                .take(trials.unwrap_or(usual))
+                .collect()
+        }
     }
 }

@@ -51,20 +51,38 @@ pub struct Loaded {
 /// # Errors
 /// Every problem that it has, in the order of the file.
 pub fn load(text: &str) -> Result<Loaded, Problems> {
+    load_with(text, |_| Vec::new())
+}
+
+/// Reads a settings file; `later` looks at what only a later stage can read (`aggregate::check`: conditions).
+///
+/// `later` is also asked about a plant that has problems already, so that all are told at once: it must take a plant
+/// in which things are missing, and what follows from their being missing is left out.
+///
+/// # Errors
+/// Every problem that it has, in the order of the file.
+pub fn load_with(
+    text: &str,
+    later: impl FnOnce(&Plant) -> Vec<Problem>,
+) -> Result<Loaded, Problems> {
     let mut report = Report::default();
     let read = read(text, &mut report);
-    report
-        .finish(|places| {
-            read.map(|(plant, file)| Loaded {
-                plant,
-                file,
-                places,
-            })
-        })?
-        .ok_or_else(|| {
-            let unread = Problem::new("", "the settings cannot be read");
-            Problems::new(vec![unread], Places::default())
+    if let Some((plant, _)) = &read {
+        for problem in later(plant) {
+            report.push_later(problem);
+        }
+    }
+    let loaded = report.finish(|places| {
+        read.map(|(plant, file)| Loaded {
+            plant,
+            file,
+            places,
         })
+    })?;
+    loaded.ok_or_else(|| {
+        let unread = Problem::new("", "the settings cannot be read");
+        Problems::new(vec![unread], Places::default())
+    })
 }
 
 impl Loaded {

@@ -101,6 +101,18 @@ impl Report {
         }
     }
 
+    /// Notes a problem of a condition, unless the condition names something that was lost.
+    pub(super) fn push_later(&mut self, problem: Problem) {
+        let text = self.places.text(&problem.path).unwrap_or_default();
+        let not_in_names = |letter: char| !letter.is_alphanumeric() && letter != '_';
+        if !text
+            .split(not_in_names)
+            .any(|word| self.lost.contains(word))
+        {
+            self.push(problem);
+        }
+    }
+
     /// The line of a path.
     pub(super) fn line(&self, path: &str) -> usize {
         self.places.find(path).line

@@ -60,6 +60,16 @@ pub(super) enum EngineError {
 /// Keys and their new values; `None` removes. Applied whole or not at all.
 pub(super) type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
+/// What a database is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To commit to: all that the open finds is made durable first. After a kill the last writes may be in the page cache
+    /// only, and must not be shown before the disk has them.
+    Write,
+    /// To read what was made durable when it was written.
+    Read,
+}
+
 /// An open database.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -72,9 +82,8 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Opens or creates the database in `path`. What the open finds is durable when it returns: after a kill the last
-    /// writes may still be in the page cache only, and must not be shown before the disk has them.
-    pub(super) fn open(path: &Path) -> Result<Engine, EngineError> {
+    /// Opens the database in `path`, or creates it.
+    pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Engine, EngineError> {
         let io = |source| io_error(path, source);
         create_dirs(path).map_err(io)?;
         remove_snapshots(path, |name| name.ends_with(".generating")).map_err(io)?;
@@ -88,7 +97,9 @@ impl Engine {
             .write(true)
             .open(path.join("db"))
             .map_err(io)?;
-        barrier.sync_all().map_err(io)?;
+        if purpose == Purpose::Write {
+            barrier.sync_all().map_err(io)?;
+        }
         let database = open_patiently(path).or_else(|error| match error {
             // A snapshot only saves time; a bad one is the commonest reason not to open.
             EngineError::Damaged { .. } => {
@@ -103,8 +114,10 @@ impl Engine {
             barrier,
             poisoned: false,
         };
-        engine.sync()?;
-        engine.sync_entries().map_err(io)?;
+        if purpose == Purpose::Write {
+            engine.sync()?;
+            engine.sync_entries().map_err(io)?;
+        }
         Ok(engine)
     }
 
@@ -178,8 +191,7 @@ impl Engine {
         guarded(&self.path, || work(database))
     }
 
-    /// The names that make the database findable: a crash may have come between creating and syncing them, so this is
-    /// done at every open.
+    /// The names that make the database findable: a crash may have come between creating and syncing them.
     fn sync_entries(&self) -> io::Result<()> {
         File::open(self.path.join("conf"))?.sync_all()?;
         sync_dir(&self.path.join("blobs"))?;

@@ -192,12 +192,10 @@ fn check_characteristic(
 
 /// `PARAMETER.STATISTIC`: both must exist, and the statistic be computed.
 fn check_of(of: &str, operation: &Operation, path: &str, report: &mut Report) {
-    let names = || operation.parameters.keys().map(String::as_str);
-    let Some((name, statistic)) = Statistic::of(of, names()) else {
+    let found = Statistic::of(of)
+        .and_then(|(name, statistic)| Some((operation.parameters.get(name)?, name, statistic)));
+    let Some((parameter, name, statistic)) = found else {
         unknown_of(of, operation, path, report);
-        return;
-    };
-    let Some(parameter) = operation.parameters.get(name) else {
         return;
     };
     match statistic {
@@ -223,6 +221,15 @@ fn unknown_of(of: &str, operation: &Operation, path: &str, report: &mut Report) 
     let names = || operation.parameters.keys().map(String::as_str);
     let words = Statistic::WORDS.map(|(word, _)| word);
     let (name, word) = of.rsplit_once('.').unwrap_or((of, ""));
+    let above = name.rsplit_once('.').map(|(above, _)| above);
+    if above.is_some_and(|above| operation.parameters.contains_key(above)) {
+        let message = format!(
+            "{} is not a statistic: of percentiles only whole ones can be checked, such as p95",
+            shown(of)
+        );
+        report.add(path, message);
+        return;
+    }
     if operation.parameters.contains_key(name) {
         let message = format!(
             "{} is not a statistic: {}, or p5 and the like for a percentile",
