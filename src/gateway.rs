@@ -170,7 +170,16 @@ impl Running {
         let (batches, batches_end) = mpsc::channel(BATCHES);
         for link in opened.links {
             let reading = running.reading.clone();
-            running.acquire.spawn(link.run(batches.clone(), reading));
+            let (cells, clock) = (Arc::clone(health), clock.clone());
+            let devices: Vec<_> = link.devices().collect();
+            let beat = move || {
+                let served = devices
+                    .iter()
+                    .filter_map(|id| cells.devices.get(id.index()));
+                served.for_each(|device| device.pulse.beat(clock.now().boot));
+            };
+            let link = link.run(batches.clone(), reading);
+            running.acquire.spawn(observe::beating(link, beat));
         }
         let (turns, turns_end) = mpsc::channel(buffer::TURNS);
         let cells = Arc::clone(&health.aggregate);
@@ -185,9 +194,10 @@ impl Running {
         for (index, (prepared, outlet)) in opened.uplinks.into_iter().zip(outlets).enumerate() {
             let cells = health.uplinks.get(index).cloned().unwrap_or_default();
             let delivering = running.delivering.clone();
-            running
-                .deliver
-                .spawn(deliver::run_uplink(prepared, outlet, cells, delivering));
+            let (pulse, clock) = (Arc::clone(&cells), clock.clone());
+            let beat = move || pulse.pulse.beat(clock.now().boot);
+            let uplink = deliver::run_uplink(prepared, outlet, cells, delivering);
+            running.deliver.spawn(observe::beating(uplink, beat));
         }
         let since = clock.now().boot;
         let (plant, cells) = (plant.clone(), Arc::clone(health));
