@@ -7,7 +7,7 @@
 
 mod architecture;
 mod boards;
-mod buffer_kill;
+mod buffer;
 mod cases;
 mod deliver;
 mod modbus;

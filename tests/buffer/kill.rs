@@ -1,82 +1,16 @@
 //! A store under SIGKILL: a child appends and settles and says so on a pipe, and is killed at random moments. Whatever it
 //! said is true afterwards, in the same epoch, and nothing is there that it did not write.
 
+use super::{DIRECTORY, MES, open, payload, render, turn};
 use fastrand::Rng;
-use millgate::buffer::{OpenOptions, Store};
-use millgate::health::BufferHealth;
-use millgate::model::{
-    Birth, Body, CheckpointEntry, ClockQuality, Envelope, Event, Position, Scope, Turn, UplinkId,
-    UtcTime,
-};
-use millgate::settings::shape::StartAt;
+use millgate::model::{Position, UtcTime};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 const KILLS: usize = 30;
-const DIRECTORY: &str = "MILLGATE_TEST_STORE";
 const SEED: &str = "MILLGATE_SEED";
-const MES: UplinkId = UplinkId(0);
-
-fn open(path: &Path) -> (Store, millgate::model::Restored) {
-    let options = OpenOptions {
-        path: path.to_owned(),
-        generation_bytes: 30_000,
-        uplinks: vec![("mes".into(), StartAt::Newest)],
-        machine_id: None,
-        health: Arc::new(BufferHealth::default()),
-    };
-    Store::open(&options).unwrap()
-}
-
-fn payload(position: Position) -> Vec<u8> {
-    format!("{position} ").repeat(40).into_bytes()
-}
-
-fn render(event: &Event, _: UtcTime) -> (Envelope, Vec<u8>) {
-    let envelope = Envelope {
-        id: Uuid::nil(),
-        run: event.run,
-        kind: event.kind().name().into(),
-        partition_key: "gateway".into(),
-        equipment: None,
-        path: vec![],
-        time_ns: 0,
-    };
-    (envelope, payload(event.position))
-}
-
-fn event(position: Position) -> Event {
-    Event {
-        position,
-        run: Uuid::nil(),
-        scope: Scope::Gateway,
-        time: UtcTime(0),
-        correlation: None,
-        clock: ClockQuality::default(),
-        body: Body::Birth(Birth {
-            version: "0",
-            last: None,
-            boot_id: String::new(),
-            open_operations: vec![],
-        }),
-    }
-}
-
-/// Some events, and a checkpoint that says which is the last.
-fn turn(next: Position, count: u64) -> Turn {
-    let seqs = next.seq..next.seq + count;
-    Turn {
-        checkpoint: vec![CheckpointEntry {
-            key: "last".into(),
-            value: Some((seqs.end - 1).to_le_bytes().to_vec()),
-        }],
-        events: seqs.map(|seq| event(Position { seq, ..next })).collect(),
-    }
-}
 
 /// Appends and settles until it is killed.
 #[test]
@@ -84,7 +18,7 @@ fn turn(next: Position, count: u64) -> Turn {
 fn child() {
     let path = std::env::var(DIRECTORY).unwrap();
     let mut random = Rng::with_seed(std::env::var(SEED).unwrap().parse().unwrap());
-    let (mut store, restored) = open(Path::new(&path));
+    let (mut store, restored) = open(Path::new(&path)).unwrap();
     let mut next = restored.next;
     loop {
         let count = random.u64(1..8);
@@ -136,7 +70,7 @@ impl Said {
 /// Runs a child on the store and kills it after some lines and some microseconds.
 fn run_and_kill(path: &Path, random: &mut Rng, said: &mut Said) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["buffer_kill::child", "--exact", "--ignored", "--nocapture"])
+        .args(["buffer::kill::child", "--exact", "--ignored", "--nocapture"])
         .env(DIRECTORY, path)
         .env(SEED, random.u64(..).to_string())
         .stdout(Stdio::piped())
@@ -161,7 +95,7 @@ fn run_and_kill(path: &Path, random: &mut Rng, said: &mut Said) {
 }
 
 fn verify(path: &Path, said: &Said) {
-    let (mut store, restored) = open(path);
+    let (mut store, restored) = open(path).unwrap();
     let last = store.last();
     assert_eq!(last.epoch, 1, "{:?}", store.new_epoch());
     assert!(last.seq >= said.accepted, "{last} is the last of {said:?}");
