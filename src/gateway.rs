@@ -14,13 +14,18 @@ use crate::model::{Restored, Turn};
 use crate::observe::{self, Phases, Pulses, Systemd};
 use crate::settings::{Plant, Problem};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Batches that may wait for aggregation. At design load (10,000 samples/s in batches of some 20) about half a second.
 const BATCHES: usize = 256;
+
+/// How long the buffer may take to say why it ended.
+const BUFFER_LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Why a gateway did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -165,7 +170,16 @@ impl Running {
         let (batches, batches_end) = mpsc::channel(BATCHES);
         for link in opened.links {
             let reading = running.reading.clone();
-            running.acquire.spawn(link.run(batches.clone(), reading));
+            let (cells, clock) = (Arc::clone(health), clock.clone());
+            let devices: Vec<_> = link.devices().collect();
+            let beat = move || {
+                let served = devices
+                    .iter()
+                    .filter_map(|id| cells.devices.get(id.index()));
+                served.for_each(|device| device.pulse.beat(clock.now().boot));
+            };
+            let link = link.run(batches.clone(), reading);
+            running.acquire.spawn(observe::beating(link, beat));
         }
         let (turns, turns_end) = mpsc::channel(buffer::TURNS);
         let cells = Arc::clone(&health.aggregate);
@@ -180,9 +194,10 @@ impl Running {
         for (index, (prepared, outlet)) in opened.uplinks.into_iter().zip(outlets).enumerate() {
             let cells = health.uplinks.get(index).cloned().unwrap_or_default();
             let delivering = running.delivering.clone();
-            running
-                .deliver
-                .spawn(deliver::run_uplink(prepared, outlet, cells, delivering));
+            let (pulse, clock) = (Arc::clone(&cells), clock.clone());
+            let beat = move || pulse.pulse.beat(clock.now().boot);
+            let uplink = deliver::run_uplink(prepared, outlet, cells, delivering);
+            running.deliver.spawn(observe::beating(uplink, beat));
         }
         let since = clock.now().boot;
         let (plant, cells) = (plant.clone(), Arc::clone(health));
@@ -218,15 +233,21 @@ impl Running {
 
     /// Waits for the first stage that ends without being asked to.
     async fn failure(&mut self) -> GatewayError {
-        tokio::select! {
-            Some(ended) = self.buffer.join_next() => match ended {
-                Ok(Err(error)) => GatewayError::Store(error),
-                _ => GatewayError::Panicked("the buffer"),
-            },
-            Some(ended) = self.acquire.join_next() => unexpected(ended, "reading"),
-            Some(ended) = self.aggregate.join_next() => unexpected(ended, "aggregation"),
-            Some(ended) = self.deliver.join_next() => unexpected(ended, "delivery"),
-            else => GatewayError::Panicked("every stage"),
+        let (ended, stage) = tokio::select! {
+            biased;
+            Some(ended) = self.buffer.join_next() => return buffer_failure(ended),
+            Some(ended) = self.aggregate.join_next() => (ended, "aggregation"),
+            Some(ended) = self.deliver.join_next() => (ended, "delivery"),
+            Some(ended) = self.acquire.join_next() => (ended, "reading"),
+        };
+        if let Err(error) = ended {
+            error!(stage, %error, "a stage panicked");
+            return GatewayError::Panicked(stage);
+        }
+        // A stage that ends quietly has lost its neighbour: the buffer, which is about to say why.
+        match timeout(BUFFER_LAST_WORD, self.buffer.join_next()).await {
+            Ok(Some(ended)) => buffer_failure(ended),
+            _ => GatewayError::Panicked(stage),
         }
     }
 
@@ -255,11 +276,15 @@ async fn join(stage: &mut JoinSet<()>, name: &'static str) -> Result<(), Gateway
     Ok(())
 }
 
-fn unexpected(ended: Result<(), JoinError>, name: &'static str) -> GatewayError {
-    if let Err(error) = ended {
-        tracing::error!(stage = name, %error, "a stage panicked");
+fn buffer_failure(ended: Result<Result<Stopped, StoreError>, JoinError>) -> GatewayError {
+    match ended {
+        Ok(Err(error)) => GatewayError::Store(error),
+        Ok(Ok(_)) => GatewayError::Panicked("the buffer"),
+        Err(error) => {
+            error!(stage = "buffer", %error, "a stage panicked");
+            GatewayError::Panicked("the buffer")
+        }
     }
-    GatewayError::Panicked(name)
 }
 
 fn account(plant: &Plant, health: &Health, stopped: &Stopped) -> Account {
@@ -285,7 +310,10 @@ fn account(plant: &Plant, health: &Health, stopped: &Stopped) -> Account {
 }
 
 fn tell(account: &Account) {
-    info!(accepted = account.accepted, "stopped: everything that was read is on disk");
+    info!(
+        accepted = account.accepted,
+        "stopped: everything that was read is on disk"
+    );
     for (uplink, delivered, filtered, waiting) in &account.uplinks {
         info!(uplink = %uplink, delivered, filtered, waiting, "stopped");
     }

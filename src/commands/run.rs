@@ -38,7 +38,7 @@ impl Run {
 ///
 /// # Errors
 /// What `millgate run` would say.
-pub async fn gateway_of(config: &Path, stop: CancellationToken) -> anyhow::Result<()> {
+pub(super) async fn gateway_of(config: &Path, stop: CancellationToken) -> anyhow::Result<()> {
     let loaded = load_settings(config).map_err(|failure| {
         failure
             .error
