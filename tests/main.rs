@@ -12,5 +12,6 @@ mod cases;
 mod deliver;
 mod modbus;
 mod readme;
+mod settings;
 mod system;
 mod unit_file;

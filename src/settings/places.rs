@@ -4,9 +4,16 @@ use super::problem::{Place, Problem};
 use super::yaml::{Content, Node};
 
 /// Where each path of a settings file stands in its text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Places {
     root: Option<Node>,
+}
+
+impl std::fmt::Debug for Places {
+    /// Not the tree: somebody may have written a password into the file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Places")
+    }
 }
 
 impl Places {
@@ -62,8 +69,10 @@ fn deepest<'a>(node: &'a Node, place: Place, path: &str) -> Found<'a> {
             return;
         };
         let own = match child.content {
-            Content::List(_) | Content::Map(_) => key.unwrap_or(child.place),
-            _ => child.place,
+            Content::Plain(ref text) if !text.is_empty() => child.place,
+            Content::Quoted(_) => child.place,
+            // A block, or nothing at all: there is only the key to point at.
+            _ => key.unwrap_or(child.place),
         };
         let found = deepest(child, own, rest);
         if found.left < best.left {

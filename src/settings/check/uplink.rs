@@ -259,10 +259,8 @@ fn within(
     report: &mut Report,
 ) {
     if !range.contains(&found.get()) {
-        let message = format!(
-            "`{}` is out of range: `{key}` is {words}",
-            String::from(found)
-        );
-        report.add(join(path, key), message);
+        let at = join(path, key);
+        let found = report.written(&at);
+        report.add(at, format!("{found} is out of range: `{key}` is {words}"));
     }
 }
