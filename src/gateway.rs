@@ -5,7 +5,7 @@
 
 use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};
-use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError};
+use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError, Why};
 use crate::clock::{self, Clock};
 use crate::deliver::{self, Prepared, SetupError, Timing};
 use crate::format::Renderer;
@@ -122,8 +122,12 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
         machine_id: buffer::machine_id(),
         health: Arc::clone(&health.buffer),
     })?;
-    if let Some(why) = store.new_epoch() {
-        warn!(?why, next = %restored.next, "numbering begins anew");
+    match store.new_epoch() {
+        None => {}
+        Some(Why::Created) => info!(path = %plant.buffer.path.display(), "a new store"),
+        Some(why) => {
+            warn!(%why, next = %restored.next, "numbering begins anew: the end of the old one cannot be proved")
+        }
     }
     let aggregate = resume(plant, restored, health, clock)?;
     Ok(Opened {
