@@ -125,9 +125,7 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
     match store.new_epoch() {
         None => {}
         Some(Why::Created) => info!(path = %plant.buffer.path.display(), "a new store"),
-        Some(why) => {
-            warn!(%why, next = %restored.next, "numbering begins anew: the end of the old one cannot be proved")
-        }
+        Some(why) => warn!(why = why.words(), next = %restored.next, "numbering begins anew"),
     }
     let aggregate = resume(plant, restored, health, clock)?;
     Ok(Opened {
