@@ -48,7 +48,7 @@ pub(super) fn check(
     plant: &mut Plant,
     report: &mut Report,
 ) {
-    names::name("device", name, path, report);
+    names::name("a device", name, path, report);
     let Some(tcp) = &shape.modbus_tcp else {
         let message = format!("how is `{name}` reached? Write `modbus_tcp: {{ host: ADDRESS }}`");
         report.add(path, message);

@@ -55,7 +55,7 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, report: &mut Report) {
     }
     for (name, counter) in &equipment.counters {
         let path = join(&join(path, "counters"), name);
-        names::name("counter", name, &path, report);
+        names::name("a counter", name, &path, report);
         check_counter(counter, scope, &path, report);
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
             equipment: file.equipment.as_ref(),
             operations: &file.operations,
         };
-        names::name("machine", name, "machine", report);
+        names::name("a machine", name, "machine", report);
         machine(name, "", &blocks, &mut plant, report);
     }
     for (name, several) in &file.machines {
@@ -64,7 +64,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
             operations: &several.operations,
         };
         let path = join("machines", name);
-        names::name("machine", name, &path, report);
+        names::name("a machine", name, &path, report);
         machine(name, &path, &blocks, &mut plant, report);
     }
     buffer(&file.buffer, report);
@@ -73,7 +73,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
 }
 
 fn gateway(gateway: &shape::Gateway, report: &mut Report) {
-    names::name("gateway", &gateway.id, "gateway.id", report);
+    names::name("a gateway", &gateway.id, "gateway.id", report);
     let levels = gateway.path.len();
     if levels == 0 || levels > MAX_LEVELS {
         report.add(
@@ -160,7 +160,7 @@ fn machine(name: &str, path: &str, blocks: &Blocks<'_>, plant: &mut Plant, repor
     equipment::check(&scope, &join(path, "equipment"), report);
     for (operation, shape) in &built.operations {
         let at = join(&join(path, "operations"), operation);
-        names::name("operation", operation, &at, report);
+        names::name("an operation", operation, &at, report);
         operation::check(operation, shape, &scope, &at, report);
     }
     plant.machines.push(built);

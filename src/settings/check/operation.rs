@@ -21,7 +21,7 @@ pub(super) fn check(
     path: &str,
     report: &mut Report,
 ) {
-    names::name("slot", &operation.slot, &join(path, "slot"), report);
+    names::name("a slot", &operation.slot, &join(path, "slot"), report);
     sources(operation, scope, path, report);
     times(operation, path, report);
     if let Some(counter) = &operation.recovery_counter {
@@ -49,7 +49,7 @@ pub(super) fn check(
     }
     for (parameter_name, parameter) in &operation.parameters {
         let at = join(&join(path, "parameters"), parameter_name);
-        names::name("parameter", parameter_name, &at, report);
+        names::name("a parameter", parameter_name, &at, report);
         check_parameter(parameter, scope, &at, report);
     }
     let mut seen = HashMap::new();

@@ -23,7 +23,7 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
     let mut clients = HashMap::new();
     for (name, shape) in &file.uplinks {
         let path = join("uplinks", name);
-        names::name("uplink", name, &path, report);
+        names::name("an uplink", name, &path, report);
         check_events(&shape.events, &join(&path, "events"), report);
         let protocol = match (&shape.mqtt, &shape.http) {
             (Some(mqtt), None) => {

@@ -224,7 +224,7 @@ fn names_are_what_topics_and_conditions_can_carry() {
         "  mes:\n",
         "  mes+:\n",
         "mes+",
-        "cannot be the name of a uplink",
+        "cannot be the name of an uplink",
     );
     check(
         "    tags:",
