@@ -68,6 +68,11 @@ impl Generation {
         Ok(Generation { engine, first })
     }
 
+    /// The directory got another name.
+    pub(super) fn renamed(&mut self, path: &Path) {
+        self.engine.renamed(path);
+    }
+
     /// The position of its first record.
     pub(super) fn first(&self) -> Position {
         self.first

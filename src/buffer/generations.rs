@@ -281,8 +281,10 @@ pub(super) fn create(root: &Path, head: &Head) -> Result<(Generation, Head), Sto
     copy.change(&entries, &mut batch);
     put_head(&mut copy, &mut batch, root)?;
     generation.commit(batch)?;
-    std::fs::rename(&path, path_of(root, copy.next)).map_err(io)?;
+    let named = path_of(root, copy.next);
+    std::fs::rename(&path, &named).map_err(io)?;
     sync_dir(root).map_err(io)?;
+    generation.renamed(&named);
     Ok((generation, copy))
 }
 

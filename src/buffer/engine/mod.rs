@@ -2,6 +2,7 @@
 //! kept from is here: its `flush` is no barrier, its panics are damage, its leftovers stop an open.
 
 mod conf;
+mod waker;
 
 pub(super) use conf::SEGMENT_SIZE;
 
@@ -13,6 +14,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use waker::Waker;
 
 /// Larger values could make a leaf that sled writes into a file of its own, which it never syncs.
 pub(super) const MAX_VALUE: usize = SEGMENT_SIZE / 96;
@@ -79,6 +81,8 @@ pub(super) struct Engine {
     /// The `db` file, opened before sled wrote to it: the kernel reports each failed write-back once per descriptor.
     barrier: File,
     poisoned: bool,
+    /// Only where it is written to.
+    waker: Option<Waker>,
 }
 
 impl Engine {
@@ -108,13 +112,18 @@ impl Engine {
             }
             other => Err(other),
         })?;
+        let writes = purpose == Purpose::Write;
         let mut engine = Engine {
             path: path.to_owned(),
+            waker: writes
+                .then(|| Waker::start(&database))
+                .transpose()
+                .map_err(io)?,
             database: Some(database),
             barrier,
             poisoned: false,
         };
-        if purpose == Purpose::Write {
+        if writes {
             engine.sync()?;
             engine.sync_entries().map_err(io)?;
         }
@@ -176,9 +185,21 @@ impl Engine {
         if self.poisoned {
             return Err(EngineError::Poisoned(self.path.clone()));
         }
-        let result = self.guarded(work);
+        let result = self.guarded(work).map_err(|error| match error {
+            // What fails in writing is the disk's, also where sled kept no more of the error than its text.
+            EngineError::Damaged { path, reason } => {
+                let source = io::Error::other(reason);
+                EngineError::Io { path, source }
+            }
+            other => other,
+        });
         self.poisoned = result.is_err();
         result
+    }
+
+    /// The directory got another name.
+    pub(super) fn renamed(&mut self, path: &Path) {
+        self.path = path.to_owned();
     }
 
     fn guarded<T>(
@@ -209,6 +230,8 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        // It holds on to the database, too.
+        drop(self.waker.take());
         let Some(database) = self.database.take() else {
             return;
         };
@@ -258,10 +281,13 @@ fn sled_error(path: &Path, error: sled::Error) -> EngineError {
     }
 }
 
-/// True for errors of the kernel. sled keeps failed writes as a copy that has the kind alone.
+/// True for refusals of the kernel; that a block cannot be read is damage, though. sled keeps failed writes as a copy that
+/// has the kind alone.
 fn names_a_cause(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    error.raw_os_error().is_some()
+    error
+        .raw_os_error()
+        .is_some_and(|number| number != libc::EIO)
         || matches!(
             error.kind(),
             Kind::StorageFull
