@@ -75,7 +75,7 @@ fn a_missing_key_is_named_with_its_meaning() {
         "`is` is missing in entry 2 of `state`",
     );
     let text = with(
-        "gateway:\n  id: forge-press-gw1                        # unique in the enterprise\n  path: [NORDFORGE, HALL2, PRESSES]          # enterprise, site, area[, line[, cell]]\n",
+        "gateway:\n  id: forge-press-gw1                        # unique in the enterprise\n  path: [EXAMPLE, HALL2, PRESSES]          # enterprise, site, area[, line[, cell]]\n",
         "",
     );
     assert!(

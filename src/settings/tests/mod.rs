@@ -134,7 +134,7 @@ fn a_comment_does_not_change_the_digest_and_a_setting_does() {
 #[test]
 fn several_problems_are_told_together_in_the_order_of_the_file() {
     let text = PRESS
-        .replace("path: [NORDFORGE", "path: [\"\", NORDFORGE")
+        .replace("path: [EXAMPLE", "path: [\"\", EXAMPLE")
         .replace(
             "fault:    { holding: 1,  type: u16",
             "fault:    { holdng: 1,  type: u17",

@@ -257,19 +257,19 @@ fn names_are_what_topics_and_conditions_can_carry() {
         "already means something",
     );
     check(
-        "[NORDFORGE, HALL2, PRESSES]",
-        "[NORDFORGE, HALL/2]",
+        "[EXAMPLE, HALL2, PRESSES]",
+        "[EXAMPLE, HALL/2]",
         "HALL/2",
         "it becomes part of topics, so no `/`, `+`, `#`",
     );
     check(
-        "[NORDFORGE, HALL2, PRESSES]",
+        "[EXAMPLE, HALL2, PRESSES]",
         "[]",
         "path:",
         "`path` has 0 levels",
     );
     check(
-        "[NORDFORGE, HALL2, PRESSES]",
+        "[EXAMPLE, HALL2, PRESSES]",
         "[a, b, c, d, e, f]",
         "path:",
         "`path` has 6 levels",
