@@ -43,6 +43,8 @@ pub struct Tally {
     seen: BootTime,
     /// No good value since then.
     gap: bool,
+    /// The gap has a reboot in it that cannot be measured.
+    unmeasured: bool,
     /// Since the store was created.
     pub total: u64,
     /// The open window.
@@ -83,20 +85,29 @@ impl Counter {
         self.tally
     }
 
-    /// Goes on with what an earlier run counted; the down time is a gap.
-    pub fn resume(&mut self, tally: Tally, shift_ns: i64) {
+    /// Goes on with what an earlier run counted; the down time since `alive` is a gap.
+    pub fn resume(&mut self, tally: Tally, alive: BootTime, shift_ns: i64, measurable: bool) {
+        // A counter that stood still was seen until the end, though only its changes are kept.
+        let seen = if tally.gap {
+            tally.seen
+        } else {
+            tally.seen.max(alive)
+        };
         self.tally = Some(Tally {
-            seen: tally.seen.shifted(shift_ns),
+            seen: seen.shifted(shift_ns),
             gap: true,
+            unmeasured: tally.unmeasured || !measurable,
             ..tally
         });
     }
 
-    /// The value is bad: what comes next comes after a gap.
-    pub fn lost(&mut self) {
-        if let Some(tally) = &mut self.tally {
-            tally.gap = true;
-        }
+    /// The value is bad: what comes next comes after a gap. True when that is news.
+    pub fn lost(&mut self) -> bool {
+        let before = self
+            .tally
+            .as_mut()
+            .map(|tally| std::mem::replace(&mut tally.gap, true));
+        before == Some(false)
     }
 
     /// A good value. True when it was set back.
@@ -106,16 +117,19 @@ impl Counter {
                 raw,
                 seen: now.boot,
                 gap: false,
+                unmeasured: false,
                 total: 0,
                 window: Window::from(raw, now.utc),
             });
             return false;
         };
-        let possible = self.possible(now.boot.seconds_since(tally.seen));
+        let elapsed_s = now.boot.seconds_since(tally.seen);
+        let possible = self.possible(elapsed_s).filter(|_| !tally.unmeasured);
         let reset = self.step(&mut tally, raw, possible);
         tally.raw = raw;
         tally.seen = now.boot;
         tally.gap = false;
+        tally.unmeasured = false;
         self.tally = Some(tally);
         reset
     }
@@ -138,7 +152,8 @@ impl Counter {
         let window = &mut tally.window;
         let (delta, most, reset) = match (up, around) {
             (Some(up), _) => {
-                window.ambiguous |= tally.gap && up > 0 && fits(raw.unsigned_abs());
+                // Also a jump that is faster than can be: a glitch, or a limit that is set too low.
+                window.ambiguous |= tally.gap && up > 0 && fits(raw.unsigned_abs()) || !fits(up);
                 (up, self.with_more_turns(up, possible), false)
             }
             (None, Some(around)) if fits(around) => {
@@ -148,11 +163,10 @@ impl Counter {
             }
             (None, _) => {
                 window.resets += 1;
-                (
-                    u64::try_from(raw).unwrap_or(0),
-                    u64::try_from(raw).unwrap_or(0),
-                    true,
-                )
+                // Set back to something that cannot have been counted since: only what can is counted for sure.
+                let shown = u64::try_from(raw).unwrap_or(0);
+                let sure = possible.map_or(shown, |possible| shown.min(possible as u64));
+                (sure, shown, true)
             }
         };
         window.ambiguous |= most > delta;
@@ -296,6 +310,44 @@ mod tests {
             &[(0, Some(10)), (5, None), (210, Some(20))],
             (10, 210, 0, 0, true),
         );
+    }
+
+    #[test]
+    fn what_cannot_have_been_counted_is_not_booked_in_silence() {
+        check(
+            65_536,
+            1.0,
+            &[(0, Some(4_000)), (1, Some(3_999))],
+            (2, 3_999, 0, 1, true),
+        );
+        check(
+            65_536,
+            1.0,
+            &[(0, Some(100)), (1, Some(60_000))],
+            (59_900, 59_900, 0, 0, true),
+        );
+    }
+
+    #[test]
+    fn a_counter_that_stood_still_was_seen_until_the_end() {
+        let limits = Limits {
+            modulus: Some(65_536),
+            max_rate: Some(1.0),
+        };
+        let second = |s: i64| BootTime(s * 1_000_000_000);
+        let at = |s: i64| Stamp {
+            boot: second(s),
+            utc: UtcTime(0),
+        };
+        for (measurable, ambiguous) in [(true, false), (false, true)] {
+            let mut before = Counter::new(limits);
+            before.count(40_000, at(0));
+            let mut after = Counter::new(limits);
+            after.resume(before.tally().unwrap(), second(400_000), 0, measurable);
+            after.count(40_001, at(400_002));
+            let window = after.report(UtcTime(0)).unwrap().window;
+            assert_eq!((window.delta, window.ambiguous), (1, ambiguous));
+        }
     }
 
     #[test]

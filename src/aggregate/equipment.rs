@@ -44,6 +44,8 @@ pub struct Memory {
     bridge: Option<Duration>,
     /// The time before cannot be measured: a reboot without a synchronised clock lies in it.
     broken: bool,
+    /// A departure whose time runs.
+    pending: Option<Pending>,
 }
 
 /// A change that is due to be told.
@@ -60,7 +62,7 @@ pub struct Change {
 }
 
 /// A departure from the current reading that must hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Pending {
     reading: Reading,
     bridge: Option<Duration>,
@@ -73,7 +75,8 @@ struct Pending {
 pub struct Equipment {
     debounce: Duration,
     held: Option<Memory>,
-    pending: Option<Pending>,
+    /// Restored, and not yet seen to hold still: nothing expires before.
+    unconfirmed: bool,
 }
 
 impl Equipment {
@@ -100,8 +103,19 @@ impl Equipment {
                 utc: memory.since.utc,
             },
             broken: memory.broken || !measurable,
+            pending: memory
+                .pending
+                .filter(|_| measurable)
+                .map(|pending| Pending {
+                    left: Stamp {
+                        boot: pending.left.boot.shifted(shift_ns),
+                        utc: pending.left.utc,
+                    },
+                    ..pending
+                }),
             ..memory
         });
+        self.unconfirmed = true;
     }
 
     /// What holds now.
@@ -119,24 +133,26 @@ impl Equipment {
         bridge: Option<Duration>,
         now: Stamp,
     ) -> Option<Change> {
-        let Some(held) = &self.held else {
+        self.unconfirmed = false;
+        let debounce = self.debounce;
+        let Some(held) = &mut self.held else {
             return Some(self.enter(reading, bridge, now));
         };
         if held.reading == reading {
-            self.pending = None;
+            held.pending = None;
             return None;
         }
-        let hold = self.hold_for(&held.reading, held.bridge, &reading);
-        match &mut self.pending {
+        let hold = hold_for(debounce, held, &reading);
+        match &mut held.pending {
             // The same departure, told more exactly (a reason that arrives with a slower poll).
             Some(pending) if pending.reading.same_state(&reading) => pending.reading = reading,
             // Another candidate while the departure is bridged: still the same departure.
-            Some(pending) if pending.hold > self.debounce && hold > self.debounce => {
+            Some(pending) if pending.hold > debounce && hold > debounce => {
                 pending.reading = reading;
                 pending.bridge = bridge;
             }
             _ => {
-                self.pending = Some(Pending {
+                held.pending = Some(Pending {
                     reading,
                     bridge,
                     left: now,
@@ -151,21 +167,11 @@ impl Equipment {
         }
     }
 
-    /// Loading between strokes is bridged; a fault, a switched-off machine and missing data are not.
-    fn hold_for(&self, from: &Reading, bridge: Option<Duration>, to: &Reading) -> Duration {
-        let bridged = from.state != to.state
-            && from.mode == to.mode
-            && matches!(to.state, State::Idle | State::Stopped);
-        match bridge {
-            Some(bridge) if bridged => bridge.max(self.debounce),
-            _ => self.debounce,
-        }
-    }
-
     /// When [`Equipment::expire`] must be called.
     #[must_use]
     pub fn due(&self) -> Option<BootTime> {
-        self.pending.as_ref().map(|p| p.left.boot.plus(p.hold))
+        let pending = self.held.as_ref()?.pending.as_ref()?;
+        (!self.unconfirmed).then(|| pending.left.boot.plus(pending.hold))
     }
 
     /// Enters what has held long enough at `now`.
@@ -173,17 +179,17 @@ impl Equipment {
         if self.due()? > now {
             return None;
         }
-        let pending = self.pending.take()?;
+        let pending = self.held.as_mut()?.pending.take()?;
         Some(self.enter(pending.reading, pending.bridge, pending.left))
     }
 
     fn enter(&mut self, reading: Reading, bridge: Option<Duration>, since: Stamp) -> Change {
-        self.pending = None;
         let previous = self.held.replace(Memory {
             reading: reading.clone(),
             since,
             bridge,
             broken: false,
+            pending: None,
         });
         Change {
             previous_duration_s: previous
@@ -194,6 +200,18 @@ impl Equipment {
             current: reading,
             since,
         }
+    }
+}
+
+/// Loading between strokes is bridged; a fault, a switched-off machine and missing data are not.
+fn hold_for(debounce: Duration, held: &Memory, to: &Reading) -> Duration {
+    let from = &held.reading;
+    let bridged = from.state != to.state
+        && from.mode == to.mode
+        && matches!(to.state, State::Idle | State::Stopped);
+    match held.bridge {
+        Some(bridge) if bridged => bridge.max(debounce),
+        _ => debounce,
     }
 }
 

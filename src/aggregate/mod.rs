@@ -172,6 +172,7 @@ impl Aggregate {
             (false, false) => boot,
         };
         Resumed {
+            now: self.now.boot,
             alive: alive.stamp.boot,
             shift_ns,
             measurable,
@@ -199,6 +200,7 @@ impl Aggregate {
     pub fn apply(&mut self, batch: &Batch) {
         match &batch.content {
             Content::Samples(samples) => {
+                self.advance(samples.first().map_or(batch.stamp, |first| first.stamp));
                 self.health.samples.add(samples.len() as u64);
                 if let Some(draft) = self.links.answered(batch.device, batch.stamp) {
                     self.drafts.push(draft);
@@ -327,7 +329,7 @@ impl Aggregate {
                 continue;
             }
             let mut now = Saved::default();
-            machine.save(&mut now);
+            machine.save(self.now.boot, &mut now);
             machine.unsaved = Unsaved::Nothing;
             checkpoint.extend(
                 self.on_disk

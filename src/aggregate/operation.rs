@@ -1,6 +1,7 @@
 //! An open operation: what it knows so far. Kept in the checkpoint, so that it outlives the gateway.
 
 use super::definition::{Definition, Parameter};
+use super::machine::Resumed;
 use super::statistics::{Accumulator, Held};
 use crate::model::{BootTime, Flag, Mode, Reference, Stamp};
 use serde::{Deserialize, Serialize};
@@ -48,9 +49,17 @@ pub(super) struct OpenOperation {
     pub(super) unmeasured: bool,
     /// Raw value of the recovery counter.
     pub(super) counter: Option<i64>,
-    /// Restored, and not yet known whether it still runs: when the gateway was last alive.
-    #[serde(skip)]
+    /// Restored, and not yet known whether it still runs: when it was last seen.
     pub(super) undecided_since: Option<BootTime>,
+    /// Its end was seen before it could be decided: when.
+    #[serde(skip)]
+    pub(super) end_seen: Option<Stamp>,
+    /// Its recovery counter was set back before it could be decided.
+    #[serde(skip)]
+    pub(super) counter_reset: bool,
+    /// `max_duration` ends it not before this: it must be looked at first.
+    #[serde(skip)]
+    pub(super) limit_not_before: BootTime,
     /// Index of its definition in the machine.
     #[serde(skip)]
     pub(super) definition_index: usize,
@@ -91,6 +100,9 @@ impl OpenOperation {
             unmeasured: false,
             counter,
             undecided_since: None,
+            end_seen: None,
+            counter_reset: false,
+            limit_not_before: BootTime(i64::MIN),
             definition_index: index,
             frozen: Vec::new(),
         }
@@ -112,6 +124,11 @@ impl OpenOperation {
         self.frozen.retain(|(kept, _)| *kept != role);
     }
 
+    /// Its end has begun, and its debounce runs.
+    pub(super) fn is_ending(&self) -> bool {
+        self.frozen.iter().any(|(role, _)| *role == Role::End)
+    }
+
     /// The statistics at the edge that ends the operation.
     pub(super) fn accumulators_at(&mut self, role: Option<Role>) -> Vec<Accumulator> {
         let frozen = role.and_then(|role| self.frozen.iter().position(|(kept, _)| *kept == role));
@@ -129,26 +146,25 @@ impl OpenOperation {
         }
     }
 
-    /// Carries it over a restart: nothing is known from `alive` on, and boot times move by `shift_ns`.
-    pub(super) fn restore(
-        &mut self,
-        alive: BootTime,
-        shift_ns: i64,
-        measurable: bool,
-        same_boot: bool,
-    ) {
-        let last = self.offset(alive);
-        for accumulator in &mut self.accumulators {
+    /// Carries it over a restart: nothing is known from `seen_until` on, and boot times move.
+    pub(super) fn restore(&mut self, definition: &Definition, seen_until: BootTime, to: &Resumed) {
+        let last = self.offset(seen_until);
+        for (accumulator, parameter) in self.accumulators.iter_mut().zip(&definition.parameters) {
             accumulator.gap_from(last);
+            if parameter.gate.is_some() {
+                accumulator.unsure(last);
+            }
         }
-        self.started.boot = self.started.boot.shifted(shift_ns);
-        self.paused_since = self.paused_since.map(|since| since.shifted(shift_ns));
+        let shift = |at: BootTime| at.shifted(to.shift_ns);
+        self.started.boot = shift(self.started.boot);
+        self.paused_since = self.paused_since.map(shift);
+        self.undecided_since = Some(shift(self.undecided_since.unwrap_or(seen_until)));
+        self.limit_not_before = to.now.plus(definition.settings.max_duration.get());
         self.recovered = true;
-        self.undecided_since = Some(alive.shifted(shift_ns));
-        if !same_boot {
+        if !to.same_boot {
             self.flags.insert(Flag::PowerLoss);
         }
-        if !measurable {
+        if !to.measurable {
             self.unmeasured = true;
             self.flags.insert(Flag::ClockUnsynchronised);
         }

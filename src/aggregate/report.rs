@@ -4,7 +4,7 @@ use super::definition::Definition;
 use super::operation::OpenOperation;
 use super::statistics::{Accumulator, seconds};
 use crate::model::{
-    CharacteristicResult, Counts, DataQuality, EndCause, Ending, Flag, LimitsUsed, Mode,
+    CharacteristicResult, Counts, Coverage, DataQuality, EndCause, Ending, Flag, LimitsUsed, Mode,
     OperationReport, Outcome, ParameterReport, Stamp, Statistics, UtcTime, Verdict,
 };
 use crate::settings::shape::Characteristic;
@@ -17,6 +17,9 @@ pub(super) struct End {
     pub(super) outcome: Outcome,
     pub(super) cause: EndCause,
     pub(super) reason: Option<String>,
+    /// The end may have been earlier.
+    pub(super) uncertain: bool,
+    /// By how much, where that can be known.
     pub(super) uncertainty: Option<Duration>,
     pub(super) pieces: u64,
     /// The settings say that pieces are booked from operations.
@@ -64,7 +67,7 @@ pub(super) fn ended(
         .zip(&accumulators)
         .map(|(parameter, accumulator)| Measured {
             hidden: parameter.hidden,
-            report: parameter_report(definition, parameter, accumulator),
+            report: parameter_report(definition, operation, parameter, accumulator),
         })
         .collect();
     let data_quality = data_quality(&measured, operation.connection_losses);
@@ -75,7 +78,12 @@ pub(super) fn ended(
         .iter()
         .map(|wanted| characteristic(wanted, &measured, operation.started.utc, end.at.utc, needs))
         .collect();
-    let verdict = verdict(&quality, &measured, &data_quality, needs, end.outcome);
+    let judged = if operation.unmeasured {
+        // How much of it was seen cannot be known.
+        Verdict::Undetermined
+    } else {
+        verdict(&quality, &measured, &data_quality, needs, end.outcome)
+    };
     let duration = (!operation.unmeasured).then(|| seconds(length));
     let paused_s = seconds(operation.paused_ns);
     OperationReport {
@@ -96,8 +104,8 @@ pub(super) fn ended(
                 .map(|measured| measured.report)
                 .collect(),
             quality,
-            verdict,
-            counts: counts(verdict, end),
+            verdict: judged,
+            counts: counts(judged, end),
             data_quality,
         }),
         ..started(operation)
@@ -111,6 +119,7 @@ struct Measured {
 
 fn parameter_report(
     definition: &Definition,
+    operation: &OpenOperation,
     parameter: &super::definition::Parameter,
     accumulator: &Accumulator,
 ) -> ParameterReport {
@@ -120,7 +129,7 @@ fn parameter_report(
         interpolation: parameter.plan.interpolation,
         samples: accumulator.counts(parameter.every.as_secs_f64()),
         stats: accumulator.statistics(parameter.gate.is_some(), &parameter.percentiles),
-        coverage: accumulator.coverage(),
+        coverage: coverage(operation, accumulator),
         limits: definition
             .settings
             .quality
@@ -128,6 +137,19 @@ fn parameter_report(
             .find_map(|wanted| limits_used(wanted, &parameter.name)),
         profile: accumulator.profile().map(|profile| profile.report()),
     }
+}
+
+/// Of time that cannot be measured no fraction can be told.
+fn coverage(operation: &OpenOperation, accumulator: &Accumulator) -> Coverage {
+    let measured = accumulator.coverage();
+    if operation.unmeasured {
+        return Coverage {
+            good_fraction: None,
+            gap_fraction: None,
+            ..measured
+        };
+    }
+    measured
 }
 
 fn limits_used(wanted: &Characteristic, parameter: &str) -> Option<LimitsUsed> {

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 enum Course {
     /// A value, and the instant from which it was known.
     Holds { since: i64, value: f64 },
-    /// Bad or missing data.
-    Gap { since: i64 },
+    /// Bad or missing data. `unsure` when it is not known whether `while:` holds: samples are not taken then.
+    Gap { since: i64, unsure: bool },
     /// `while:` does not hold: this time does not count.
     Outside,
 }
@@ -84,7 +84,7 @@ impl Accumulator {
         match inside {
             Known::True => accumulator.enter(0, held),
             Known::False => {}
-            Known::Unknown => accumulator.enter(0, None),
+            Known::Unknown => accumulator.unsure(0),
         }
         accumulator
     }
@@ -94,17 +94,15 @@ impl Accumulator {
         match (inside, self.course) {
             (Known::True, Course::Outside) => self.enter(t, held),
             (Known::True, Course::Gap { .. }) => {
-                if let Some((since, value)) = held {
-                    self.account(t, None);
-                    self.course = Course::Holds { since, value };
-                }
+                self.account(t, None);
+                self.enter(t, held);
             }
             (Known::True, Course::Holds { .. }) => {}
             (Known::False, _) => {
                 self.account(t, None);
                 self.course = Course::Outside;
             }
-            (Known::Unknown, _) => self.gap_from(t),
+            (Known::Unknown, _) => self.unsure(t),
         }
     }
 
@@ -112,13 +110,21 @@ impl Accumulator {
         self.accounted = self.accounted.max(t);
         self.course = match held {
             Some((since, value)) => Course::Holds { since, value },
-            None => Course::Gap { since: t },
+            None => Course::Gap {
+                since: t,
+                unsure: false,
+            },
         };
     }
 
     /// A usable sample. Samples while `while:` does not hold are not the parameter's.
     pub fn add(&mut self, t: i64, value: f64, uncertain: bool) {
-        if self.course == Course::Outside {
+        if self.is_closed() {
+            return;
+        }
+        if t < 0 {
+            // Read before the start, handed over after it: what the tag holds, and no sample of the operation.
+            self.course = Course::Holds { since: t, value };
             return;
         }
         self.counts.count += 1;
@@ -145,7 +151,7 @@ impl Accumulator {
 
     /// A bad sample, or the loss of the device.
     pub fn bad(&mut self, t: i64) {
-        if self.course == Course::Outside {
+        if self.is_closed() {
             return;
         }
         self.counts.count += 1;
@@ -160,8 +166,25 @@ impl Accumulator {
         if !matches!(self.course, Course::Gap { .. }) {
             self.course = Course::Gap {
                 since: self.accounted,
+                unsure: false,
             };
         }
+    }
+
+    /// From `t` on it is not known whether `while:` holds: the time is a gap, and samples are not taken.
+    pub fn unsure(&mut self, t: i64) {
+        self.gap_from(t);
+        if let Course::Gap { unsure, .. } = &mut self.course {
+            *unsure = true;
+        }
+    }
+
+    /// Samples are not the parameter's now.
+    fn is_closed(&self) -> bool {
+        matches!(
+            self.course,
+            Course::Outside | Course::Gap { unsure: true, .. }
+        )
     }
 
     /// Accounts for the time up to the end. Nothing is added after it.
@@ -175,7 +198,7 @@ impl Accumulator {
         match self.course {
             Course::Outside => return,
             _ if passed <= 0 && !matches!(self.course, Course::Gap { .. }) => return,
-            Course::Gap { since } => {
+            Course::Gap { since, .. } => {
                 self.gap += passed.max(0);
                 self.longest_gap = self.longest_gap.max(t.saturating_sub(since.max(0)));
             }

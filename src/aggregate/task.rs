@@ -21,6 +21,7 @@ pub async fn run(
     loop {
         let now = clock.now();
         beat(now);
+        aggregate.set_clock_quality(clock.quality());
         // Waiting batches come before timers: a sample may be older than the timer that it cancels.
         let wait = aggregate.next_wakeup().since(now.boot).min(MAX_SLEEP);
         let more = tokio::select! {
@@ -33,7 +34,6 @@ pub async fn run(
                 None => false,
             },
             () = tokio::time::sleep(wait) => {
-                aggregate.set_clock_quality(clock.quality());
                 aggregate.advance(clock.now());
                 true
             }

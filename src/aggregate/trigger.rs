@@ -16,7 +16,9 @@ pub struct Edge {
     pub to: bool,
     /// When it began to hold.
     pub at: Stamp,
-    /// How much earlier it may have been: the unknown stretch before it.
+    /// It may have been earlier: the stretch before it is unknown.
+    pub uncertain: bool,
+    /// By how much; `None` also where a reboot without a synchronised clock hides it.
     pub uncertainty: Option<Duration>,
 }
 
@@ -38,14 +40,17 @@ pub enum Step {
 pub struct Memory {
     settled: Option<bool>,
     unknown_since: Option<BootTime>,
+    /// The unknown stretch has a reboot in it that cannot be measured.
+    unmeasured: bool,
 }
 
 impl Memory {
-    /// Carries the memory over a reboot, or marks the down time as unknown: nothing was seen since `since`.
+    /// Carries the memory over a restart: nothing was seen since `since`, and boot times move by `shift_ns`.
     #[must_use]
-    pub fn resumed(mut self, since: BootTime, shift_ns: i64) -> Memory {
+    pub fn resumed(mut self, since: BootTime, shift_ns: i64, measurable: bool) -> Memory {
         let since = self.unknown_since.unwrap_or(since);
         self.unknown_since = self.settled.map(|_| since.shifted(shift_ns));
+        self.unmeasured |= !measurable;
         self
     }
 
@@ -100,6 +105,7 @@ impl Trigger {
             return self.cancel();
         };
         let unknown_since = self.memory.unknown_since.take();
+        let measured = !std::mem::take(&mut self.memory.unmeasured);
         match self.memory.settled {
             None => {
                 self.memory.settled = Some(value);
@@ -110,9 +116,18 @@ impl Trigger {
             Some(_) => self.begin(Edge {
                 to: value,
                 at: now,
-                uncertainty: unknown_since.map(|since| now.boot.since(since)),
+                uncertain: unknown_since.is_some(),
+                uncertainty: unknown_since
+                    .filter(|_| measured)
+                    .map(|since| now.boot.since(since)),
             }),
         }
+    }
+
+    /// A change that began and whose debounce runs.
+    #[must_use]
+    pub fn pending(&self) -> Option<Edge> {
+        self.pending
     }
 
     /// When [`Trigger::expire`] must be called.
@@ -245,7 +260,7 @@ mod tests {
         let mut before = Trigger::new(Duration::ZERO);
         before.observe(Known::False, at(0));
         let mut after = Trigger::new(Duration::ZERO);
-        after.resume(before.memory().resumed(at(10).boot, 0));
+        after.resume(before.memory().resumed(at(10).boot, 0, true));
         assert_eq!(after.observe(Known::Unknown, at(20)), Step::Same);
         let Step::Fired(edge) = after.observe(Known::True, at(60)) else {
             panic!("no edge");

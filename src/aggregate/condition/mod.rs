@@ -158,20 +158,32 @@ fn parse(source: &str) -> Result<IdedExpr, String> {
             source.len()
         ));
     }
-    let mut depth = 0usize;
-    for letter in source.chars() {
-        match letter {
-            '(' | '[' | '{' | '!' | '-' | '?' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err(format!("the condition nests deeper than {MAX_DEPTH}"));
-        }
+    if nesting(source) > MAX_DEPTH {
+        return Err(format!("the condition nests deeper than {MAX_DEPTH}"));
     }
     let program = Program::compile(source)
         .map_err(|error| format!("`{source}` is not a condition: {}", first_line(&error)))?;
     Ok(program.expression().clone())
+}
+
+/// How deep the parser would have to go: brackets, signs in a row, and every `?`, since each nests in the one before.
+fn nesting(source: &str) -> usize {
+    let (mut open, mut signs, mut choices, mut deepest) = (0usize, 0usize, 0usize, 0usize);
+    for letter in source.chars() {
+        match letter {
+            '(' | '[' | '{' => open += 1,
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            '?' => choices += 1,
+            _ => {}
+        }
+        signs = match letter {
+            '!' | '-' => signs + 1,
+            _ if letter.is_whitespace() => signs,
+            _ => 0,
+        };
+        deepest = deepest.max(open + signs + choices);
+    }
+    deepest
 }
 
 fn first_line(error: &impl std::fmt::Display) -> String {
@@ -232,6 +244,7 @@ mod tests {
             ("door", ValueKind::Bool),
             ("order_no", ValueKind::Text),
         ]);
+        (0..4).for_each(|local| scope.watch(local));
         scope.set(0, Some(Value::Int(0b1010_0001)));
         scope.set(1, Some(Value::Float(12.5)));
         scope.set(3, Some(Value::Text("WO-1".into())));
@@ -337,6 +350,8 @@ mod tests {
             let error = Condition::compile(source, &scope(), Allowed::ALL).unwrap_err();
             assert!(error.contains(words), "{source}: {error}");
         }
+        let flat = vec!["!bit(status, 0)"; 60].join(" && ");
+        assert!(Condition::compile(&flat, &scope(), Allowed::ALL).is_ok());
         let nested = format!("{}true{}", "(".repeat(100), ")".repeat(100));
         assert!(Condition::compile(&nested, &scope(), Allowed::ALL).is_err());
     }

@@ -58,6 +58,8 @@ struct Tag {
     last_known: Option<Value>,
     /// Changed in this instant, and by how much.
     pulse: Option<CelValue>,
+    /// Some condition waits for its changes.
+    watched: bool,
 }
 
 /// The variables of one machine's conditions.
@@ -91,6 +93,7 @@ impl Scope {
                 cel: None,
                 last_known: None,
                 pulse: None,
+                watched: false,
             });
         }
         Scope {
@@ -139,8 +142,11 @@ impl Scope {
             return false;
         }
         if let Some(value) = &value {
-            if let Some(last) = tag.last_known.as_ref().filter(|last| *last != value) {
-                tag.pulse = Some(difference(last, value));
+            let last = tag.last_known.as_ref().filter(|_| tag.watched);
+            let change = last.filter(|last| *last != value);
+            if let Some(change) = change.map(|last| difference(last, value))
+                && tag.pulse.replace(change).is_none()
+            {
                 self.pulsing.push(local);
             }
             tag.last_known = Some(value.clone());
@@ -148,6 +154,13 @@ impl Scope {
         tag.cel = value.as_ref().map(CelValue::of);
         tag.now = value;
         true
+    }
+
+    /// Some condition waits for changes of the tag: only then are they noticed.
+    pub fn watch(&mut self, local: usize) {
+        if let Some(tag) = self.tags.get_mut(local) {
+            tag.watched = true;
+        }
     }
 
     /// What a tag was last known to be in an earlier run: a change over the down time is then a change.

@@ -62,6 +62,7 @@ impl Machine {
             changed: Vec::new(),
             axes_changed: false,
             count_due: super::counters::next_report(now),
+            latest: now,
             unsaved: Unsaved::default(),
         };
         compiled.wire();
@@ -101,6 +102,18 @@ impl Machine {
 
     /// Tells each tag who measures, counts and refers to it.
     fn wire(&mut self) {
+        let waited_for = self.definitions.iter().flat_map(|definition| {
+            let parts = ORDER.iter().filter_map(|part| armed(definition, *part));
+            parts
+                .map(|armed| &armed.condition)
+                .chain(&definition.only_if)
+        });
+        for condition in waited_for.filter(|condition| condition.uses_pulses) {
+            condition
+                .tags
+                .iter()
+                .for_each(|local| self.scope.watch(*local));
+        }
         // A restored operation waits for its counter, too.
         let recovery: Vec<usize> = self
             .definitions
@@ -109,10 +122,13 @@ impl Machine {
             .map(|counter| counter.tag)
             .collect();
         for (local, tag) in self.tags.iter_mut().enumerate() {
-            tag.counter = self
+            tag.counters = self
                 .counters
                 .iter()
-                .position(|counter| counter.tag == local);
+                .enumerate()
+                .filter(|(_, counter)| counter.tag == local)
+                .map(|(index, _)| index)
+                .collect();
             tag.routes = self
                 .definitions
                 .iter()
@@ -164,7 +180,8 @@ fn refers_to(definition: &Definition, local: usize) -> bool {
         .any(|condition| condition.tags.contains(&local))
 }
 
-fn slot_named(slots: &mut Vec<Slot>, name: &str) -> usize {
+/// The slot of that name, made where there is none.
+pub(super) fn slot_named(slots: &mut Vec<Slot>, name: &str) -> usize {
     if let Some(found) = slots.iter().position(|slot| slot.name == name) {
         return found;
     }

@@ -52,7 +52,9 @@ impl Machine {
             return;
         };
         let Some(Value::Int(raw)) = sample.usable() else {
-            machine_counter.counter.lost();
+            if machine_counter.counter.lost() {
+                self.unsaved = self.unsaved.max(Unsaved::Later);
+            }
             return;
         };
         let before = machine_counter.counter.tally().map(|tally| tally.raw);
@@ -69,7 +71,9 @@ impl Machine {
                 .definitions
                 .get(operation.definition_index)
                 .is_some_and(|definition| definition.recovery_counter == Some(index));
-            if concerned && operation.undecided_since.is_none() {
+            if concerned && operation.undecided_since.is_some() {
+                operation.counter_reset |= reset;
+            } else if concerned {
                 operation.counter = Some(*raw);
                 self.unsaved = Unsaved::Soon;
             }

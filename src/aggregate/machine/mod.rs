@@ -93,7 +93,7 @@ struct Tag {
     seen: bool,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
-    counter: Option<usize>,
+    counters: Vec<usize>,
     /// Conditions refer to it.
     referenced: bool,
 }
@@ -105,8 +105,15 @@ struct Slot {
     /// Of the last operation that was told.
     ordinal: u64,
     open: Option<OpenOperation>,
-    /// A start edge whose debounce runs.
-    starting: Option<OpenOperation>,
+    /// Start edges whose debounce runs, at most one of each definition.
+    starting: Vec<OpenOperation>,
+}
+
+impl Slot {
+    /// Everything that measures.
+    fn operations_mut(&mut self) -> impl Iterator<Item = &mut OpenOperation> {
+        self.open.iter_mut().chain(&mut self.starting)
+    }
 }
 
 /// The conditions of an operation, in the order of their evaluation.
@@ -137,6 +144,8 @@ pub(super) struct Machine {
     /// State or mode changed in this instant.
     axes_changed: bool,
     count_due: BootTime,
+    /// The last instant that was worked on: what is found to be due later is not put before it.
+    latest: BootTime,
     pub(super) unsaved: Unsaved,
 }
 
@@ -156,7 +165,10 @@ impl Machine {
         for (local, sample) in samples {
             self.measure(local, sample, moment);
         }
-        if !self.changed.is_empty() {
+        self.latest = self.latest.max(moment.now.boot);
+        if self.changed.is_empty() {
+            self.scope.end_of_instant();
+        } else {
             self.settle(moment);
         }
     }
@@ -164,7 +176,9 @@ impl Machine {
     /// Works off what is due up to `until`, each at its own time.
     pub(super) fn advance(&mut self, until: Stamp, moment: &mut Moment<'_>) {
         while let Some(due) = self.due().filter(|due| *due <= until.boot) {
-            let mut moment = moment.at(until.at(due));
+            let at = due.max(self.latest).min(until.boot);
+            self.latest = at;
+            let mut moment = moment.at(until.at(at));
             self.expire(&mut moment);
         }
     }
@@ -191,7 +205,7 @@ impl Machine {
     /// A device of the machine is lost: whoever measures with it says so.
     pub(super) fn lost(&mut self, device: DeviceId) {
         for slot in &mut self.slots {
-            for operation in [&mut slot.open, &mut slot.starting].into_iter().flatten() {
+            for operation in slot.operations_mut() {
                 let concerned = self
                     .definitions
                     .get(operation.definition_index)
@@ -241,7 +255,7 @@ impl Machine {
                 .get(*definition)
                 .and_then(|definition| self.slots.get_mut(definition.slot));
             let Some(slot) = slot else { continue };
-            for operation in [&mut slot.open, &mut slot.starting].into_iter().flatten() {
+            for operation in slot.operations_mut() {
                 if operation.definition_index != *definition {
                     continue;
                 }
@@ -256,7 +270,7 @@ impl Machine {
                 }
             }
         }
-        if let Some(counter) = tag.counter {
+        for counter in tag.counters.clone() {
             self.count(counter, sample, moment);
         }
     }
@@ -267,6 +281,7 @@ impl Machine {
         self.step_gates(moment);
         self.decide_recovered(moment);
         self.step_operations(moment);
+        self.decide_recovered(moment);
         let pulsed = self.scope.end_of_instant();
         self.changed.clear();
         self.axes_changed = false;
@@ -321,7 +336,7 @@ impl Machine {
         let tag = self.tags.get(parameter.tag)?;
         let held = tag.number.map(|value| (tag.stamp.boot, value));
         let slot = self.slots.get_mut(definition.slot)?;
-        for operation in [&mut slot.open, &mut slot.starting].into_iter().flatten() {
+        for operation in slot.operations_mut() {
             if operation.definition_index == d {
                 let held = held.map(|(at, value)| (operation.offset(at), value));
                 let t = operation.offset(moment.now.boot);
@@ -347,10 +362,15 @@ impl Machine {
 
     fn step_part(&mut self, d: usize, part: Part, moment: &mut Moment<'_>) -> Option<()> {
         let now = moment.now;
+        // A definition of earlier settings ends what it began, and starts nothing.
+        if part == Part::Start && self.definitions.get(d)?.retired {
+            return None;
+        }
         let held = armed_mut(self.definitions.get_mut(d)?, part)?
             .trigger
             .expire(now.boot);
         if let Some(edge) = held {
+            self.unsaved = self.unsaved.max(Unsaved::Later);
             self.edge(d, part, edge, true, moment);
         }
         let condition = &armed(self.definitions.get(d)?, part)?.condition;

@@ -35,7 +35,7 @@ impl Machine {
             Part::Start => {
                 if let Some(slot) = self.slot_of(d) {
                     slot.starting
-                        .take_if(|starting| starting.definition_index == d);
+                        .retain(|starting| starting.definition_index != d);
                     if let Some(open) = &mut slot.open {
                         open.thaw(Role::NextStart);
                     }
@@ -59,6 +59,7 @@ impl Machine {
 
     pub(super) fn end_edge(&mut self, d: usize, edge: Edge, moment: &mut Moment<'_>) {
         let Some(slot) = self.open_slot(d, edge.at.boot) else {
+            self.note_end(d, edge);
             return;
         };
         let lost = self
@@ -66,7 +67,7 @@ impl Machine {
             .get(slot)
             .and_then(|slot| slot.open.as_ref())
             .is_some_and(|operation| operation.connection_losses > 0);
-        let cause = if edge.uncertainty.is_some() && lost {
+        let cause = if edge.uncertain && lost {
             EndCause::ConnectionLoss
         } else {
             EndCause::Trigger
@@ -101,14 +102,21 @@ impl Machine {
         let Some(slot) = self.slots.get_mut(slot_index) else {
             return;
         };
-        let starting = slot
+        let prepared = slot
             .starting
-            .take_if(|starting| starting.definition_index == d);
-        if let Some(open) = slot
-            .open
-            .as_mut()
-            .filter(|open| open.paused_since.is_some() || open.resumed_at == Some(edge.at.boot))
-        {
+            .iter()
+            .position(|starting| starting.definition_index == d);
+        let starting = prepared.map(|place| slot.starting.swap_remove(place));
+        // Until it is known whether the restored operation still runs, the decision is about this edge, too.
+        let undecided = |open: &OpenOperation| open.undecided_since.is_some();
+        if slot.open.as_ref().is_some_and(undecided) {
+            return;
+        }
+        let paused = |open: &OpenOperation| {
+            open.paused_since.is_some() || open.resumed_at == Some(edge.at.boot)
+        };
+        let open = slot.open.as_mut();
+        if let Some(open) = open.filter(|open| open.definition_index == d && paused(open)) {
             open.resume(edge.at.boot);
             return;
         }
@@ -118,7 +126,7 @@ impl Machine {
             }
             return;
         };
-        if edge.uncertainty.is_some() {
+        if edge.uncertain {
             operation.flags.insert(Flag::StartMissed);
         }
         if slot.open.is_some() && !self.make_room(slot_index, edge, moment) {
@@ -128,7 +136,19 @@ impl Machine {
     }
 
     /// Puts an operation into its free slot, and tells it unless `min_duration` must pass first.
-    pub(super) fn open(&mut self, slot: usize, operation: OpenOperation, moment: &mut Moment<'_>) {
+    pub(super) fn open(
+        &mut self,
+        slot: usize,
+        mut operation: OpenOperation,
+        moment: &mut Moment<'_>,
+    ) {
+        let paused = self
+            .definitions
+            .get(operation.definition_index)
+            .and_then(|definition| definition.pause.as_ref()?.trigger.settled());
+        if paused == Some(true) {
+            operation.paused_since = Some(operation.started.boot);
+        }
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.open = Some(operation);
         }
@@ -138,16 +158,23 @@ impl Machine {
 
     /// Ends the running operation as `on_next_start` says; false when the new edge is to be ignored.
     fn make_room(&mut self, slot: usize, edge: Edge, moment: &mut Moment<'_>) -> bool {
-        let policy = self
+        let running = self
             .slots
             .get(slot)
             .and_then(|slot| slot.open.as_ref())
-            .and_then(|open| self.definitions.get(open.definition_index))
-            .map(|definition| definition.settings.on_next_start);
-        let outcome = match policy {
-            Some(OnNextStart::Ignore) => return false,
-            Some(OnNextStart::EndAndStart) => Outcome::Completed,
-            Some(OnNextStart::AbortAndStart) | None => Outcome::Aborted,
+            .and_then(|open| self.definitions.get(open.definition_index));
+        let Some(running) = running else { return true };
+        // An end that began before this start has waited long enough.
+        let ended = running.end.trigger.pending();
+        if let Some(ended) = ended.filter(|ended| ended.to && ended.at.boot <= edge.at.boot) {
+            let end = self.end(ended, Outcome::Completed, EndCause::Trigger, None);
+            self.finish(slot, end, Some(Role::End), moment);
+            return true;
+        }
+        let outcome = match running.settings.on_next_start {
+            OnNextStart::Ignore => return false,
+            OnNextStart::EndAndStart => Outcome::Completed,
+            OnNextStart::AbortAndStart => Outcome::Aborted,
         };
         if let Some(open) = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut()) {
             open.flags.insert(Flag::EndTimeEstimated);
@@ -176,7 +203,9 @@ impl Machine {
             if let Some(open) = slot.open.as_mut().filter(|_| allowed) {
                 open.freeze(Role::NextStart);
             }
-            slot.starting = operation;
+            slot.starting
+                .retain(|starting| starting.definition_index != d);
+            slot.starting.extend(operation);
         }
     }
 
@@ -218,6 +247,7 @@ impl Machine {
             outcome,
             cause,
             reason,
+            uncertain: edge.uncertain,
             uncertainty: edge.uncertainty,
             pieces: 0,
             book: self.pieces_from == PiecesFrom::Operations,
@@ -255,7 +285,7 @@ impl Machine {
             PieceCount::Fixed(pieces) => u64::from(pieces),
             PieceCount::Tag(local) => pieces_of(self.scope.last_known(local)),
         };
-        if end.uncertainty.is_some() {
+        if end.uncertain {
             operation.flags.insert(Flag::EndTimeEstimated);
         }
         let accumulators = operation.accumulators_at(role);
@@ -284,7 +314,7 @@ impl Machine {
                 .definitions
                 .get(operation.definition_index)
                 .map(|definition| announcement_due(definition, &operation));
-            let undecided = operation.undecided_since.is_some();
+            let undecided = operation.undecided_since.is_some() || operation.is_ending();
             if operation.identity.is_none()
                 && !undecided
                 && due.is_some_and(|due| due <= moment.now.boot)
@@ -309,6 +339,7 @@ impl Machine {
             let edge = Edge {
                 to: true,
                 at: moment.now,
+                uncertain: false,
                 uncertainty: None,
             };
             let end = self.end(edge, Outcome::Aborted, EndCause::MaxDuration, None);
@@ -320,7 +351,8 @@ impl Machine {
     pub(super) fn operation_due(&self, slot: &Slot) -> Option<BootTime> {
         let operation = slot.open.as_ref()?;
         let longest = self.longest_end(slot)?;
-        if operation.identity.is_some() || operation.undecided_since.is_some() {
+        let waits = operation.undecided_since.is_some() || operation.is_ending();
+        if operation.identity.is_some() || waits {
             return Some(longest);
         }
         let definition = self.definitions.get(operation.definition_index)?;
@@ -330,19 +362,26 @@ impl Machine {
     fn longest_end(&self, slot: &Slot) -> Option<BootTime> {
         let operation = slot.open.as_ref()?;
         let definition = self.definitions.get(operation.definition_index)?;
-        Some(
-            operation
-                .started
-                .boot
-                .plus(definition.settings.max_duration.get()),
-        )
+        let longest = definition.settings.max_duration.get();
+        let longest = operation.started.boot.plus(longest);
+        Some(longest.max(operation.limit_not_before))
     }
 
-    /// The slot whose open operation is of definition `d` and began not after `at`.
+    /// The end of an operation that is not decided yet: the decision will be about it.
+    fn note_end(&mut self, d: usize, edge: Edge) {
+        self.with_open(d, |operation| {
+            if operation.undecided_since.is_some() {
+                operation.end_seen = Some(edge.at);
+            }
+        });
+    }
+
+    /// The slot whose open operation is of definition `d`, decided, and began not after `at`.
     fn open_slot(&self, d: usize, at: BootTime) -> Option<usize> {
         let slot = self.definitions.get(d)?.slot;
         let open = self.slots.get(slot)?.open.as_ref()?;
-        (open.definition_index == d && open.started.boot <= at).then_some(slot)
+        let concerned = open.definition_index == d && open.undecided_since.is_none();
+        (concerned && open.started.boot <= at).then_some(slot)
     }
 
     fn slot_of(&mut self, d: usize) -> Option<&mut Slot> {

@@ -3,9 +3,11 @@
 //! An open operation that still runs, with its recovery counter unchanged or none set, goes on. Else it is closed once,
 //! and if something runs now a new one opens. Operations are never invented: further cycles are only counted.
 
-use super::{Machine, Moment, ORDER, Unsaved, armed, armed_mut};
+use super::compile::slot_named;
+use super::{Machine, Moment, ORDER, Part, Unsaved, armed, armed_mut};
 use crate::aggregate::condition::Known;
 use crate::aggregate::counter::Tally;
+use crate::aggregate::definition::Definition;
 use crate::aggregate::equipment;
 use crate::aggregate::operation::OpenOperation;
 use crate::aggregate::report::End;
@@ -19,6 +21,8 @@ use serde::{Deserialize, Serialize};
 /// How the present run follows the last one.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::aggregate) struct Resumed {
+    /// The start of the present run.
+    pub(in crate::aggregate) now: BootTime,
     /// When the last run was last known to be alive, on its own boot clock.
     pub(in crate::aggregate) alive: BootTime,
     /// From its boot clock to the present one.
@@ -29,11 +33,12 @@ pub(in crate::aggregate) struct Resumed {
     pub(in crate::aggregate) same_boot: bool,
 }
 
-/// A slot in the checkpoint.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct SavedSlot {
-    ordinal: u64,
-    open: Option<OpenOperation>,
+/// An open operation in the checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedOperation {
+    /// What came later is not in its statistics.
+    seen_until: BootTime,
+    operation: OpenOperation,
 }
 
 /// The definition that an open operation carries. JSON, since it must be readable by a later release.
@@ -46,15 +51,15 @@ struct SavedDefinition {
 /// The conditions in the checkpoint.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SavedConditions {
-    /// By operation: abort, end, pause, start.
-    triggers: Vec<(String, [trigger::Memory; 4])>,
+    /// By operation and condition text: another condition of the same name has another memory.
+    triggers: Vec<(String, String, trigger::Memory)>,
     /// Last known values of tags whose changes are waited for.
     pulses: Vec<(String, Value)>,
 }
 
 impl Machine {
     /// Everything that must outlive the gateway, by key.
-    pub(in crate::aggregate) fn save(&self, into: &mut Saved) {
+    pub(in crate::aggregate) fn save(&self, now: BootTime, into: &mut Saved) {
         let name = &self.scope_key();
         if let Some(memory) = self.equipment.memory() {
             into.put(format!("{name}/equipment"), memory);
@@ -66,23 +71,21 @@ impl Machine {
             }
         }
         for slot in &self.slots {
-            let key = format!("{name}/slot/{}", slot.name);
-            if let Some(definition) = slot
-                .open
-                .as_ref()
-                .and_then(|open| self.definitions.get(open.definition_index))
-            {
-                let carried = SavedDefinition {
-                    name: definition.name.clone(),
-                    operation: definition.settings.clone(),
-                };
-                into.put_json(format!("{key}/definition"), &carried);
-            }
-            let saved = SavedSlot {
-                ordinal: slot.ordinal,
-                open: slot.open.clone(),
+            into.put(format!("{name}/ordinal/{}", slot.name), &slot.ordinal);
+            let Some(open) = &slot.open else { continue };
+            let Some(definition) = self.definitions.get(open.definition_index) else {
+                continue;
             };
-            into.put(key, &saved);
+            let carried = SavedDefinition {
+                name: definition.name.clone(),
+                operation: definition.settings.clone(),
+            };
+            into.put_json(format!("{name}/definition/{}", slot.name), &carried);
+            let saved = SavedOperation {
+                seen_until: now,
+                operation: open.clone(),
+            };
+            into.put(format!("{name}/open/{}", slot.name), &saved);
         }
     }
 
@@ -92,9 +95,6 @@ impl Machine {
     }
 
     fn saved_conditions(&self) -> SavedConditions {
-        let memory = |definition, part| {
-            armed(definition, part).map_or_else(Default::default, |armed| armed.trigger.memory())
-        };
         let pulsing: std::collections::BTreeSet<usize> = self
             .definitions
             .iter()
@@ -116,11 +116,11 @@ impl Machine {
                 .definitions
                 .iter()
                 .filter(|definition| !definition.retired)
-                .map(|definition| {
-                    (
-                        definition.name.clone(),
-                        ORDER.map(|part| memory(definition, part)),
-                    )
+                .flat_map(|definition| {
+                    let parts = ORDER
+                        .iter()
+                        .filter_map(|part| remembered(definition, *part));
+                    parts.map(|(text, memory)| (definition.name.clone(), text, memory))
                 })
                 .collect(),
             pulses,
@@ -148,18 +148,26 @@ impl Machine {
         for counter in &mut self.counters {
             let key = format!("{name}/counter/{}", counter.name);
             if let Some(tally) = entry(key).and_then(|bytes| saved::read::<Tally>(bytes)) {
-                counter.counter.resume(tally, resumed.shift_ns);
+                counter
+                    .counter
+                    .resume(tally, resumed.alive, resumed.shift_ns, resumed.measurable);
             }
         }
-        let prefix = format!("{name}/slot/");
+        // Ordinals first, also of slots that the settings no longer have: they never begin anew.
+        let ordinals = format!("{name}/ordinal/");
         let slots = entries
             .iter()
-            .filter_map(|(key, bytes)| Some((key.strip_prefix(&prefix)?, bytes)))
-            .filter(|(slot, _)| !slot.ends_with("/definition"));
+            .filter_map(|(key, bytes)| Some((key.strip_prefix(&ordinals)?, bytes)));
         for (slot, bytes) in slots {
-            let carried = entry(format!("{prefix}{slot}/definition"));
-            if let Some(saved) = saved::read::<SavedSlot>(bytes) {
-                self.restore_slot(plant, machine, slot, saved, carried, resumed);
+            let place = slot_named(&mut self.slots, slot);
+            if let Some(place) = self.slots.get_mut(place) {
+                place.ordinal = saved::read(bytes).unwrap_or(0);
+            }
+            let carried = entry(format!("{name}/definition/{slot}"));
+            let open = entry(format!("{name}/open/{slot}"));
+            let open = open.and_then(|bytes| saved::read::<SavedOperation>(bytes));
+            if let Some(open) = open {
+                self.restore_operation(plant, machine, slot, open, carried, resumed);
             }
         }
         if let Some(conditions) = entry(format!("{name}/conditions"))
@@ -167,36 +175,30 @@ impl Machine {
         {
             self.restore_conditions(conditions, resumed);
         }
+        // What was carried to the present boot clock must be written on it, before another restart reads it.
+        self.unsaved = Unsaved::Soon;
     }
 
-    fn restore_slot(
+    fn restore_operation(
         &mut self,
         plant: &Plant,
         machine: &settings::Machine,
         slot: &str,
-        saved: SavedSlot,
+        saved: SavedOperation,
         carried: Option<&Vec<u8>>,
         resumed: Resumed,
     ) {
-        let mut open = saved.open;
-        if let Some(operation) = &mut open {
-            let carried = carried.and_then(|bytes| saved::read_json::<SavedDefinition>(bytes));
-            let index = carried.and_then(|carried| self.definition_for(plant, machine, &carried));
-            let Some(index) = index else {
-                tracing::error!(machine = %self.name, slot, "the definition of the open operation cannot be read: it is not continued");
-                return;
-            };
-            operation.definition_index = index;
-            operation.restore(
-                resumed.alive,
-                resumed.shift_ns,
-                resumed.measurable,
-                resumed.same_boot,
-            );
-        }
+        let carried = carried.and_then(|bytes| saved::read_json::<SavedDefinition>(bytes));
+        let index = carried.and_then(|carried| self.definition_for(plant, machine, &carried));
+        let Some(definition) = index.and_then(|index| self.definitions.get(index)) else {
+            tracing::error!(machine = %self.name, slot, "the definition of the open operation cannot be read: it is not continued");
+            return;
+        };
+        let mut operation = saved.operation;
+        operation.definition_index = index.unwrap_or_default();
+        operation.restore(definition, saved.seen_until.min(resumed.alive), &resumed);
         if let Some(place) = self.slots.iter_mut().find(|place| place.name == slot) {
-            place.ordinal = saved.ordinal;
-            place.open = open;
+            place.open = Some(operation);
         }
     }
 
@@ -214,12 +216,13 @@ impl Machine {
     }
 
     fn restore_conditions(&mut self, saved: SavedConditions, resumed: Resumed) {
-        for (name, memories) in saved.triggers {
+        for (name, text, memory) in saved.triggers {
+            let memory = memory.resumed(resumed.alive, resumed.shift_ns, resumed.measurable);
             let named = self.definitions.iter_mut().filter(|d| d.name == name);
             for definition in named {
-                for (part, memory) in ORDER.into_iter().zip(memories) {
-                    if let Some(armed) = armed_mut(definition, part) {
-                        let memory = memory.resumed(resumed.alive, resumed.shift_ns);
+                for part in ORDER {
+                    let same = remembered(definition, part).is_some_and(|(now, _)| now == text);
+                    if let Some(armed) = armed_mut(definition, part).filter(|_| same) {
                         armed.trigger.resume(memory);
                     }
                 }
@@ -241,37 +244,59 @@ impl Machine {
 
     fn decide_slot(&mut self, slot: usize, moment: &mut Moment<'_>) -> Option<()> {
         let operation = self.slots.get(slot)?.open.as_ref()?;
-        let alive = operation.undecided_since?;
+        let since = operation.undecided_since?;
         let d = operation.definition_index;
         let definition = self.definitions.get(d)?;
         let ended = moment
             .evaluate(&definition.end.condition, &self.scope)
             .value()?;
+        // What has a debounce must hold that long now, too.
+        let held = definition.end.trigger.settled() == Some(true);
+        if ended && !held && !definition.settings.end.debounce.get().is_zero() {
+            return None;
+        }
         let counted = match (definition.recovery_counter, operation.counter) {
             (Some(counter), Some(before)) => Some(self.raw_count(counter)? != before),
             _ => None,
         };
-        let running = !ended && !definition.gone;
-        if running && counted != Some(true) {
+        let rose = counted == Some(true) && !operation.counter_reset;
+        let aborted = definition
+            .abort
+            .as_ref()
+            .is_some_and(|abort| moment.evaluate(&abort.condition, &self.scope) == Known::True);
+        if !ended && !definition.gone && !rose && !aborted {
+            let raw = definition.recovery_counter.and_then(|c| self.raw_count(c));
             let open = self.slots.get_mut(slot)?.open.as_mut()?;
             open.undecided_since = None;
+            open.counter = raw;
+            open.limit_not_before = moment.now.boot;
             self.unsaved = Unsaved::Soon;
             return Some(());
         }
-        let outcome = if counted == Some(true) {
-            Outcome::Completed
-        } else {
-            Outcome::Interrupted
+        let (outcome, cause) = match (aborted, rose) {
+            (_, true) => (Outcome::Completed, EndCause::RecoveredState),
+            (true, false) => (Outcome::Aborted, EndCause::AbortTrigger),
+            (false, false) => (Outcome::Interrupted, EndCause::RecoveredState),
         };
+        let reason = definition
+            .abort_reason
+            .as_ref()
+            .filter(|_| aborted && !rose);
+        let at = operation.end_seen.unwrap_or(moment.now);
+        let measured = !operation.unmeasured;
         let end = End {
-            at: moment.now,
+            at,
             outcome,
-            cause: EndCause::RecoveredState,
-            reason: None,
-            uncertainty: Some(moment.now.boot.since(alive)),
+            cause,
+            reason: reason.and_then(|fact| fact.text(&self.scope)),
+            uncertain: true,
+            uncertainty: measured.then(|| at.boot.since(since)),
             pieces: 0,
             book: self.pieces_from == PiecesFrom::Operations,
         };
+        if let Some(open) = self.slots.get_mut(slot)?.open.as_mut() {
+            open.undecided_since = None;
+        }
         self.finish(slot, end, None, moment);
         self.start_missed(d, moment)
     }
@@ -296,4 +321,17 @@ impl Machine {
         self.open(slot, operation, moment);
         Some(())
     }
+}
+
+/// What is kept of a condition: its text, with the part it plays, and its memory.
+fn remembered(definition: &Definition, part: Part) -> Option<(String, trigger::Memory)> {
+    let settings = &definition.settings;
+    let trigger = match part {
+        Part::Abort => settings.abort.as_ref()?,
+        Part::End => &settings.end,
+        Part::Pause => settings.pause.as_ref()?,
+        Part::Start => &settings.start,
+    };
+    let memory = armed(definition, part)?.trigger.memory();
+    Some((format!("{part:?}: {}", trigger.when.0), memory))
 }

@@ -77,13 +77,15 @@ impl Machine {
         if self.rules.is_empty() || !concerned || !all_seen(&self.rules.tags) {
             return;
         }
+        // Also a departure that only begins must outlive a restart.
+        self.unsaved = self.unsaved.max(Unsaved::Later);
         let (reading, bridge) = self.reading(moment);
         if let Some(change) = self.equipment.observe(reading, bridge, moment.now) {
             self.state_changed(change, moment);
         }
     }
 
-    fn reading(&self, moment: &Moment<'_>) -> (Reading, Option<Duration>) {
+    fn reading(&mut self, moment: &Moment<'_>) -> (Reading, Option<Duration>) {
         let mut reading = Reading::unknown();
         let mut bridge = None;
         for rule in &self.rules.state {
@@ -98,7 +100,10 @@ impl Machine {
             bridge = rule.bridge;
             break;
         }
+        // Mode rules see the state that goes with them, not the one before it.
+        self.scope.set_state(reading.state);
         reading.mode = self.mode_now(moment);
+        self.scope.set_state(self.equipment.current().state);
         (reading, bridge)
     }
 
