@@ -36,10 +36,10 @@ build board:
         if [[ $target != "$(rustc -vV | sed -n 's/^host: //p')" ]]; then
             # Debian's cross compiler, package gcc-aarch64-linux-gnu and its sisters
             gcc="${target/-unknown/}-gcc"
-            command -v "$gcc" >/dev/null || { echo "neither cross nor $gcc is here; install the package gcc-${target/-unknown/} or cross" >&2; exit 69; }
+            command -v "$gcc" >/dev/null || { echo "neither cross nor $gcc is here; install Debian's gcc for $target or cross" >&2; exit 69; }
             name=${target//-/_}
             export "CC_$name=$gcc" "CARGO_TARGET_${name^^}_LINKER=$gcc"
         fi
         cargo "${options[@]}"
     fi
-    ls -l "target/$target/firmware/millgate"
+    ls -l "${CARGO_TARGET_DIR:-target}/$target/firmware/millgate"

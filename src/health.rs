@@ -29,8 +29,8 @@ impl Counter {
 
 /// A stage's sign of life: it beats at each turn of its loop, and at least every [`BEAT_EVERY`]. The watchdog reads it.
 ///
-/// Beaten from inside the loop and never by a timer of its own: a stage that hangs must fall silent. Waiting for a PLC
-/// or a MES that is away is no hanging, so waits are cut into pieces of at most [`BEAT_EVERY`].
+/// Beaten by the stage and never by a timer beside it: a stage that hangs must fall silent. Waiting for a PLC or a MES that
+/// is away is no hanging.
 #[derive(Debug, Default)]
 pub struct Pulse(AtomicI64);
 

@@ -12,6 +12,7 @@ pub mod deliver;
 pub mod observe;
 
 pub mod commands;
+pub mod gateway;
 
 pub mod backoff;
 pub mod clock;

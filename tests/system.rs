@@ -111,7 +111,9 @@ async fn every_stroke_arrives_through_an_outage_and_a_kill() {
     play(&mut press, STROKES[0]);
     completed(STROKES[0]);
 
-    networks.iter().for_each(|network| network.set_open(false));
+    for network in &networks {
+        network.cut().await;
+    }
     let cut = Instant::now();
     play(&mut press, STROKES[1]);
     press.order("hold", "holding");
@@ -128,7 +130,7 @@ async fn every_stroke_arrives_through_an_outage_and_a_kill() {
         inboxes.map(|it| it.events().len()),
         "the network was cut: nothing comes"
     );
-    networks.iter().for_each(|network| network.set_open(true));
+    networks.iter().for_each(Proxy::mend);
     press.expect(&format!("done {}", STROKES[2]));
 
     play(&mut press, STROKES[3]);
@@ -216,4 +218,26 @@ async fn the_press_plays_as_it_is_told() {
         plc.read_holding_registers(100, 1).await.unwrap().unwrap();
     }
     press.expect("done 2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_network_can_be_cut_and_mended() {
+    use std::io::{Read, Write};
+    let (port, inbox) = receivers::serve_mes().await;
+    let network = Proxy::start(port).await;
+    let request = "POST /events HTTP/1.1\r\ncontent-type: application/cloudevents+json\r\n\
+                   idempotency-key: \"1\"\r\ncontent-length: 19\r\n\r\n{\"id\":\"1\",\"type\":1}";
+    let post = |stream: &mut std::net::TcpStream| {
+        let mut answer = [0; 38];
+        stream.write_all(request.as_bytes()).is_ok() && stream.read_exact(&mut answer).is_ok()
+    };
+    let connect = || std::net::TcpStream::connect(("127.0.0.1", network.port)).unwrap();
+    let mut stream = connect();
+    assert!(post(&mut stream));
+    network.cut().await;
+    assert!(!post(&mut stream), "an open connection is cut");
+    assert!(!post(&mut connect()), "a new one too");
+    network.mend();
+    assert!(post(&mut connect()));
+    assert_eq!(inbox.events().len(), 2);
 }

@@ -193,7 +193,8 @@ impl LinkLoop {
         for watch in &self.watches {
             watch.device.health.connects.add(1);
         }
-        debug!(link = %self.name, "connected");
+        let name = self.name.clone();
+        self.say(|swallowed| info!(link = %name, swallowed, "connected"));
     }
 
     /// A device said something, or a gateway said that it says nothing.
@@ -308,9 +309,9 @@ impl LinkLoop {
     }
 
     /// Writes a line about trouble, within the limit of lines.
-    fn say(&mut self, line: impl FnOnce(u64)) {
+    fn say(&mut self, line: impl FnOnce(Option<u64>)) {
         if let Some(swallowed) = self.quiet.may_speak(Instant::now()) {
-            line(swallowed);
+            line((swallowed > 0).then_some(swallowed));
         }
     }
 }

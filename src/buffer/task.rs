@@ -6,6 +6,7 @@ use super::error::StoreError;
 use super::store::{Render, Store};
 use super::{Outlet, Request};
 use crate::clock::Clock;
+use crate::health::BEAT_EVERY;
 use crate::model::{Position, Turn, UplinkId};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -117,7 +118,9 @@ impl Task<'_> {
     ) -> Result<mpsc::Receiver<Request>, StoreError> {
         let mut asked = true;
         loop {
-            let wait = self.wait();
+            let now = self.clock.now().boot;
+            self.store.health.pulse.beat(now);
+            let wait = self.rule.wake().map_or(BEAT_EVERY, |wake| wake.since(now));
             tokio::select! {
                 turn = turns.recv() => match turn {
                     Some(turn) => self.take(turn, &mut turns),
@@ -127,7 +130,7 @@ impl Task<'_> {
                     Some(request) => self.answer(request)?,
                     None => asked = false,
                 },
-                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+                () = tokio::time::sleep(wait.min(BEAT_EVERY)) => {}
             }
             if self.rule.is_due(self.clock.now().boot) {
                 self.commit()?;
@@ -205,11 +208,6 @@ impl Task<'_> {
         }
         self.rule.committed(self.clock.now().boot);
         Ok(())
-    }
-
-    fn wait(&self) -> Option<Duration> {
-        let wake = self.rule.wake()?;
-        Some(wake.since(self.clock.now().boot))
     }
 
     fn stopped(mut self) -> Stopped {

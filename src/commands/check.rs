@@ -92,14 +92,9 @@ fn read(file: &Path) -> Result<String, Unreadable> {
     settings::read_text(file)
 }
 
-/// The settings, when neither they nor the conditions in them have a problem.
+/// The settings, when neither they nor the stages that read texts of theirs find a problem.
 fn checked(text: &str) -> Result<Loaded, Problems> {
-    let loaded = settings::load(text)?;
-    let problems = aggregate::check(&loaded.plant);
-    if problems.is_empty() {
-        return Ok(loaded);
-    }
-    Err(Problems::new(problems, loaded.places))
+    settings::load_with(text, aggregate::check)
 }
 
 fn refused(file: &Path, text: &str, error: Unreadable) -> Failure {

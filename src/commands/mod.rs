@@ -3,7 +3,10 @@
 //! A new command is a file here, one variant of [`Command`] and one arm of [`Command::run`].
 
 mod check;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod replay;
+mod run;
 mod schema;
 mod terminal;
 
@@ -23,6 +26,11 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the gateway.
+    Run(run::Run),
+    /// See it work: a simulated press, the gateway, and a small MES, with nothing to set up.
+    #[cfg(feature = "demo")]
+    Demo(demo::Options),
     /// Check a settings file: every problem with line, column and what to write instead.
     Check(check::Check),
     /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
@@ -38,6 +46,9 @@ impl Command {
     /// What went wrong, with the code to exit with.
     pub fn run(self) -> Result<(), Failure> {
         match self {
+            Command::Run(run) => run.run(),
+            #[cfg(feature = "demo")]
+            Command::Demo(options) => demo::command(&options),
             Command::Check(check) => check.run(),
             Command::Replay(replay) => replay.run(),
             Command::Schema(schema) => schema.run(),

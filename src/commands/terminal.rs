@@ -14,9 +14,20 @@ pub(super) fn print_error(text: &str) -> Result<(), Failure> {
     written(io::stderr().lock(), text)
 }
 
-/// Whether standard error takes colours: a terminal, and `NO_COLOR` is not set.
+/// Whether standard error takes colours.
 pub(super) fn colours_on_error() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+    takes_colours(&io::stderr())
+}
+
+/// Whether standard output takes colours.
+#[cfg(feature = "demo")]
+pub(super) fn colours_on_output() -> bool {
+    takes_colours(&io::stdout())
+}
+
+/// A terminal does, unless `NO_COLOR` is set.
+fn takes_colours(to: &impl IsTerminal) -> bool {
+    to.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
 fn written(mut to: impl Write, text: &str) -> Result<(), Failure> {

@@ -49,7 +49,7 @@ impl Report {
         }
         self.state = State::Ready;
         if let Some(hidden) = self.connection.may_speak(now) {
-            info!(uplink = %self.uplink, hidden_lines = hidden, "ready to deliver to {}", self.destination);
+            info!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), "ready to deliver to {}", self.destination);
         }
     }
 
@@ -60,7 +60,7 @@ impl Report {
         }
         self.state = State::Lost(reason.to_owned());
         if let Some(hidden) = self.connection.may_speak(now) {
-            warn!(uplink = %self.uplink, hidden_lines = hidden, wait_ms = millis(wait),
+            warn!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), wait_ms = millis(wait),
                 "no connection to {}: {reason}; events are kept and sent when it is back", self.destination);
         }
     }
@@ -72,7 +72,7 @@ impl Report {
         }
         self.state = State::Paused(reason.to_owned());
         if let Some(hidden) = self.pauses.may_speak(now) {
-            warn!(uplink = %self.uplink, hidden_lines = hidden, wait_ms = millis(wait),
+            warn!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), wait_ms = millis(wait),
                 "delivery to {} is paused: {reason}; events are kept, the oldest is tried again", self.destination);
         }
     }
@@ -84,7 +84,7 @@ impl Report {
         }
         self.state = State::Ready;
         if let Some(hidden) = self.pauses.may_speak(now) {
-            info!(uplink = %self.uplink, hidden_lines = hidden, "delivery to {} goes on", self.destination);
+            info!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), "delivery to {} goes on", self.destination);
         }
     }
 
@@ -109,7 +109,7 @@ impl Report {
             "later events pass it until the window is full".to_owned()
         };
         warn!(uplink = %self.uplink, event = %record.envelope.id, kind = %record.envelope.kind,
-            sequence = %record.position, hidden_lines = hidden, wait_ms = millis(wait),
+            sequence = %record.position, hidden_lines = (hidden > 0).then_some(hidden), wait_ms = millis(wait),
             "{} did not take an event: {reason}; it is kept and tried again, {consequence}", self.destination);
     }
 }

@@ -100,8 +100,11 @@ impl Drain {
                 Ok(terms) => {
                     let ended = self.serve(uplink, terms).await;
                     if matches!(ended, Ended::Stopped) {
-                        self.take_last_verdicts(uplink, terms).await;
+                        self.take_last_verdicts(uplink, &terms).await;
                     }
+                    // What came with the end counts, also if the next connection is days away. A closed buffer ends
+                    // the loop anyway.
+                    let _closed = self.outlet.settle(self.window.settled()).await;
                     ended
                 }
                 Err(ended) => ended,
@@ -154,12 +157,14 @@ impl Drain {
         }
     }
 
-    /// Sends what may be sent, settles what may be settled, and waits for one thing to happen.
+    /// Settles what may be settled, sends what may be sent, and waits for one thing to happen.
     async fn turn<U: Uplink>(&mut self, uplink: &mut U, terms: Terms) -> Result<(), Ended> {
         self.start_reading(&terms);
-        self.send_due(uplink, &terms);
+        // Before sending: the fewer events are out and not settled, the fewer come twice after a crash.
         self.outlet.settle(self.window.settled()).await?;
-        let wake = self.next_wake(&terms);
+        let now = now();
+        self.send_due(uplink, &terms, now);
+        let wake = self.next_wake(&terms, now);
         tokio::select! {
             () = self.stop.cancelled() => return Err(Ended::Stopped),
             answer = uplink.next() => {
@@ -208,8 +213,7 @@ impl Drain {
         self.health.filtered.add(filtered);
     }
 
-    fn send_due<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms) {
-        let now = now();
+    fn send_due<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms, now: Instant) {
         let most = self.gate.allows(now, terms.in_flight);
         while let Some(started) = self.window.start_next(now, terms, most) {
             uplink.send(started.record);
@@ -276,15 +280,19 @@ impl Drain {
         }
     }
 
-    /// The next time at which something is to be done without anything happening.
-    fn next_wake(&self, terms: &Terms) -> Option<Instant> {
+    /// The next time at which something is to be done without anything happening, as seen after sending at `now`.
+    fn next_wake(&self, terms: &Terms, now: Instant) -> Option<Instant> {
         let silence = terms
             .verdict_within
             .and_then(|within| Some(self.window.oldest_sent()? + within));
-        [self.gate.reopens(), self.window.next_due(terms), silence]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.gate.reopens(),
+            self.window.next_due(terms, now),
+            silence,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// A connection that does not bring verdicts is dead, whatever TCP believes.
@@ -303,19 +311,18 @@ impl Drain {
     }
 
     /// After the stop: nothing is sent any more, but what is out may still be settled.
-    async fn take_last_verdicts<U: Uplink>(&mut self, uplink: &mut U, terms: Terms) {
+    async fn take_last_verdicts<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms) {
         let within = self.timing.stop_within;
         let window_is_empty = async {
             while self.window.in_flight() > 0 {
                 match uplink.next().await {
-                    Ok(answer) => self.take_answer(answer, &terms),
+                    Ok(answer) => self.take_answer(answer, terms),
                     Err(Fault(_)) => break,
                 }
             }
         };
         // Too late is no error: the next run sends these events again.
         let _in_time = timeout(within, window_is_empty).await;
-        let _closed_too = self.outlet.settle(self.window.settled()).await;
     }
 }
 
@@ -339,3 +346,7 @@ async fn sleep_until(wake: Option<Instant>) {
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+#[path = "task_tests.rs"]
+mod tests;

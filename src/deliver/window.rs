@@ -267,13 +267,13 @@ impl Window {
             .min()
     }
 
-    /// When the next postponed event is due.
-    pub(super) fn next_due(&self, terms: &Terms) -> Option<Instant> {
+    /// When the next postponed event becomes due. One that is due already waits for something else, not for time.
+    pub(super) fn next_due(&self, terms: &Terms, now: Instant) -> Option<Instant> {
         self.entries
             .iter()
             .take(terms.span)
             .filter_map(|entry| match entry.stage {
-                Stage::Postponed(until) => Some(until),
+                Stage::Postponed(until) => (until > now).then_some(until),
                 Stage::Due | Stage::Sent(_) | Stage::Done => None,
             })
             .min()

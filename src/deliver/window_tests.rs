@@ -116,7 +116,12 @@ fn one_request_per_key_and_the_others_pass() {
         [] as [u64; 0],
         "2 waits behind 1"
     );
-    assert_eq!(window.next_due(&terms), Some(now + wait));
+    assert_eq!(window.next_due(&terms, now), Some(now + wait));
+    assert_eq!(
+        window.next_due(&terms, now + wait),
+        None,
+        "no alarm for what may go at once"
+    );
     assert_eq!(start_all(&mut window, now + wait, &terms), [1]);
 }
 

@@ -70,11 +70,7 @@ impl Source<'_> {
             .as_ref()
             .map(|word| format!("did you mean `{word}`?"))
             .unwrap_or_default();
-        let line = self
-            .text
-            .lines()
-            .nth(place.line.saturating_sub(1))
-            .unwrap_or_default();
+        let line = line_at(self.text, place.line);
         if line.trim().is_empty() || is_delicate(line) || is_below_delicate(&problem.path) {
             if !hint.is_empty() {
                 out.push_str(&format!("      = {hint}\n"));
@@ -103,6 +99,18 @@ impl Source<'_> {
         }
         out
     }
+}
+
+/// A line by its number. YAML ends lines as any system does: `\n`, `\r\n`, or `\r` alone.
+fn line_at(text: &str, number: usize) -> &str {
+    let mut rest = text;
+    for _ in 1..number {
+        let after = rest.find(['\n', '\r']).and_then(|at| rest.get(at..));
+        let Some(after) = after else { return "" };
+        let end = if after.starts_with("\r\n") { 2 } else { 1 };
+        rest = after.get(end..).unwrap_or_default();
+    }
+    rest.split(['\n', '\r']).next().unwrap_or_default()
 }
 
 fn is_delicate(line: &str) -> bool {
@@ -223,6 +231,13 @@ mod tests {
             .replace("mqtt://127", "mqtt://gw:hunter2@127");
         let shown = explained(&text);
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn lines_are_counted_as_yaml_counts_them() {
+        let text = "a\r\nb\rc\n\nd";
+        let lines: Vec<&str> = (1..=6).map(|number| line_at(text, number)).collect();
+        assert_eq!(lines, ["a", "b", "c", "", "d", ""]);
     }
 
     #[test]

@@ -51,20 +51,38 @@ pub struct Loaded {
 /// # Errors
 /// Every problem that it has, in the order of the file.
 pub fn load(text: &str) -> Result<Loaded, Problems> {
+    load_with(text, |_| Vec::new())
+}
+
+/// Reads a settings file; `later` looks at what only a later stage can read (`aggregate::check`: conditions).
+///
+/// `later` is also asked about a plant that has problems already, so that all are told at once: it must take a plant
+/// in which things are missing, and what follows from their being missing is left out.
+///
+/// # Errors
+/// Every problem that it has, in the order of the file.
+pub fn load_with(
+    text: &str,
+    later: impl FnOnce(&Plant) -> Vec<Problem>,
+) -> Result<Loaded, Problems> {
     let mut report = Report::default();
     let read = read(text, &mut report);
-    report
-        .finish(|places| {
-            read.map(|(plant, file)| Loaded {
-                plant,
-                file,
-                places,
-            })
-        })?
-        .ok_or_else(|| {
-            let unread = Problem::new("", "the settings cannot be read");
-            Problems::new(vec![unread], Places::default())
+    if let Some((plant, _)) = &read {
+        for problem in later(plant) {
+            report.push_later(problem);
+        }
+    }
+    let loaded = report.finish(|places| {
+        read.map(|(plant, file)| Loaded {
+            plant,
+            file,
+            places,
         })
+    })?;
+    loaded.ok_or_else(|| {
+        let unread = Problem::new("", "the settings cannot be read");
+        Problems::new(vec![unread], Places::default())
+    })
 }
 
 impl Loaded {
@@ -83,6 +101,10 @@ fn read(text: &str, report: &mut Report) -> Option<(Plant, shape::File)> {
     let verified = verify::verify(&root, schema(), report);
     report.set_places(Places::new(root));
     let file = decode(verified?, report)?;
+    if !report.is_short() {
+        // More problems would not be shown, and to look for them in so much that is wrong would take long.
+        return None;
+    }
     report.begin_checks();
     let settled = effective::settled(&file);
     let plant = check::check(&settled, effective::digest(&settled), report);
@@ -97,51 +119,4 @@ fn decode(value: serde_json::Value, report: &mut Report) -> Option<shape::File> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::ValueKind;
-    use std::time::Duration;
-
-    const PRESS: &str = include_str!("../../examples/press.yaml");
-
-    #[test]
-    fn the_press_becomes_a_plant() {
-        let loaded = load(PRESS).unwrap();
-        let plant = loaded.plant;
-        assert_eq!(plant.machines.len(), 1);
-        let machine = &plant.machines[0];
-        assert_eq!(
-            (machine.name.as_str(), machine.path.as_str()),
-            ("PRESS-12", "")
-        );
-        let tag = |name: &str| &plant.tags[machine.tags[name].index()];
-        assert_eq!(tag("status").kind, ValueKind::Int);
-        assert_eq!(
-            tag("oil").kind,
-            ValueKind::Float,
-            "a scale makes it a measured number"
-        );
-        assert_eq!(tag("order_no").kind, ValueKind::Text);
-        let TagSource::Modbus(register) = &tag("ram").source;
-        assert_eq!(
-            (register.table, register.address),
-            (Table::InputRegisters, 2)
-        );
-        assert_eq!(register.byte_order, shape::ByteOrder::CDAB);
-        assert_eq!(plant.devices[0].name, "PRESS-12.plc");
-        assert_eq!(plant.devices[0].lost_after, Duration::from_secs(3));
-        assert_eq!(plant.uplinks[0].name, "mes");
-    }
-
-    #[test]
-    fn a_comment_does_not_change_the_digest_and_a_setting_does() {
-        let digest = |text: &str| load(text).unwrap().plant.digest;
-        let plain = digest(PRESS);
-        assert_eq!(plain.len(), "sha256:".len() + 16);
-        assert_eq!(plain, digest(&format!("# one more line\n{PRESS}")));
-        assert_ne!(
-            plain,
-            digest(&PRESS.replace("debounce: 200ms", "debounce: 300ms"))
-        );
-    }
-}
+mod tests;

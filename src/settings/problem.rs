@@ -139,26 +139,36 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance, letters compared without case.
+/// Letters changed, added, removed, or swapped with their neighbour (optimal string alignment), compared without case.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
+    let first: Vec<usize> = (0..=right.len()).collect();
+    // Rows of the table: of the letter before the last, of the last, of this one.
+    let mut rows = [Vec::new(), first, Vec::new()];
+    let mut last_letter = None;
     for (i, letter) in left.to_lowercase().chars().enumerate() {
-        let mut diagonal = i;
-        let mut beside = i + 1;
-        for (cell, other) in row.iter_mut().skip(1).zip(&right) {
-            let above = *cell;
-            beside = (diagonal + usize::from(letter != *other))
-                .min(above + 1)
-                .min(beside + 1);
-            diagonal = above;
-            *cell = beside;
+        let [before, above, row] = &mut rows;
+        row.clear();
+        row.push(i + 1);
+        for (j, other) in right.iter().enumerate() {
+            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+            let mut best = (cell(above, j) + usize::from(letter != *other))
+                .min(cell(above, j + 1) + 1)
+                .min(cell(row, j) + 1);
+            let neighbour = j.checked_sub(1).and_then(|at| Some((at, right.get(at)?)));
+            if let Some((at, neighbour)) = neighbour
+                && *neighbour == letter
+                && last_letter == Some(*other)
+            {
+                best = best.min(cell(before, at) + 1);
+            }
+            row.push(best);
         }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
+        rows.rotate_left(1);
+        last_letter = Some(letter);
     }
-    row.last().copied().unwrap_or(0)
+    let [_, last, _] = &rows;
+    last.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -171,6 +181,9 @@ mod tests {
         assert_eq!(nearest("holdng", known), Some("holding"));
         assert_eq!(nearest("Input", known), Some("input"));
         assert_eq!(nearest("register", known), None);
+        assert_eq!(nearest("tga", ["tag", "value"]), Some("tag"));
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("fautl", "fault"), 1);
+        assert_eq!((distance("", "abc"), distance("abc", "")), (3, 3));
     }
 }

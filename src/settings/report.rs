@@ -1,7 +1,7 @@
 //! The list that reading a file writes its problems to. Keeps it short, and keeps one mistake from being told twice.
 
 use super::places::Places;
-use super::problem::{MAX_PROBLEMS, Problem, Problems, nearest};
+use super::problem::{MAX_PROBLEMS, Place, Problem, Problems, nearest, shown};
 use super::yaml::{Content, Node};
 use std::collections::HashSet;
 
@@ -17,6 +17,8 @@ pub(super) struct Report {
     lost: HashSet<String>,
     /// Paths with a problem of their own; `None` until the single keys have all been read.
     faulty: Option<Vec<String>>,
+    /// Paths of what was refused before it had a path.
+    refused: Vec<String>,
     places: Places,
 }
 
@@ -37,6 +39,13 @@ impl Report {
             self.problems.push(problem);
         } else {
             self.not_kept += 1;
+        }
+    }
+
+    /// What stands at a path was refused, and told, when the text was read.
+    pub(super) fn refused(&mut self, path: String) {
+        if self.refused.len() < MAX_PROBLEMS {
+            self.refused.push(path);
         }
     }
 
@@ -101,9 +110,26 @@ impl Report {
         }
     }
 
-    /// The line of a path.
-    pub(super) fn line(&self, path: &str) -> usize {
-        self.places.find(path).line
+    /// Notes a problem of a condition, unless the condition names something that was lost.
+    pub(super) fn push_later(&mut self, problem: Problem) {
+        let text = self.places.text(&problem.path).unwrap_or_default();
+        let not_in_names = |letter: char| !letter.is_alphanumeric() && letter != '_';
+        if !text
+            .split(not_in_names)
+            .any(|word| self.lost.contains(word))
+        {
+            self.push(problem);
+        }
+    }
+
+    /// Where a path is.
+    pub(super) fn place(&self, path: &str) -> Place {
+        self.places.find(path)
+    }
+
+    /// What stands at a path, as it was written.
+    pub(super) fn written(&self, path: &str) -> String {
+        shown(self.places.text(path).unwrap_or_default())
     }
 
     /// The tree has been read: paths have places now.
@@ -113,7 +139,10 @@ impl Report {
 
     /// The single keys have been read; from here on keys are held against one another.
     pub(super) fn begin_checks(&mut self) {
-        self.faulty = Some(self.problems.iter().map(|one| one.path.clone()).collect());
+        let meant = |one: &Problem| Some(beside(&one.path, one.suggestion.as_ref()?));
+        let paths = self.problems.iter().map(|one| one.path.clone());
+        let meant = self.problems.iter().filter_map(meant);
+        self.faulty = Some(paths.chain(meant).chain(self.refused.drain(..)).collect());
     }
 
     /// All problems in the order of the file, or what is right.
@@ -127,22 +156,35 @@ impl Report {
     }
 }
 
+/// Blocks so small that a problem with one key makes what is said of the others doubtful.
+const SMALL: [&str; 4] = ["tags", "counters", "parameters", "quality"];
+
 /// True when a problem at `path` may only follow from the one at `faulty`: the same place, inside it, the block right
-/// around it, or beside it in one tag.
+/// around it, or beside it in a small block.
 fn follows(path: &str, faulty: &str) -> bool {
-    let above = |path: &str| {
-        path.rsplit_once('.')
-            .map_or(String::new(), |(up, _)| up.into())
-    };
-    let around: String = above(faulty);
     let inside = |outer: &str| {
         path == outer
             || path
                 .strip_prefix(outer)
                 .is_some_and(|rest| rest.starts_with('.'))
     };
-    let in_a_tag = around.contains("devices.") && above(&around).ends_with(".tags");
-    inside(faulty) || path == around || (in_a_tag && inside(&around))
+    let around = above(faulty);
+    let list = above(around).rsplit('.').next().unwrap_or_default();
+    let small = SMALL.contains(&list) || around.ends_with(".mqtt") || around.ends_with(".http");
+    inside(faulty) || path == around || (small && inside(around))
+}
+
+/// The path of the block around a path.
+fn above(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(block, _)| block)
+}
+
+/// The path of another key of the same block.
+fn beside(path: &str, key: &str) -> String {
+    match above(path) {
+        "" => key.to_owned(),
+        block => format!("{block}.{key}"),
+    }
 }
 
 #[cfg(test)]

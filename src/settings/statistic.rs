@@ -19,6 +19,8 @@ pub enum Statistic {
     TimeWeightedMean,
     /// Value times seconds over the time covered.
     Integral,
+    /// Largest less smallest value.
+    Range,
     /// Seconds for which `while:` held.
     DurationS,
     /// A percentile, 0 to 100, as asked for in `percentiles:`.
@@ -27,7 +29,7 @@ pub enum Statistic {
 
 impl Statistic {
     /// The words of those that every parameter has, and `duration_s`.
-    pub const WORDS: [(&'static str, Statistic); 9] = [
+    pub const WORDS: [(&'static str, Statistic); 10] = [
         ("first", Statistic::First),
         ("last", Statistic::Last),
         ("min", Statistic::Min),
@@ -36,36 +38,27 @@ impl Statistic {
         ("stddev", Statistic::Stddev),
         ("time_weighted_mean", Statistic::TimeWeightedMean),
         ("integral", Statistic::Integral),
+        ("range", Statistic::Range),
         ("duration_s", Statistic::DurationS),
     ];
 
-    /// Reads a word: one of [`Self::WORDS`], or `p` and a percentile: `p5`, `p05`, `p99.9`.
+    /// Reads a word: one of [`Self::WORDS`], or `p` and a percentile: `p5`, `p05`.
     #[must_use]
     pub fn parse(word: &str) -> Option<Statistic> {
         if let Some((_, statistic)) = Statistic::WORDS.iter().find(|(known, _)| *known == word) {
             return Some(*statistic);
         }
         let digits = word.strip_prefix('p')?;
-        let numeric = digits
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let numeric = digits.bytes().all(|byte| byte.is_ascii_digit());
         let percent: f64 = digits.parse().ok().filter(|_| numeric)?;
         (percent <= 100.0).then_some(Statistic::Percentile(percent))
     }
 
-    /// Takes `PARAMETER.STATISTIC` apart. Parameters may have dots in their names, and so may percentiles.
+    /// Takes `PARAMETER.STATISTIC` apart at its last dot: parameters may have dots in their names, statistics have none.
     #[must_use]
-    pub fn of<'a, 'b>(
-        text: &'a str,
-        parameters: impl IntoIterator<Item = &'b str>,
-    ) -> Option<(&'a str, Statistic)> {
-        parameters
-            .into_iter()
-            .filter_map(|name| {
-                let word = text.strip_prefix(name)?.strip_prefix('.')?;
-                Some((text.get(..name.len())?, Statistic::parse(word)?))
-            })
-            .max_by_key(|(name, _)| name.len())
+    pub fn of(text: &str) -> Option<(&str, Statistic)> {
+        let (parameter, word) = text.rsplit_once('.')?;
+        Some((parameter, Statistic::parse(word)?))
     }
 }
 
@@ -75,14 +68,9 @@ mod tests {
 
     #[test]
     fn a_parameter_and_its_statistic_are_taken_apart() {
-        let known = ["speed", "speed.left"];
-        let of = |text| Statistic::of(text, known);
+        let of = Statistic::of;
         assert_eq!(of("speed.max"), Some(("speed", Statistic::Max)));
         assert_eq!(of("speed.left.max"), Some(("speed.left", Statistic::Max)));
-        assert_eq!(
-            of("speed.p99.9"),
-            Some(("speed", Statistic::Percentile(99.9)))
-        );
         assert_eq!(of("speed.p05"), Some(("speed", Statistic::Percentile(5.0))));
         for wrong in [
             "speed",
@@ -90,7 +78,7 @@ mod tests {
             "speed.p",
             "speed.p101",
             "speed.pinf",
-            "sped.max",
+            "speed.p9.9",
             "speed.maximum",
         ] {
             assert_eq!(of(wrong), None, "{wrong}");

@@ -13,6 +13,8 @@ use std::collections::HashMap;
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// Deepest nesting of lists and blocks.
 pub(super) const MAX_DEPTH: usize = 16;
+/// Most entries of one list or block; a device with twice the tags that a gateway is built for has fewer.
+pub(super) const MAX_ENTRIES: usize = 20_000;
 /// Longest key in bytes.
 pub(super) const MAX_KEY_BYTES: usize = 128;
 
@@ -121,24 +123,32 @@ impl Builder<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_anchor(anchor, place);
-                self.refuse_tag(tag, place);
-                self.scalar(text.into_owned(), style, span)?;
+                let tagged = self.refuse_tag(tag, span);
+                // The parser writes `~` for a value that is not there at all.
+                let absent = style == ScalarStyle::Plain && span.start == span.end;
+                let content = match style {
+                    _ if tagged => Content::Refused,
+                    ScalarStyle::Plain if absent => Content::Plain(String::new()),
+                    ScalarStyle::Plain => Content::Plain(text.into_owned()),
+                    _ => Content::Quoted(text.into_owned()),
+                };
+                self.scalar(content, place)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.refuse_anchor(anchor, place);
-                self.refuse_tag(tag, place);
+                self.refuse_tag(tag, span);
                 self.deeper(Open::List(place, Vec::new()), place)?;
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse_anchor(anchor, place);
-                self.refuse_tag(tag, place);
+                self.refuse_tag(tag, span);
                 self.deeper(Open::Map(place, Block::default(), None), place)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close()?,
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
                 self.report.push(Problem::at(
                     place,
-                    "`*` stands for something written elsewhere, which is not allowed here: write the value out (a text that begins with `*` needs quotes)",
+                    "`*` stands for something written elsewhere, which is not allowed here: write the value out. A text that begins with `*` needs quotes",
                 ));
                 self.place_node(Node {
                     place,
@@ -154,23 +164,27 @@ impl Builder<'_> {
         if anchor != 0 {
             self.report.push(Problem::at(
                 place,
-                "`&` marks something to be repeated elsewhere, which is not allowed here: write the value where it is needed (a text that begins with `&` needs quotes)",
+                "`&` marks something to be repeated elsewhere, which is not allowed here: write the value where it is needed. A text that begins with `&` needs quotes",
             ));
         }
     }
 
-    fn refuse_tag(&mut self, tag: Option<Cow<'_, Tag>>, place: Place) {
+    fn refuse_tag(&mut self, tag: Option<Cow<'_, Tag>>, span: Span) -> bool {
         if tag.is_some() {
             self.report.push(Problem::at(
-                place,
-                "`!` gives a value a type, which is not allowed here: take it away (a condition that begins with `!` needs quotes: \"!bit(status, 0)\")",
+                Place::of(span.tag_start.unwrap_or(span.start)),
+                "a value that begins with `!` needs quotes, such as \"!bit(status, 0)\": without them `!` gives it a type, which is not allowed here",
             ));
         }
+        tag.is_some()
     }
 
-    fn scalar(&mut self, text: String, style: ScalarStyle, span: Span) -> Result<(), Problem> {
-        let place = Place::of(span.start);
+    /// A single value, or the key of a block.
+    fn scalar(&mut self, content: Content, place: Place) -> Result<(), Problem> {
         if let Some(Open::Map(_, block, key @ None)) = self.open.last_mut() {
+            let (Content::Plain(text) | Content::Quoted(text)) = content else {
+                return Err(Problem::at(place, "a name and a colon are needed here"));
+            };
             if text.len() > MAX_KEY_BYTES {
                 let message = format!(
                     "the key {} is too long: at most {MAX_KEY_BYTES} bytes",
@@ -195,10 +209,6 @@ impl Builder<'_> {
             });
             return Ok(());
         }
-        let content = match style {
-            ScalarStyle::Plain => Content::Plain(text),
-            _ => Content::Quoted(text),
-        };
         self.place_node(Node { place, content })
     }
 
@@ -238,6 +248,15 @@ impl Builder<'_> {
 
     /// Puts a finished value where it belongs. A second value of a key is left out: its problem is noted.
     fn place_node(&mut self, node: Node) -> Result<(), Problem> {
+        let full = match self.open.last() {
+            Some(Open::List(_, nodes)) => nodes.len() >= MAX_ENTRIES,
+            Some(Open::Map(_, block, _)) => block.entries.len() >= MAX_ENTRIES,
+            None => false,
+        };
+        if full {
+            let message = format!("more than {MAX_ENTRIES} entries in one list or block");
+            return Err(Problem::at(node.place, message));
+        }
         match self.open.last_mut() {
             Some(Open::List(_, nodes)) => nodes.push(node),
             Some(Open::Map(_, block, key)) => match key.take() {

@@ -9,6 +9,8 @@ pub(super) struct Source {
     pub(super) path: String,
     /// Lines in the file as it stands.
     pub(super) lines: usize,
+    /// What its `//!` lines say.
+    pub(super) header: String,
     /// The code: comments and the insides of texts are blank, line breaks are kept.
     pub(super) code: String,
 }
@@ -30,10 +32,16 @@ pub(super) fn read_all(root: &Path) -> Vec<Source> {
                     .unwrap()
                     .replace('\\', "/"),
                 lines: text.lines().count(),
+                header: header(&text),
                 code: without_comments_and_texts(&text),
             }
         })
         .collect()
+}
+
+fn header(text: &str) -> String {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("//!"));
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -62,6 +70,13 @@ impl Source {
             .unwrap()
             .trim_end_matches(".rs");
         name == "tests" || name.ends_with("_tests") || self.path.contains("/tests/")
+    }
+
+    /// True for a file that says in its header that it is a pure rule.
+    pub(super) fn says_that_it_is_pure(&self) -> bool {
+        ["Pure.", "Pure:", "Pure;", "A pure rule", "is a pure rule"]
+            .iter()
+            .any(|words| self.header.contains(words))
     }
 
     /// The code before the test module, which stands last in a file.
@@ -239,6 +254,7 @@ mod tests {
         Source {
             path: path.into(),
             lines: text.lines().count(),
+            header: header(text),
             code: without_comments_and_texts(text),
         }
     }

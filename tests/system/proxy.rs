@@ -3,6 +3,7 @@
 //! The outage is made here and not by killing the destination, so that what listens behind it misses nothing.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -21,20 +22,29 @@ impl Proxy {
         let to = SocketAddr::from(([127, 0, 0, 1], to_port));
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(near, to, is_open.clone()));
+                tokio::spawn(carry(is_open.clone(), near, to));
             }
         });
         Proxy { port, open }
     }
 
-    /// Cuts or mends the network.
-    pub(super) fn set_open(&self, open: bool) {
-        self.open.send_replace(open);
+    /// Cuts the network; returns when no connection is left.
+    pub(super) async fn cut(&self) {
+        self.open.send_replace(false);
+        // Each connection watches; so does the listener, for ever.
+        while self.open.receiver_count() > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Mends the network.
+    pub(super) fn mend(&self) {
+        self.open.send_replace(true);
     }
 }
 
-/// Carries one connection until either end closes it or the network is cut.
-async fn carry(mut near: TcpStream, to: SocketAddr, mut is_open: watch::Receiver<bool>) {
+/// Carries one connection until either end closes it or the network is cut. Its watch ends last: then it is closed.
+async fn carry(mut is_open: watch::Receiver<bool>, mut near: TcpStream, to: SocketAddr) {
     if !*is_open.borrow_and_update() {
         return;
     }

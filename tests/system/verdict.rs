@@ -161,3 +161,67 @@ fn ordinal(event: &Value) -> u64 {
         .as_u64()
         .unwrap_or_else(|| panic!("no ordinal in {event:#}"))
 }
+
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Event number `seq` of machine `key`.
+    fn event(seq: u64, key: &str) -> Value {
+        json!({
+            "source": "urn:x", "id": format!("id-{seq}"), "partitionkey": key,
+            "sequence": format!("{:010}.{seq:020}", 1), "type": "t",
+        })
+    }
+
+    /// Whether these arrivals pass.
+    fn passes(arrivals: Vec<Value>) -> bool {
+        std::panic::catch_unwind(|| {
+            let received = Received::new("test", arrivals);
+            received.check_gapless();
+            received.check_order();
+        })
+        .is_ok()
+    }
+
+    #[test]
+    fn what_is_wrong_is_seen() {
+        let [one, two, three] = [event(1, "A"), event(2, "A"), event(3, "B")];
+        assert!(passes(vec![one.clone(), two.clone(), three.clone()]));
+        assert!(
+            passes(vec![one.clone(), three.clone(), two.clone()]),
+            "other machines may overtake"
+        );
+        assert!(
+            passes(vec![
+                one.clone(),
+                two.clone(),
+                one.clone(),
+                two.clone(),
+                three.clone()
+            ]),
+            "repeats"
+        );
+        assert!(!passes(vec![one.clone(), three.clone()]), "one is lost");
+        assert!(
+            !passes(vec![two.clone(), three.clone()]),
+            "the first is lost"
+        );
+        assert!(
+            !passes(vec![two.clone(), one.clone(), three.clone()]),
+            "out of order"
+        );
+        let mut other = two.clone();
+        other["type"] = json!("u");
+        assert!(
+            !passes(vec![one.clone(), two.clone(), other, three.clone()]),
+            "one id, two events"
+        );
+        let mut twice = two.clone();
+        twice["id"] = json!("another id");
+        assert!(
+            !passes(vec![one, two, twice, three]),
+            "one sequence, two events"
+        );
+    }
+}

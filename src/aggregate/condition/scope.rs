@@ -48,6 +48,7 @@ enum Variable {
 /// One tag as conditions see it.
 #[derive(Debug)]
 struct Tag {
+    name: String,
     kind: ValueKind,
     /// The usable value now.
     now: Option<Value>,
@@ -84,6 +85,7 @@ impl Scope {
             names.insert(format!("changed({name})"), Variable::Changed(local));
             names.insert(format!("delta({name})"), Variable::Delta(local));
             table.push(Tag {
+                name: name.to_owned(),
                 kind,
                 now: None,
                 cel: None,
@@ -111,12 +113,9 @@ impl Scope {
         }
     }
 
-    /// All tag names.
+    /// All tag names, in the local order.
     pub fn tag_names(&self) -> impl Iterator<Item = &str> {
-        self.names
-            .iter()
-            .filter(|(_, variable)| matches!(variable, Variable::Tag(_)))
-            .map(|(name, _)| name.as_str())
+        self.tags.iter().map(|tag| tag.name.as_str())
     }
 
     /// The usable value of a tag now; `None` when it is bad or was never read.

@@ -102,19 +102,15 @@ impl Machine {
             .filter(|armed| armed.condition.uses_pulses)
             .flat_map(|armed| armed.condition.tags.iter().copied())
             .collect();
-        let mut pulses: Vec<_> = self
+        let pulses = self
             .scope
             .tag_names()
-            .filter_map(|name| {
-                let (local, _) = self.scope.tag(name)?;
-                let value = self
-                    .scope
-                    .last_known(local)
-                    .filter(|_| pulsing.contains(&local))?;
-                Some((name.to_owned(), value.clone()))
+            .enumerate()
+            .filter(|(local, _)| pulsing.contains(local))
+            .filter_map(|(local, name)| {
+                Some((name.to_owned(), self.scope.last_known(local)?.clone()))
             })
             .collect();
-        pulses.sort_by(|a, b| a.0.cmp(&b.0));
         SavedConditions {
             triggers: self
                 .definitions

@@ -154,18 +154,16 @@ impl Machine {
     }
 
     fn native(&self) -> Vec<Native> {
-        let name_of = |wanted: usize| {
-            self.scope.tag_names().find(|name| {
-                self.scope
-                    .tag(name)
-                    .is_some_and(|(local, _)| local == wanted)
-            })
-        };
         self.rules
             .native
             .iter()
             .map(|local| Native {
-                tag: name_of(*local).unwrap_or_default().to_owned(),
+                tag: self
+                    .scope
+                    .tag_names()
+                    .nth(*local)
+                    .unwrap_or_default()
+                    .to_owned(),
                 value: self.scope.value(*local).cloned(),
             })
             .collect()

@@ -48,7 +48,7 @@ pub(super) fn check(
     plant: &mut Plant,
     report: &mut Report,
 ) {
-    names::name("device", name, path, report);
+    names::name("a device", name, path, report);
     let Some(tcp) = &shape.modbus_tcp else {
         let message = format!("how is `{name}` reached? Write `modbus_tcp: {{ host: ADDRESS }}`");
         report.add(path, message);
@@ -59,7 +59,7 @@ pub(super) fn check(
     };
     check_link(tcp, &join(path, "modbus_tcp"), report);
     check_addresses(name, shape, path, report);
-    check_lost_after(shape, tcp, path, report);
+    check_lost_after(shape, path, report);
     let mut device = Device {
         id: DeviceId(number(plant.devices.len())),
         machine: plant.machines.len(),
@@ -150,7 +150,7 @@ fn twice(
     let message = format!(
         "{} is already a tag of `{device}`, in line {}: tag names are unique inside a machine, call one otherwise",
         shown(name),
-        report.line(&join(&other, name))
+        report.place(&join(&other, name)).line
     );
     report.add(path, message);
 }
@@ -176,11 +176,12 @@ fn check_link(tcp: &shape::ModbusTcp, path: &str, report: &mut Report) {
     }
     let timeout = tcp.timeout.get();
     if !TIMEOUT.contains(&timeout) {
-        let message = format!(
-            "`{}` is out of range: `timeout` is 10ms to 30s",
-            String::from(tcp.timeout)
+        let at = join(path, "timeout");
+        let found = report.written(&at);
+        report.add(
+            at,
+            format!("{found} is out of range: `timeout` is 10ms to 30s"),
         );
-        report.add(join(path, "timeout"), message);
     }
 }
 
@@ -205,22 +206,15 @@ fn check_addresses(name: &str, shape: &shape::Device, path: &str, report: &mut R
     report.add(path, message);
 }
 
-fn check_lost_after(
-    shape: &shape::Device,
-    tcp: &shape::ModbusTcp,
-    path: &str,
-    report: &mut Report,
-) {
-    let Some(lost_after) = shape.lost_after else {
-        return;
-    };
-    let shortest = longest_period(shape).max(tcp.timeout.get());
-    if lost_after.get() < shortest {
+fn check_lost_after(shape: &shape::Device, path: &str, report: &mut Report) {
+    let longest = longest_period(shape);
+    if shape.lost_after.is_some_and(|lost| lost.get() < longest) {
+        let at = join(path, "lost_after");
         let message = format!(
-            "`{}` is shorter than a timeout or the longest period of its tags: the device would be lost all the time. Write at least {}",
-            String::from(lost_after),
-            String::from(Period::rounded(shortest.saturating_mul(2)))
+            "{} is shorter than the longest period of its tags: the device would be lost all the time. Write at least {}",
+            report.written(&at),
+            String::from(Period::rounded(longest.saturating_mul(2)))
         );
-        report.add(join(path, "lost_after"), message);
+        report.add(at, message);
     }
 }

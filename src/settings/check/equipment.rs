@@ -48,14 +48,14 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, report: &mut Report) {
     ] {
         if let Some(always) = always.filter(|always| always + 1 < rules) {
             report.add(
-                format!("{path}.{key}.{}", always + 1),
-                "this line is never reached: the one above has no `when:` and always holds. Put that one last",
+                format!("{path}.{key}.{always}"),
+                "this line has no `when:` and always holds, so that those below it are never reached: put it last",
             );
         }
     }
     for (name, counter) in &equipment.counters {
         let path = join(&join(path, "counters"), name);
-        names::name("counter", name, &path, report);
+        names::name("a counter", name, &path, report);
         check_counter(counter, scope, &path, report);
     }
 }

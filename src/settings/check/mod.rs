@@ -18,10 +18,9 @@ pub(super) use device::{kind, lost_after};
 pub(super) use warning::warnings;
 
 use super::plant::{Machine, Plant};
-use super::problem::shown;
+use super::problem::{Problem, shown};
 use super::report::Report;
 use super::shape;
-use super::units::ByteSize;
 use indexmap::IndexMap;
 use scope::Scope;
 use std::time::Duration;
@@ -55,7 +54,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
             equipment: file.equipment.as_ref(),
             operations: &file.operations,
         };
-        names::name("machine", name, "machine", report);
+        names::name("a machine", name, "machine", report);
         machine(name, "", &blocks, &mut plant, report);
     }
     for (name, several) in &file.machines {
@@ -65,7 +64,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
             operations: &several.operations,
         };
         let path = join("machines", name);
-        names::name("machine", name, &path, report);
+        names::name("a machine", name, &path, report);
         machine(name, &path, &blocks, &mut plant, report);
     }
     buffer(&file.buffer, report);
@@ -74,7 +73,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
 }
 
 fn gateway(gateway: &shape::Gateway, report: &mut Report) {
-    names::name("gateway", &gateway.id, "gateway.id", report);
+    names::name("a gateway", &gateway.id, "gateway.id", report);
     let levels = gateway.path.len();
     if levels == 0 || levels > MAX_LEVELS {
         report.add(
@@ -115,10 +114,13 @@ fn one_or_several(file: &shape::File, report: &mut Report) {
             "machines",
             "both `machine:` and `machines:` stand here: one machine is `machine: NAME` with its blocks at the top, several all stand below `machines:`",
         ),
-        (None, true, Some(block)) => report.add(
-            block,
-            format!("whose `{block}` are these? Write `machine: NAME` above"),
-        ),
+        (None, true, Some(block)) => {
+            let message = format!("whose `{block}` are these? Write `machine: NAME` above");
+            report.push(Problem {
+                place: Some(report.place(block)),
+                ..Problem::new("machine", message)
+            });
+        }
         (None, true, None) => report.add(
             "",
             "no machine: write `machine: NAME` and below it `devices:`, `equipment:`, `operations:`; or `machines:` for several",
@@ -158,7 +160,7 @@ fn machine(name: &str, path: &str, blocks: &Blocks<'_>, plant: &mut Plant, repor
     equipment::check(&scope, &join(path, "equipment"), report);
     for (operation, shape) in &built.operations {
         let at = join(&join(path, "operations"), operation);
-        names::name("operation", operation, &at, report);
+        names::name("an operation", operation, &at, report);
         operation::check(operation, shape, &scope, &at, report);
     }
     plant.machines.push(built);
@@ -172,18 +174,18 @@ fn buffer(buffer: &shape::Buffer, report: &mut Report) {
         );
     }
     if !GENERATION.contains(&buffer.generation_size.0) {
-        let found = String::from(ByteSize(buffer.generation_size.0));
+        let found = report.written("buffer.generation_size");
         report.add(
             "buffer.generation_size",
-            format!("`{found}` is out of range: `generation_size` is 4MiB to 32MiB"),
+            format!("{found} is out of range: `generation_size` is 4MiB to 32MiB"),
         );
     }
     if buffer.checkpoint_every.get() < CHECKPOINT_AT_LEAST {
-        let found = String::from(buffer.checkpoint_every);
+        let found = report.written("buffer.checkpoint_every");
         report.add(
             "buffer.checkpoint_every",
             format!(
-                "`{found}` is too short: at least 100ms, each checkpoint is a write to the flash"
+                "{found} is too short: at least 100ms, each checkpoint is a write to the flash"
             ),
         );
     }

@@ -38,15 +38,18 @@ const MEANT: [&str; 6] = ["state", "mode", "bit", "mask", "changed", "delta"];
 pub(super) fn name(what: &str, name: &str, path: &str, report: &mut Report) {
     let good = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if name.is_empty() {
-        report.add(path, format!("the {what} has no name: write one"));
+        report.add(
+            path,
+            format!("an empty name cannot be that of {what}: write one"),
+        );
     } else if name.len() > MAX_NAME_BYTES || !name.chars().all(good) {
         let message = format!(
-            "{} cannot be the name of a {what}: letters a to z, digits, `-`, `_` and `.`, at most {MAX_NAME_BYTES}",
+            "{} cannot be the name of {what}: letters a to z, digits, `-`, `_` and `.`, at most {MAX_NAME_BYTES}",
             shown(name)
         );
         report.add(path, message);
     } else if name.chars().all(|letter| letter == '.') {
-        report.add(path, format!("{} is no name for a {what}", shown(name)));
+        report.add(path, format!("{} is no name for {what}", shown(name)));
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn check(
     path: &str,
     report: &mut Report,
 ) {
-    names::name("slot", &operation.slot, &join(path, "slot"), report);
+    names::name("a slot", &operation.slot, &join(path, "slot"), report);
     sources(operation, scope, path, report);
     times(operation, path, report);
     if let Some(counter) = &operation.recovery_counter {
@@ -49,7 +49,7 @@ pub(super) fn check(
     }
     for (parameter_name, parameter) in &operation.parameters {
         let at = join(&join(path, "parameters"), parameter_name);
-        names::name("parameter", parameter_name, &at, report);
+        names::name("a parameter", parameter_name, &at, report);
         check_parameter(parameter, scope, &at, report);
     }
     let mut seen = HashMap::new();
@@ -60,7 +60,7 @@ pub(super) fn check(
             let message = format!(
                 "{} is the id of two characteristics of `{name}`, the first in line {}: the MES could not tell them apart",
                 shown(&characteristic.id),
-                report.line(&join(&first, "id"))
+                report.place(&join(&first, "id")).line
             );
             report.add(join(&at, "id"), message);
         }
@@ -101,19 +101,17 @@ fn sources(operation: &Operation, scope: &Scope<'_>, path: &str, report: &mut Re
 }
 
 fn times(operation: &Operation, path: &str, report: &mut Report) {
-    if operation.min_duration >= operation.max_duration {
-        let message = format!(
-            "`{}` is not less than `max_duration`, which is {}: no operation could be reported",
-            String::from(operation.min_duration),
-            String::from(operation.max_duration)
-        );
-        let blamed = if operation.min_duration.get().is_zero() {
-            "max_duration"
-        } else {
-            "min_duration"
-        };
-        report.add(join(path, blamed), message);
+    if operation.min_duration < operation.max_duration {
+        return;
     }
+    let zero = operation.min_duration.get().is_zero();
+    let blamed = if zero { "max_duration" } else { "min_duration" };
+    let message = format!(
+        "`min_duration`, {}, is not less than `max_duration`, {}: no operation could be reported",
+        String::from(operation.min_duration),
+        String::from(operation.max_duration)
+    );
+    report.add(join(path, blamed), message);
 }
 
 fn check_parameter(parameter: &Parameter, scope: &Scope<'_>, path: &str, report: &mut Report) {
@@ -192,12 +190,10 @@ fn check_characteristic(
 
 /// `PARAMETER.STATISTIC`: both must exist, and the statistic be computed.
 fn check_of(of: &str, operation: &Operation, path: &str, report: &mut Report) {
-    let names = || operation.parameters.keys().map(String::as_str);
-    let Some((name, statistic)) = Statistic::of(of, names()) else {
+    let found = Statistic::of(of)
+        .and_then(|(name, statistic)| Some((operation.parameters.get(name)?, name, statistic)));
+    let Some((parameter, name, statistic)) = found else {
         unknown_of(of, operation, path, report);
-        return;
-    };
-    let Some(parameter) = operation.parameters.get(name) else {
         return;
     };
     match statistic {
@@ -223,6 +219,23 @@ fn unknown_of(of: &str, operation: &Operation, path: &str, report: &mut Report) 
     let names = || operation.parameters.keys().map(String::as_str);
     let words = Statistic::WORDS.map(|(word, _)| word);
     let (name, word) = of.rsplit_once('.').unwrap_or((of, ""));
+    if word.is_empty() {
+        let message = format!(
+            "{} names no statistic: write PARAMETER.STATISTIC, such as `{name}.max`",
+            shown(of)
+        );
+        report.add(path, message);
+        return;
+    }
+    let above = name.rsplit_once('.').map(|(above, _)| above);
+    if above.is_some_and(|above| operation.parameters.contains_key(above)) {
+        let message = format!(
+            "{} is not a statistic: of percentiles only whole ones can be checked, such as p95",
+            shown(of)
+        );
+        report.add(path, message);
+        return;
+    }
     if operation.parameters.contains_key(name) {
         let message = format!(
             "{} is not a statistic: {}, or p5 and the like for a percentile",
@@ -231,14 +244,6 @@ fn unknown_of(of: &str, operation: &Operation, path: &str, report: &mut Report) 
         );
         let near = nearest(word, words).map(|word| format!("{name}.{word}"));
         report.unknown_but(path, of, message, near);
-        return;
-    }
-    if word.is_empty() || !of.contains('.') {
-        let message = format!(
-            "{} names no statistic: write PARAMETER.STATISTIC, such as `{name}.max`",
-            shown(of)
-        );
-        report.add(path, message);
         return;
     }
     let message = format!("{} is not a parameter of this operation", shown(name));

@@ -30,11 +30,12 @@ pub(super) fn check(
     report: &mut Report,
 ) -> Option<Register> {
     if tag.every.get() < SHORTEST_PERIOD {
-        let message = format!(
-            "`{}` is too short: a tag is read at most every 1ms",
-            String::from(tag.every)
+        let at = join(path, "every");
+        let found = report.written(&at);
+        report.add(
+            at,
+            format!("{found} is too short: a tag is read at most every 1ms"),
         );
-        report.add(join(path, "every"), message);
     }
     let unit = tag.unit.as_deref().unwrap_or("1");
     if unit.trim().is_empty() || unit.len() > MAX_UNIT_BYTES {

@@ -23,7 +23,7 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
     let mut clients = HashMap::new();
     for (name, shape) in &file.uplinks {
         let path = join("uplinks", name);
-        names::name("uplink", name, &path, report);
+        names::name("an uplink", name, &path, report);
         check_events(&shape.events, &join(&path, "events"), report);
         let protocol = match (&shape.mqtt, &shape.http) {
             (Some(mqtt), None) => {
@@ -259,10 +259,8 @@ fn within(
     report: &mut Report,
 ) {
     if !range.contains(&found.get()) {
-        let message = format!(
-            "`{}` is out of range: `{key}` is {words}",
-            String::from(found)
-        );
-        report.add(join(path, key), message);
+        let at = join(path, key);
+        let found = report.written(&at);
+        report.add(at, format!("{found} is out of range: `{key}` is {words}"));
     }
 }

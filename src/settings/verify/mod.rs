@@ -33,6 +33,7 @@ impl<'a> Verifier<'a> {
     fn node(&mut self, node: &Node, schema: &'a Value) -> Option<Value> {
         let (schema, name) = self.resolved(schema);
         if matches!(node.content, Content::Refused) {
+            self.report.refused(self.path.join("."));
             return None;
         }
         if let Some(choices) = array(schema, "oneOf") {
@@ -111,19 +112,20 @@ impl<'a> Verifier<'a> {
         entry: &Entry,
         properties: Option<&'a Map<String, Value>>,
     ) -> Option<&'a str> {
-        if !self.report.is_short() {
-            self.report.add(self.at(&entry.key), "");
-            return None;
-        }
         let known = || {
             properties
                 .into_iter()
                 .flat_map(Map::keys)
                 .map(String::as_str)
         };
-        let near = nearest(&entry.key, known());
+        let short = self.report.is_short();
+        let near = if short {
+            nearest(&entry.key, known())
+        } else {
+            None
+        };
         let mut message = format!("{} is not a key of {}", shown(&entry.key), self.here());
-        if near.is_none() {
+        if short && near.is_none() {
             let known: Vec<&str> = known().collect();
             message = format!("{message}; its keys are {}", known.join(", "));
         }
@@ -346,8 +348,10 @@ impl<'a> Verifier<'a> {
     /// Notes a problem of the value at hand.
     fn note(&mut self, node: &Node, message: String) {
         let place = match node.content {
-            // Of a list or block in lines of its own the key is the better place; `Places` knows it.
-            Content::List(_) | Content::Map(_) if !self.path.is_empty() => None,
+            _ if self.path.is_empty() => Some(node.place),
+            // Of a block, or of nothing, the key is the better place; `Places` knows it.
+            Content::List(_) | Content::Map(_) => None,
+            Content::Plain(ref text) if text.is_empty() => None,
             _ => Some(node.place),
         };
         self.report.push(Problem {

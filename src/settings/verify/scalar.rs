@@ -128,6 +128,7 @@ fn whole(text: &str, plain: Plain, schema: &Value) -> Result<Value, String> {
     let number = match plain {
         Plain::Int(number) => number,
         Plain::LeadingZero => return Err(leading_zero(text)),
+        Plain::NotFinite => return Err(format!("{found} is too large, or not a number at all")),
         _ => return Err(format!("{found} is not a whole number")),
     };
     let (low, high) = bounds(schema);

@@ -1,0 +1,193 @@
+//! Destinations and the buffer; and what is only worth a look.
+
+use super::{PRESS, TWO, check, told, with};
+
+#[test]
+fn uplinks_have_one_protocol_an_address_and_known_events() {
+    check(
+        "mqtt://127.0.0.1:1883 ",
+        "http://127.0.0.1:1883 ",
+        "http://127",
+        "the address begins with mqtt:// or mqtts://",
+    );
+    check(
+        "mqtt://127.0.0.1:1883 ",
+        "127.0.0.1 ",
+        "127.0.0.1  ",
+        "write SCHEME://HOST, such as mqtt://HOST:1883",
+    );
+    check(
+        "mqtt://127.0.0.1:1883 ",
+        "mqtt://127.0.0.1:1883/plant ",
+        "mqtt://127.0.0.1:1883/plant",
+        "a broker has no path: write `topic:`",
+    );
+    check(
+        "mqtt://127.0.0.1:1883 ",
+        "mqtts://127.0.0.1:8883 ",
+        "mqtt:\n",
+        "whom does mqtts:// trust? Write `tls: { ca: FILE }`",
+    );
+    check(
+        "version: 5",
+        "version: 5\n      tls: { ca: /etc/ca.pem }",
+        "tls: { ca: /etc",
+        "mqtt:// is not encrypted: write mqtts://",
+    );
+    check(
+        "version: 5",
+        "version: 5\n      keep_alive: 100ms",
+        "100ms",
+        "`keep_alive` is 1s to 65535s",
+    );
+    check(
+        "version: 5",
+        "version: 5\n      client_id: \"\"",
+        "\"\"",
+        "a client id has 1 to 256 bytes",
+    );
+    check(
+        "version: 5",
+        "version: 5\n      user: { name: gw, password: { credential: ../x } }",
+        "../x",
+        "without a path",
+    );
+    check(
+        "[\"operation.*\"",
+        "[\"operations.*\"",
+        "\"operations.*\"",
+        "no event is called `operations.*`; there are operation.started,",
+    );
+    check(
+        "[\"operation.*\"",
+        "[\"operation.complete\"",
+        "\"operation.complete\"",
+        "did you mean `operation.completed`?",
+    );
+    check(
+        "[\"operation.*\"",
+        "[\"quality.*\"",
+        "\"quality.*\"",
+        "no event is called",
+    );
+    check(
+        "/{type}\"",
+        "/{typ}\"",
+        "\"{enterprise}",
+        "`{typ}` is not a variable of topics: {enterprise}, {site},",
+    );
+    check("/{type}\"", "/#\"", "\"{enterprise}", "has a wildcard");
+    check(
+        "/{type}\"",
+        "/{type\"",
+        "\"{enterprise}",
+        "has a brace without its partner",
+    );
+    check(
+        "    mqtt:\n",
+        "    http: { url: \"http://h/e\" }\n    mqtt:\n",
+        "mes:",
+        "has both `mqtt:` and `http:`",
+    );
+    let second =
+        "\n  bde: { mqtt: { url: mqtt://127.0.0.1:1883, client_id: forge-press-gw1-mes } }\n";
+    assert!(
+        told(&format!("{PRESS}{second}"))[0]
+            .1
+            .contains("`mes` uses the same client id at the same broker")
+    );
+}
+
+#[test]
+fn http_uplinks_carry_one_authentication_and_know_whom_they_trust() {
+    let http = |keys: &str| {
+        let text = TWO.replace(
+            "http: { url: \"http://127.0.0.1:8085/events\", timeout: 10s }",
+            &format!("http: {{ {keys} }}"),
+        );
+        assert_ne!(text, TWO);
+        told(&text)
+            .into_iter()
+            .map(|(_, said)| said)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert!(
+        http("url: \"http://h\", bearer: { file: /t }, basic: { name: u, password: { file: /p } }")
+            .contains("both `bearer` and `basic`")
+    );
+    assert!(http("url: \"https://h\", tls: { cert: /c.pem }").contains("`cert` needs its `key:`"));
+    assert!(http("url: \"https://h\", tls: { cert: /c.pem }").contains("`ca` is missing"));
+    assert!(
+        http("url: \"https://h\", tls: { ca: /a, key: { file: /k } }")
+            .contains("`key` needs its `cert:`")
+    );
+    assert!(http("url: \"http://h\", timeout: 10min").contains("`timeout` is 10ms to 5min"));
+    assert!(
+        http("url: \"http://h\", basic: { name: \"\", password: { file: /p } }")
+            .contains("the user's name is empty")
+    );
+    assert!(http("url: \"http://h\", bearer: geheim").contains(
+        "a secret never stands in this file: write `{ credential: NAME }` or `{ file: /PATH }`"
+    ));
+}
+
+#[test]
+fn the_buffer_is_kept_to_sizes_that_work() {
+    check(
+        "checkpoint_every: 2s",
+        "generation_size: 1MiB",
+        "1MiB",
+        "`1MiB` is out of range: `generation_size` is 4MiB to 32MiB",
+    );
+    check(
+        "checkpoint_every: 2s",
+        "checkpoint_every: 0s",
+        "0s  ",
+        "is too short: at least 100ms",
+    );
+    check(
+        "path: /var/lib/millgate",
+        "path: \"\"",
+        "\"\"",
+        "`path` is empty",
+    );
+}
+
+#[test]
+fn what_is_allowed_and_probably_not_meant_is_a_warning() {
+    let warned = |text: &str| {
+        let found = super::load(text).unwrap().warnings();
+        found
+            .into_iter()
+            .map(|one| one.message)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert!(warned(PRESS).contains("an event counts as delivered when the broker has it"));
+    assert!(
+        warned(&with("holding: 3,", "holding: 40004,"))
+            .contains("40004 of a manual is `holding: 3`")
+    );
+    assert!(warned("gateway: { id: g, path: [E] }\nmachine: M\n").contains("no uplinks"));
+    assert!(
+        warned(&with(
+            "version: 5",
+            "user: { name: g, password: { file: /no/such } }"
+        ))
+        .contains("the password travels unencrypted")
+    );
+    assert!(
+        warned(&with(
+            "version: 5",
+            "user: { name: g, password: { file: /no/such } }"
+        ))
+        .contains("/no/such is not on this machine")
+    );
+    assert!(warned(&with(", max_rate: 60/min", "")).contains("without `max_rate:`"));
+    assert!(
+        warned(&with("pieces_from: operations", "pieces_from: counters"))
+            .contains("no counter counts pieces")
+    );
+    assert_eq!(warned(TWO), "");
+}

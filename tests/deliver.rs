@@ -1,0 +1,14 @@
+//! Delivery against brokers and servers that misbehave on purpose, and against a real mosquitto.
+//!
+//! In each case the same is asked: does everything arrive, in the order of first deliveries, with no more repeats than
+//! the window allows, and is nothing settled before its verdict?
+
+mod broker;
+mod certificates;
+mod http_faults;
+mod mes;
+mod mosquitto;
+mod mqtt_faults;
+mod oracle;
+mod real_broker;
+mod run;

@@ -1,0 +1,267 @@
+//! A MES on loopback over HTTP/1.1 that answers as the test says, written on bare sockets so that it can misbehave.
+
+use super::oracle::{Oracle, id_of};
+use rumqttc::tokio_rustls::TlsAcceptor;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// What is done with one request.
+#[derive(Clone)]
+pub(super) enum Reply {
+    /// Status, header lines, body.
+    Answer(u16, Vec<String>, String),
+    /// Closes without an answer.
+    CloseBefore,
+    /// Closes in the middle of a 200.
+    CloseInside,
+    /// Never answers.
+    Silence,
+    /// 200 with a body that never ends.
+    Endless,
+    /// 200, one byte after the other with a pause in between.
+    Slow(Duration),
+    /// 200 when this turns true.
+    Held(watch::Receiver<bool>),
+}
+
+impl Reply {
+    pub(super) fn status(status: u16) -> Reply {
+        Reply::Answer(status, Vec::new(), String::new())
+    }
+
+    pub(super) fn with(status: u16, header: &str, body: &str) -> Reply {
+        Reply::Answer(status, vec![header.into()], body.into())
+    }
+
+    fn grants(&self) -> bool {
+        match self {
+            Reply::Answer(409, _, body) => body.contains("duplicate"),
+            Reply::Answer(202, headers, _) => !headers.iter().any(|h| h.starts_with("Location")),
+            Reply::Answer(status, ..) => (200..300).contains(status),
+            Reply::Endless | Reply::Slow(_) | Reply::Held(_) => true,
+            Reply::CloseBefore | Reply::CloseInside | Reply::Silence => false,
+        }
+    }
+}
+
+/// A request as it came.
+#[derive(Clone)]
+pub(super) struct Seen {
+    pub(super) id: Uuid,
+    pub(super) machine: String,
+    /// How often this event has come by now.
+    pub(super) attempt: usize,
+    /// Header names in small letters.
+    pub(super) headers: HashMap<String, String>,
+}
+
+type Rule = Arc<dyn Fn(&Seen) -> Reply + Send + Sync>;
+
+/// The server and what it saw.
+#[derive(Clone)]
+pub(super) struct Mes {
+    pub(super) port: u16,
+    oracle: Oracle,
+    rule: Rule,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    seen: Vec<Seen>,
+    connections: usize,
+    /// Requests that wait for their answer, by machine.
+    open: HashMap<String, usize>,
+    most_open: usize,
+    most_open_of_one_machine: usize,
+}
+
+impl Mes {
+    /// A plain server.
+    pub(super) async fn start(
+        oracle: &Oracle,
+        rule: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Mes {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Mes::serve_on(listener, None, oracle, rule)
+    }
+
+    /// A server on that listener, with TLS where there is an acceptor.
+    pub(super) fn serve_on(
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        oracle: &Oracle,
+        rule: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Mes {
+        let mes = Mes {
+            port: listener.local_addr().expect("an address").port(),
+            oracle: oracle.clone(),
+            rule: Arc::new(rule),
+            state: Arc::default(),
+        };
+        let serving = mes.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let serving = serving.clone();
+                let tls = tls.clone();
+                tokio::spawn(async move {
+                    serving.state().connections += 1;
+                    match tls {
+                        None => serving.serve(stream).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serving.serve(stream).await;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        mes
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/events", self.port)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic")
+    }
+
+    /// All requests so far.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.state().connections
+    }
+
+    /// Most requests that ever waited at a time: in all, and of one machine.
+    pub(super) fn most_open(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.most_open, state.most_open_of_one_machine)
+    }
+
+    async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut input = Vec::new();
+        while let Some((headers, body)) = read_request(&mut stream, &mut input).await {
+            let seen = self.note(headers, &body);
+            let reply = (self.rule)(&seen);
+            if let Reply::Held(held) = &reply {
+                drop(held.clone().wait_for(|released| *released).await);
+            }
+            *self.state().open.entry(seen.machine.clone()).or_default() -= 1;
+            if reply.grants() {
+                self.oracle.grant(seen.id);
+            }
+            if !write_reply(&mut stream, reply).await {
+                return;
+            }
+        }
+    }
+
+    fn note(&self, headers: HashMap<String, String>, body: &[u8]) -> Seen {
+        let event: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+        let id = id_of(body);
+        let seen = Seen {
+            id,
+            machine: event
+                .get("subject")
+                .and_then(|s| s.as_str())
+                .expect("a subject")
+                .into(),
+            attempt: self.oracle.arrived(id),
+            headers,
+        };
+        let mut state = self.state();
+        state.seen.push(seen.clone());
+        let of_one = state.open.entry(seen.machine.clone()).or_default();
+        *of_one += 1;
+        let of_one = *of_one;
+        state.most_open_of_one_machine = state.most_open_of_one_machine.max(of_one);
+        let all = state.open.values().sum();
+        state.most_open = state.most_open.max(all);
+        seen
+    }
+}
+
+async fn read_request(
+    stream: &mut (impl AsyncRead + Unpin),
+    input: &mut Vec<u8>,
+) -> Option<(HashMap<String, String>, Vec<u8>)> {
+    loop {
+        if let Some(end) = input.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(input.get(..end)?).into_owned();
+            assert!(head.starts_with("POST "), "{head}");
+            let headers: HashMap<String, String> = head
+                .lines()
+                .skip(1)
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect();
+            let length: usize = headers.get("content-length")?.parse().ok()?;
+            let whole = end + 4 + length;
+            if let Some(body) = input.get(end + 4..whole) {
+                let body = body.to_vec();
+                input.drain(..whole);
+                return Some((headers, body));
+            }
+        }
+        match stream.read_buf(input).await {
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// False when the connection is over.
+async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> bool {
+    const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+    match reply {
+        Reply::Answer(status, headers, body) => {
+            let mut text = format!("HTTP/1.1 {status} Scripted\r\n");
+            for header in headers {
+                text.push_str(&header);
+                text.push_str("\r\n");
+            }
+            if status != 204 {
+                text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            }
+            text.push_str("\r\n");
+            text.push_str(&body);
+            stream.write_all(text.as_bytes()).await.is_ok()
+        }
+        Reply::CloseBefore => false,
+        Reply::CloseInside => {
+            let half = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of";
+            drop(stream.write_all(half).await);
+            false
+        }
+        Reply::Silence => std::future::pending().await,
+        Reply::Endless => {
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let mut sound = stream.write_all(head).await.is_ok();
+            let chunk = [b"1000\r\n".to_vec(), vec![b'x'; 0x1000], b"\r\n".to_vec()].concat();
+            while sound {
+                sound = stream.write_all(&chunk).await.is_ok();
+            }
+            false
+        }
+        Reply::Slow(pause) => {
+            for byte in GOOD {
+                tokio::time::sleep(pause).await;
+                if stream.write_all(&[*byte]).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        }
+        Reply::Held(_) => stream.write_all(GOOD).await.is_ok(),
+    }
+}

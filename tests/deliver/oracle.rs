@@ -1,0 +1,127 @@
+//! What arrived and what was granted, seen from the far end; asked by the tests when all is over.
+
+use millgate::buffer::Record;
+use millgate::model::{Envelope, Position};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use uuid::Uuid;
+
+/// Machines that the events of a test belong to, in turn.
+pub(super) const MACHINES: [&str; 3] = ["PRESS-01", "PRESS-02", "PRESS-03"];
+
+/// Shared between a scripted peer, which tells it, and the buffer of the test, which asks it.
+#[derive(Clone, Default)]
+pub(super) struct Oracle(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    arrivals: Vec<Uuid>,
+    granted: HashSet<Uuid>,
+    settled_early: Vec<Position>,
+}
+
+impl Oracle {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().expect("no test thread panicked")
+    }
+
+    /// An event arrived; how often it has by now.
+    pub(super) fn arrived(&self, id: Uuid) -> usize {
+        let mut seen = self.seen();
+        seen.arrivals.push(id);
+        seen.arrivals.iter().filter(|other| **other == id).count()
+    }
+
+    /// A positive verdict is about to be sent.
+    pub(super) fn grant(&self, id: Uuid) {
+        self.seen().granted.insert(id);
+    }
+
+    /// An event was settled: was it granted before?
+    pub(super) fn settled(&self, record: &Record) {
+        let mut seen = self.seen();
+        if !seen.granted.contains(&record.envelope.id) {
+            seen.settled_early.push(record.position);
+        }
+    }
+
+    /// All arrivals, repeats included.
+    pub(super) fn arrivals(&self) -> usize {
+        self.seen().arrivals.len()
+    }
+
+    /// Ids in the order of their first arrival.
+    pub(super) fn first_arrivals(&self) -> Vec<Uuid> {
+        let mut known = HashSet::new();
+        let seen = self.seen();
+        let first = seen.arrivals.iter().filter(|id| known.insert(**id));
+        first.copied().collect()
+    }
+
+    /// Everything has arrived, first deliveries in order inside each key, and nothing was settled early.
+    pub(super) fn check(&self, records: &[Record]) {
+        let first = self.first_arrivals();
+        let key_of: BTreeMap<Uuid, (&str, usize)> = records
+            .iter()
+            .enumerate()
+            .map(|(order, r)| (r.envelope.id, (r.envelope.partition_key.as_str(), order)))
+            .collect();
+        assert_eq!(first.len(), records.len(), "everything arrives");
+        for key in MACHINES {
+            let order: Vec<usize> = first
+                .iter()
+                .filter_map(|id| key_of.get(id))
+                .filter(|(of, _)| *of == key)
+                .map(|(_, order)| *order)
+                .collect();
+            assert!(
+                order.is_sorted(),
+                "{key}: first deliveries out of order: {order:?}"
+            );
+        }
+        let early = &self.seen().settled_early;
+        assert!(early.is_empty(), "settled before the verdict: {early:?}");
+    }
+
+    /// No more repeats than `most`.
+    pub(super) fn check_repeats(&self, records: &[Record], most: usize) {
+        let repeats = self.arrivals() - records.len();
+        assert!(
+            repeats <= most,
+            "{repeats} repeats, at most {most} are allowed"
+        );
+    }
+}
+
+/// So many events of the machines in turn, numbered from 1.
+pub(super) fn events(count: u64) -> Vec<Record> {
+    (1..=count).map(|seq| event(seq, 0)).collect()
+}
+
+/// One event with `padding` bytes beside its id.
+pub(super) fn event(seq: u64, padding: usize) -> Record {
+    let id = Uuid::from_u128(u128::from(seq));
+    let turn = usize::try_from(seq).expect("small") % MACHINES.len();
+    let machine = MACHINES.get(turn).copied().unwrap_or_default();
+    let padding = "x".repeat(padding);
+    Record {
+        position: Position { epoch: 1, seq },
+        envelope: Envelope {
+            id,
+            run: Uuid::nil(),
+            kind: "operation.completed".into(),
+            partition_key: machine.into(),
+            equipment: Some(machine.into()),
+            path: vec!["ACME".into(), "PLANT1".into()],
+            time_ns: 0,
+        },
+        payload: format!(r#"{{"id":"{id}","subject":"{machine}","data":"{padding}"}}"#).into(),
+    }
+}
+
+/// The id of an event that arrived.
+pub(super) fn id_of(payload: &[u8]) -> Uuid {
+    let event: serde_json::Value = serde_json::from_slice(payload).expect("an event is JSON");
+    let id = event.get("id").and_then(|id| id.as_str()).expect("an id");
+    id.parse().expect("a UUID")
+}
