@@ -31,6 +31,12 @@ const LONG_FILES: &[(&str, usize, &str)] = &[(
     "the settings file as one declaration, in the order in which it is written; it has no logic",
 )];
 
+/// Files that start a thread which is no task: it does no work and ends with the value that holds it.
+const WATCHING_THREADS: &[(&str, &str)] = &[(
+    "buffer/engine/waker.rs",
+    "sled forgets to wake a flush whose write failed; only another thread can, and only the engine knows which database",
+)];
+
 /// Who may use what. `None`: everything.
 fn may_use(module: &str) -> Option<Vec<&'static str>> {
     Some(match module {
@@ -173,7 +179,13 @@ fn rules_have_no_async_no_clock_and_no_files() {
 fn only_the_gateway_and_the_demo_start_tasks() {
     let mut faults = Vec::new();
     for source in sources() {
-        if source.path.starts_with("gateway") || source.path.starts_with("commands/demo/") {
+        let watches = WATCHING_THREADS
+            .iter()
+            .any(|(path, _)| *path == source.path);
+        if watches
+            || source.path.starts_with("gateway")
+            || source.path.starts_with("commands/demo/")
+        {
             continue;
         }
         for word in [

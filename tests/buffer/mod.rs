@@ -1,6 +1,7 @@
 //! The store as processes see it: killed, refused by the system, on a full disk. The children are ignored tests of this
 //! binary, so that none has to be built and found.
 
+mod barrier;
 mod kill;
 mod refusals;
 

@@ -36,9 +36,9 @@ fn filler() {
 }
 
 /// A command line that runs a child.
-fn child(name: &str) -> Vec<String> {
+pub(super) fn child(name: &str) -> Vec<String> {
     let program = std::env::current_exe().unwrap();
-    let name = format!("buffer::refusals::{name}");
+    let name = format!("buffer::{name}");
     let arguments = [
         program.to_str().unwrap(),
         &name,
@@ -51,7 +51,7 @@ fn child(name: &str) -> Vec<String> {
 
 /// Whether a tool of the tests works here. A missing tool is a failure with `CI=true`; that the machine forbids what it
 /// does is none.
-fn works(tool: &str, arguments: &[&str]) -> bool {
+pub(super) fn works(tool: &str, arguments: &[&str]) -> bool {
     let status = Command::new(tool).args(arguments).arg("true").status();
     if status.is_err() && std::env::var("CI").as_deref() == Ok("true") {
         panic!("{tool} is not installed; with CI=true nothing is skipped");
@@ -104,7 +104,7 @@ fn a_read_only_file_system_is_said_plainly() {
     let home = tempfile::tempdir().unwrap();
     let script = format!(
         "mount -t tmpfs none \"${DIRECTORY}\"; mount -o remount,ro \"${DIRECTORY}\"; {}",
-        child("opener").join(" ")
+        child("refusals::opener").join(" ")
     );
     if let Some(text) = unshared(home.path(), &script) {
         let refused = after(&text, "refused: ");
@@ -121,7 +121,7 @@ fn missing_permission_is_said_plainly() {
     let mode = std::fs::Permissions::from_mode;
     std::fs::set_permissions(home.path(), mode(0o755)).unwrap();
     std::fs::set_permissions(&closed, mode(0o555)).unwrap();
-    let line = child("opener");
+    let line = child("refusals::opener");
     // A copy, because the build directory may be closed to others.
     let program = home.path().join("child");
     std::fs::copy(&line[0], &program).unwrap();
@@ -145,7 +145,10 @@ fn a_full_disk_ends_in_an_error_and_loses_nothing() {
     // The sizes differ so that the disk fills at different places of a generation.
     for kib in [1_500, 2_100, 2_600] {
         let home = tempfile::tempdir().unwrap();
-        let (filler, opener) = (child("filler").join(" "), child("opener").join(" "));
+        let (filler, opener) = (
+            child("refusals::filler").join(" "),
+            child("refusals::opener").join(" "),
+        );
         let script = format!(
             "mount -t tmpfs -o size={kib}k none \"${DIRECTORY}\"; {filler}; \
              mount -o remount,size=64m \"${DIRECTORY}\"; {opener}"
@@ -169,7 +172,7 @@ fn a_disk_that_fails_ends_in_an_error_and_never_in_waiting() {
         for call in ["sync_file_range", "fdatasync"] {
             let home = tempfile::tempdir().unwrap();
             let fault = format!("inject={call}:error=EIO:delay_enter=20000:when={when}");
-            let Some(text) = faulty(home.path(), &fault, "filler") else {
+            let Some(text) = faulty(home.path(), &fault, "refusals::filler") else {
                 return;
             };
             let accepted: u64 = after(&text, "accepted up to ").parse().unwrap();
