@@ -250,7 +250,9 @@ mod tests {
                 Some(raw) => {
                     counter.count(*raw, now);
                 }
-                None => counter.lost(),
+                None => {
+                    counter.lost();
+                }
             }
         }
         let counted = counter.report(UtcTime(0)).expect("something counted");
@@ -285,7 +287,7 @@ mod tests {
         check(
             65_536,
             1.0,
-            &[(0, Some(4_000)), (5, Some(0)), (10, Some(7))],
+            &[(0, Some(4_000)), (10, Some(0)), (20, Some(7))],
             (7, 7, 0, 1, false),
         );
     }

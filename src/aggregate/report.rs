@@ -21,7 +21,8 @@ pub(super) struct End {
     pub(super) uncertain: bool,
     /// By how much, where that can be known.
     pub(super) uncertainty: Option<Duration>,
-    pub(super) pieces: u64,
+    /// `None` when the tag that says it is not known.
+    pub(super) pieces: Option<u64>,
     /// The settings say that pieces are booked from operations.
     pub(super) book: bool,
 }
@@ -192,15 +193,10 @@ fn characteristic(
         .map(|m| &m.report)
         .find(|report| report.name == parameter);
     let found = report.and_then(|report| value_of(&report.stats, statistic));
-    let outside = |value: f64| {
-        wanted.low.is_some_and(|low| value < low) || wanted.high.is_some_and(|high| value > high)
-    };
-    let verdict = match found {
-        None => Verdict::Undetermined,
-        Some((value, _)) if outside(value) => Verdict::Fail,
-        Some(_) if report.is_some_and(|report| good_enough(report, needs)) => Verdict::Pass,
-        Some(_) => Verdict::Undetermined,
-    };
+    let verdict = found.map_or(Verdict::Undetermined, |(value, _)| {
+        let good = report.is_some_and(|report| good_enough(report, needs));
+        judge(wanted, statistic, value, good)
+    });
     CharacteristicResult {
         id: wanted.id.clone(),
         characteristic: wanted.of.clone(),
@@ -214,6 +210,23 @@ fn characteristic(
         measured_at: found.and_then(|(_, at)| at).map_or(ended, |at_s| {
             UtcTime(started.0.saturating_add((at_s * 1e9).round() as i64))
         }),
+    }
+}
+
+/// In poor data only a fail stands that the missing data could not undo: a maximum does not fall again.
+fn judge(wanted: &Characteristic, statistic: &str, value: f64, good_data: bool) -> Verdict {
+    let below = wanted.low.is_some_and(|low| value < low);
+    let above = wanted.high.is_some_and(|high| value > high);
+    let certain = match statistic {
+        "max" | "range" | "duration_s" => above,
+        "min" => below,
+        _ => false,
+    };
+    match (below || above, good_data) {
+        (true, true) => Verdict::Fail,
+        (true, false) if certain => Verdict::Fail,
+        (false, true) => Verdict::Pass,
+        (_, false) => Verdict::Undetermined,
     }
 }
 

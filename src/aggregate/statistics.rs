@@ -262,7 +262,7 @@ impl Accumulator {
             stddev: (self.n > 1).then(|| (self.m2 / (self.n - 1) as f64).max(0.0).sqrt()),
             time_weighted_mean: (self.covered > 0).then(|| self.area / covered_s),
             integral: (self.covered > 0).then_some(self.area),
-            duration_s: gated.then(|| seconds(self.covered.saturating_add(self.gap))),
+            duration_s: gated.then_some(covered_s),
             percentiles: wanted
                 .iter()
                 .map(|percent| {

@@ -357,10 +357,10 @@ struct CountsOut {
     book: bool,
     unit: &'static str,
     cycles: u64,
-    good: u64,
-    reject: u64,
-    rework: u64,
-    undetermined: u64,
+    good: Option<u64>,
+    reject: Option<u64>,
+    rework: Option<u64>,
+    undetermined: Option<u64>,
 }
 
 fn counts(counts: Counts) -> CountsOut {

@@ -108,7 +108,7 @@ pub(super) fn ending() -> Ending {
         counts: Counts {
             book: true,
             cycles: 1,
-            reject: 1,
+            reject: Some(1),
             ..Counts::default()
         },
         data_quality: DataQuality {

@@ -223,21 +223,35 @@ pub struct Ending {
     pub data_quality: DataQuality,
 }
 
-/// Pieces of an operation. `good + reject + rework + undetermined` are the pieces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Pieces of an operation. `good + reject + rework + undetermined` are the pieces; where their number is not known, the one
+/// that they belong to is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// True when a MES may book these pieces from here.
     pub book: bool,
     /// 1: each operation is one cycle.
     pub cycles: u64,
     /// Passed, or nothing was to be checked.
-    pub good: u64,
+    pub good: Option<u64>,
     /// Failed.
-    pub reject: u64,
+    pub reject: Option<u64>,
     /// To be worked again.
-    pub rework: u64,
+    pub rework: Option<u64>,
     /// Nobody can say.
-    pub undetermined: u64,
+    pub undetermined: Option<u64>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Counts {
+            book: false,
+            cycles: 0,
+            good: Some(0),
+            reject: Some(0),
+            rework: Some(0),
+            undetermined: Some(0),
+        }
+    }
 }
 
 /// Where the data of an operation may be lacking: of its worst parameter.

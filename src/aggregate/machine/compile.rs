@@ -4,7 +4,7 @@ use super::counters::MachineCounter;
 use super::state::{ModeRule, Rules, StateRule};
 use super::{Machine, ORDER, Slot, Tag, Unsaved, armed};
 use crate::aggregate::condition::{Allowed, Scope};
-use crate::aggregate::definition::{Compiler, Definition, Fact};
+use crate::aggregate::definition::{Compiler, Definition, Fact, PieceCount};
 use crate::aggregate::equipment::Equipment;
 use crate::model::BootTime;
 use crate::settings::shape::{Cel, Operation, Pieces, Trigger};
@@ -114,12 +114,20 @@ impl Machine {
                 .iter()
                 .for_each(|local| self.scope.watch(*local));
         }
-        // A restored operation waits for its counter, too.
-        let recovery: Vec<usize> = self
+        // A restored operation waits for its counter and the number of its pieces, too.
+        let decisive: Vec<usize> = self
             .definitions
             .iter()
-            .filter_map(|definition| self.counters.get(definition.recovery_counter?))
-            .map(|counter| counter.tag)
+            .flat_map(|definition| {
+                let counter = definition
+                    .recovery_counter
+                    .and_then(|c| self.counters.get(c));
+                let pieces = match definition.pieces {
+                    PieceCount::Tag(local) => Some(local),
+                    PieceCount::Fixed(_) => None,
+                };
+                counter.map(|counter| counter.tag).into_iter().chain(pieces)
+            })
             .collect();
         for (local, tag) in self.tags.iter_mut().enumerate() {
             tag.counters = self
@@ -141,7 +149,7 @@ impl Machine {
                 })
                 .collect();
             tag.referenced = self.rules.tags.contains(&local)
-                || recovery.contains(&local)
+                || decisive.contains(&local)
                 || self.definitions.iter().any(|d| refers_to(d, local));
         }
     }

@@ -249,7 +249,7 @@ impl Machine {
             reason,
             uncertain: edge.uncertain,
             uncertainty: edge.uncertainty,
-            pieces: 0,
+            pieces: None,
             book: self.pieces_from == PiecesFrom::Operations,
         }
     }
@@ -282,8 +282,8 @@ impl Machine {
             announce(&self.name, slot, &mut operation, moment);
         }
         end.pieces = match definition.pieces {
-            PieceCount::Fixed(pieces) => u64::from(pieces),
-            PieceCount::Tag(local) => pieces_of(self.scope.last_known(local)),
+            PieceCount::Fixed(pieces) => Some(u64::from(pieces)),
+            PieceCount::Tag(local) => pieces_of(self.scope.value(local)),
         };
         if end.uncertain {
             operation.flags.insert(Flag::EndTimeEstimated);
@@ -435,9 +435,8 @@ fn about(machine: &str, slot: &Slot) -> About {
     }
 }
 
-/// Pieces as a tag says; one that was never read or says less than none makes none.
-fn pieces_of(value: Option<&crate::model::Value>) -> u64 {
-    value
-        .and_then(crate::model::Value::number)
-        .map_or(0, |pieces| pieces.round().clamp(0.0, 1e9) as u64)
+/// Pieces as a tag says; a tag that is bad, or says less than none, says nothing.
+fn pieces_of(value: Option<&crate::model::Value>) -> Option<u64> {
+    let pieces = value?.number()?.round();
+    (0.0..1e9).contains(&pieces).then_some(pieces as u64)
 }

@@ -7,7 +7,7 @@ use super::compile::slot_named;
 use super::{Machine, Moment, ORDER, Part, Unsaved, armed, armed_mut};
 use crate::aggregate::condition::Known;
 use crate::aggregate::counter::Tally;
-use crate::aggregate::definition::Definition;
+use crate::aggregate::definition::{Definition, PieceCount};
 use crate::aggregate::equipment;
 use crate::aggregate::operation::OpenOperation;
 use crate::aggregate::report::End;
@@ -256,9 +256,19 @@ impl Machine {
             return None;
         }
         let counted = match (definition.recovery_counter, operation.counter) {
-            (Some(counter), Some(before)) => Some(self.raw_count(counter)? != before),
+            (Some(counter), Some(before)) => match self.raw_count(counter) {
+                Some(raw) => Some(raw != before),
+                // A counter that is bad decides nothing; one that was not read yet is waited for.
+                None if self.is_seen(self.counters.get(counter)?.tag) => None,
+                None => return None,
+            },
             _ => None,
         };
+        if let PieceCount::Tag(local) = definition.pieces
+            && !self.is_seen(local)
+        {
+            return None;
+        }
         let rose = counted == Some(true) && !operation.counter_reset;
         let aborted = definition
             .abort
@@ -291,7 +301,7 @@ impl Machine {
             reason: reason.and_then(|fact| fact.text(&self.scope)),
             uncertain: true,
             uncertainty: measured.then(|| at.boot.since(since)),
-            pieces: 0,
+            pieces: None,
             book: self.pieces_from == PiecesFrom::Operations,
         };
         if let Some(open) = self.slots.get_mut(slot)?.open.as_mut() {
@@ -299,6 +309,10 @@ impl Machine {
         }
         self.finish(slot, end, None, moment);
         self.start_missed(d, moment)
+    }
+
+    fn is_seen(&self, local: usize) -> bool {
+        self.tags.get(local).is_some_and(|tag| tag.seen)
     }
 
     /// If the machine runs now, the operation that runs was begun in the down time.
