@@ -33,11 +33,26 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if let Some(error) = failure.error {
-                eprintln!("millgate: {error:#}");
+                eprintln!("millgate: {}", with_causes(&error));
             }
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// An error with its causes in one line. A cause that is told already is not told twice.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let words = cause.to_string();
+        if text.is_empty() {
+            text = words;
+        } else if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+    }
+    text
 }
 
 /// Logs go to standard error: the journal has its own time stamps, a terminal gets colours.

@@ -40,6 +40,19 @@ pub enum StoreError {
         /// Its settings.
         found: String,
     },
+    /// A part of the path is no directory.
+    #[error(
+        "{0} is a file where `buffer.path` needs a directory: choose another buffer.path or move the file away"
+    )]
+    NotADirectory(PathBuf),
+    /// The directory cannot be made.
+    #[error("no directory can be made in {parent}: {source}: choose a buffer.path on a disk")]
+    NoDirectory {
+        /// The last part of the path that is there.
+        parent: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Something else that the operating system says.
     #[error("{path}: {source}: check the disk and that every part of the path is a directory")]
     Io {
@@ -86,6 +99,20 @@ pub(super) fn io_error(path: &Path, source: io::Error) -> StoreError {
     }
 }
 
+/// The error of making the store's directory: which part of its path is in the way.
+pub(super) fn making_error(path: &Path, source: io::Error) -> StoreError {
+    use io::ErrorKind as Kind;
+    let there = path.ancestors().find(|part| part.exists());
+    match (there, source.kind()) {
+        (Some(part), _) if !part.is_dir() => StoreError::NotADirectory(part.to_owned()),
+        (Some(part), Kind::NotFound) => StoreError::NoDirectory {
+            parent: part.to_owned(),
+            source,
+        },
+        _ => io_error(path, source),
+    }
+}
+
 impl From<EngineError> for StoreError {
     fn from(error: EngineError) -> StoreError {
         match error {
@@ -127,5 +154,25 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn the_part_of_the_path_that_is_in_the_way_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("afile");
+        std::fs::write(&file, b"x").unwrap();
+        for path in [file.join("store"), file.join("deep/store")] {
+            let error = super::super::files::create_dirs(&path).unwrap_err();
+            let text = making_error(&path, error).to_string();
+            let says = format!("{} is a file", file.display());
+            assert!(text.starts_with(&says), "{text}");
+        }
+        let path = Path::new("/proc/millgate/store");
+        let error = super::super::files::create_dirs(path).unwrap_err();
+        let text = making_error(path, error).to_string();
+        assert!(
+            text.starts_with("no directory can be made in /proc: "),
+            "{text}"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::engine::{EngineError, Purpose};
 use super::epoch::{self, Found, Numbering, Why};
-use super::error::{StoreError, io_error};
+use super::error::{StoreError, io_error, making_error};
 use super::files::create_dirs;
 use super::generation::{Generation, Loss, predecessor};
 use super::generations::{self, Generations, Listing, path_of};
@@ -41,7 +41,7 @@ impl Store {
     pub fn open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
         let root = options.path.join("store");
         let io = |error| io_error(&root, error);
-        create_dirs(&root).map_err(io)?;
+        create_dirs(&root).map_err(|error| making_error(&root, error))?;
         let lock = take_lock(&root)?;
         let known = Known::read(&root).map_err(io)?;
         let listing = Listing::read(&root).map_err(io)?;
