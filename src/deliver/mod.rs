@@ -6,6 +6,7 @@
 
 mod filter;
 mod gate;
+mod handshake;
 mod http;
 mod mqtt;
 mod report;

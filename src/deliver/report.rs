@@ -41,15 +41,16 @@ impl Report {
         }
     }
 
-    /// The connection is made, or is not needed before the first event.
-    pub(super) fn ready(&mut self, now: Instant) {
+    /// The connection is made, or, without `connected`, is made by the first event.
+    pub(super) fn ready(&mut self, now: Instant, connected: bool) {
         // A pause outlives the connection: only an acceptance ends it.
         if matches!(self.state, State::Ready | State::Paused(_)) {
             return;
         }
         self.state = State::Ready;
         if let Some(hidden) = self.connection.may_speak(now) {
-            info!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), "ready to deliver to {}", self.destination);
+            let how = if connected { "ready to" } else { "will" };
+            info!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), "{how} deliver to {}", self.destination);
         }
     }
 
@@ -171,11 +172,11 @@ mod tests {
             report.lost(now, "nobody listens", MINUTE);
         }
         assert_eq!(report.connection.spoken, 1);
-        report.ready(now);
-        report.ready(now);
+        report.ready(now, true);
+        report.ready(now, true);
         assert_eq!(report.connection.spoken, 2);
         report.paused(now, "nobody subscribed", MINUTE);
-        report.ready(now);
+        report.ready(now, true);
         report.paused(now, "nobody subscribed", MINUTE);
         report.resumed(now);
         report.resumed(now);

@@ -134,7 +134,7 @@ impl Drain {
             terms = attempt => terms?,
         };
         self.health.connects.add(1);
-        self.report.ready(now());
+        self.report.ready(now(), terms.connected);
         Ok(terms)
     }
 

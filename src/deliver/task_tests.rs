@@ -125,6 +125,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn terms() -> Terms {
     Terms {
+        connected: true,
         in_flight: 8,
         span: 64,
         one_per_key: false,

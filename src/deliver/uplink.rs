@@ -28,6 +28,8 @@ pub(super) struct Terms {
     pub(super) in_flight: usize,
     /// Most events from the oldest unsettled one to the newest sent: what may arrive twice after a crash.
     pub(super) span: usize,
+    /// True when the destination has answered already; false when the first event shows whether it does.
+    pub(super) connected: bool,
     /// True when only one event of a partition key may be under way, because the protocol does not keep order itself.
     pub(super) one_per_key: bool,
     /// Longest wait for a verdict before the connection counts as dead; `None` when the protocol sees to that itself.

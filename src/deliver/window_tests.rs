@@ -8,6 +8,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn terms(in_flight: usize, span: usize, one_per_key: bool) -> Terms {
     Terms {
+        connected: true,
         in_flight,
         span,
         one_per_key,

@@ -5,6 +5,7 @@
 
 mod answer;
 
+use super::handshake;
 use super::setup::SetupError;
 use super::timing::Timing;
 use super::tls::{self, TlsError};
@@ -175,6 +176,7 @@ impl Uplink for HttpUplink {
         Ok(Terms {
             in_flight: IN_FLIGHT,
             span: SPAN,
+            connected: false,
             one_per_key: true,
             verdict_within: None,
         })
@@ -239,6 +241,11 @@ async fn read(mut response: reqwest::Response) -> Reply {
 
 /// No answer: a destination that cannot be reached pauses everything, a request that got lost only its event.
 fn not_answered(error: &reqwest::Error) -> Verdict {
+    if let Some(tls) = handshake::find(error) {
+        let host = error.url().and_then(Url::host_str).unwrap_or_default();
+        let reason = handshake::explain(tls, host);
+        return Verdict::Unavailable(Trouble::new(printable(&reason, MAX_REASON_CHARS)));
+    }
     let reason = printable(&causes(error), MAX_REASON_CHARS);
     if error.is_connect() {
         return Verdict::Unavailable(Trouble::new(format!(

@@ -144,6 +144,7 @@ impl Uplink for MqttUplink {
         Ok(Terms {
             in_flight,
             span: self.window,
+            connected: true,
             one_per_key: false,
             verdict_within: Some(self.timing.verdict_within),
         })

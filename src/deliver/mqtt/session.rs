@@ -3,6 +3,7 @@
 //! The library's event loop is not cancel-safe (a PUBLISH can get lost between its state and the socket), so it runs
 //! inside a future that is kept here and only polled, never dropped, while the connection lives.
 
+use super::super::handshake;
 use super::super::uplink::{Fault, Verdict, printable, with_causes};
 use super::address::Address;
 use crate::settings::SecretText;
@@ -154,11 +155,12 @@ impl Session {
 
 /// Why a connection failed, in words that tell what to check.
 pub(super) fn explain(error: &(dyn std::error::Error + 'static), address: &Address) -> Fault {
+    if let Some(tls) = handshake::find(error) {
+        return Fault(handshake::explain(tls, &address.host));
+    }
     let mut cause = Some(error);
     while let Some(inner) = cause {
-        let hint = inner
-            .downcast_ref::<io::Error>()
-            .map(|error| io_hint(error, address));
+        let hint = inner.downcast_ref::<io::Error>().map(io_hint);
         if let Some(Some(hint)) = hint {
             return Fault(hint);
         }
@@ -167,16 +169,7 @@ pub(super) fn explain(error: &(dyn std::error::Error + 'static), address: &Addre
     Fault(printable(&with_causes(error), MAX_REASON_CHARS))
 }
 
-fn io_hint(error: &io::Error, address: &Address) -> Option<String> {
-    if let Some(tls) = error
-        .get_ref()
-        .and_then(|e| e.downcast_ref::<rustls::Error>())
-    {
-        return Some(format!(
-            "TLS: {tls}: check `tls.ca`, the broker's certificate (name `{}`, dates) and this box's clock",
-            address.host
-        ));
-    }
+fn io_hint(error: &io::Error) -> Option<String> {
     let check = match error.kind() {
         io::ErrorKind::ConnectionRefused => "is the broker running, and is the port right?",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
