@@ -9,13 +9,16 @@ use sha2::{Digest, Sha256};
 /// Hex digits of the digest that events carry.
 const DIGEST_DIGITS: usize = 16;
 
+/// What is the same everywhere and no setting.
+const FIXED: &str = "# Every default is written out. After a failure: waits of 1s doubling to 30s, each drawn evenly below that.\n";
+
 /// The settings with every default written out, also those that depend on other keys. Read again, it is the same plant.
 #[must_use]
 pub fn effective(file: &File) -> String {
     let mut out = String::new();
     let value = serde_json::to_value(settled(file)).unwrap_or_default();
     write(&value, 0, &mut out);
-    out.trim_start_matches('\n').to_owned() + "\n"
+    format!("{FIXED}{}\n", out.trim_start_matches('\n'))
 }
 
 /// The file with the defaults that depend on other keys written out as well.

@@ -9,6 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// What `verify` says of an address that no device has: which addresses there are depends on `addresses:`.
+const ADDRESSES: &str = "0 to 65535, or 1 to 65536 with `addresses: one_based`";
+
 /// A whole settings file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -186,15 +189,19 @@ pub enum Trim {
 pub struct Tag {
     /// Address of a holding register.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-range" = ADDRESSES))]
     pub holding: Option<u32>,
     /// Address of an input register.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-range" = ADDRESSES))]
     pub input: Option<u32>,
     /// Address of a coil.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-range" = ADDRESSES))]
     pub coil: Option<u32>,
     /// Address of a discrete input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-range" = ADDRESSES))]
     pub discrete: Option<u32>,
     /// How the value lies in the registers; `u16` for registers, `bit` for coils and discrete inputs.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
@@ -561,6 +568,7 @@ pub struct Uplink {
 /// Whose word settles an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(extend("x-instead" = { "mes": "the word of the MES itself is not there yet" }))]
 pub enum Acknowledge {
     /// The broker's PUBACK, or the HTTP server's 2xx.
     #[default]
@@ -650,7 +658,13 @@ impl JsonSchema for MqttVersion {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "description": "MQTT protocol version: 5, or 3 for 3.1.1",
-            "enum": [3, 5]
+            "enum": [3, 5],
+            "x-instead": {
+                "3.1": "`3` means MQTT 3.1.1",
+                "3.1.1": "`3` means MQTT 3.1.1",
+                "4": "`3` means MQTT 3.1.1",
+                "5.0": "`5` means MQTT 5.0",
+            }
         })
     }
 }

@@ -337,6 +337,18 @@ fn a_word_that_is_not_known_is_shown_with_all_that_are() {
     );
     check("version: 5", "version: 4", "4\n", "`4` is not one of 3, 5");
     check(
+        "version: 5",
+        "version: 3.1.1",
+        "3.1.1\n",
+        "`3.1.1` is not one of 3, 5: `3` means MQTT 3.1.1",
+    );
+    check(
+        "holding: 1, ",
+        "holding: -1, ",
+        "-1,",
+        "`-1` is out of range: `holding` is 0 to 65535, or 1 to 65536 with `addresses: one_based`",
+    );
+    check(
         "on_next_start: abort_and_start",
         "on_next_start: restart",
         "restart\n",
@@ -352,7 +364,7 @@ fn a_word_that_is_not_known_is_shown_with_all_that_are() {
         "acknowledge: broker",
         "acknowledge: mes",
         "mes\n    events",
-        "`mes` is not one of broker",
+        "`mes` is not one of broker: the word of the MES itself is not there yet",
     );
 }
 

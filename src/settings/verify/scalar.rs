@@ -33,7 +33,7 @@ impl Verifier<'_> {
             "Rate" => Rate::try_from(text.clone()).map(|_| text.as_str().into()),
             _ => {
                 if let Some(words) = words(schema) {
-                    return self.one_of(node, text, &words);
+                    return self.one_of(node, text, &words, schema);
                 }
                 let quoted = matches!(node.content, Content::Quoted(_));
                 typed(text, plain, quoted, schema).map_err(|wrong| self.in_words(wrong))
@@ -51,7 +51,14 @@ impl Verifier<'_> {
         message.replacen("{}", &self.here(), 1)
     }
 
-    fn one_of(&mut self, node: &Node, text: &str, words: &[&Value]) -> Option<Value> {
+    /// `x-instead` of the schema has words for what is often written and not known.
+    fn one_of(
+        &mut self,
+        node: &Node,
+        text: &str,
+        words: &[&Value],
+        schema: &Value,
+    ) -> Option<Value> {
         let spelt = |word: &Value| {
             word.as_str()
                 .map_or_else(|| word.to_string(), str::to_owned)
@@ -61,7 +68,13 @@ impl Verifier<'_> {
         }
         let words: Vec<String> = words.iter().map(|word| spelt(word)).collect();
         let near = nearest(text, words.iter().map(String::as_str)).map(str::to_owned);
-        let message = format!("{} is not one of {}", shown(text), words.join(", "));
+        let mut message = format!("{} is not one of {}", shown(text), words.join(", "));
+        let instead = schema
+            .get("x-instead")
+            .and_then(|all| all.get(text)?.as_str());
+        if let Some(instead) = instead {
+            message = format!("{message}: {instead}");
+        }
         self.report.push(Problem {
             place: Some(node.place),
             path: self.path.join("."),
@@ -133,7 +146,10 @@ fn whole(text: &str, plain: Plain, schema: &Value) -> Result<Value, String> {
     };
     let (low, high) = bounds(schema);
     if number < low || number > high {
-        return Err(format!("{found} is out of range: {{}} is {low} to {high}"));
+        // A range that depends on other keys is checked with them, and told here.
+        let told = schema.get("x-range").and_then(Value::as_str);
+        let range = told.map_or_else(|| format!("{low} to {high}"), str::to_owned);
+        return Err(format!("{found} is out of range: {{}} is {range}"));
     }
     match (u64::try_from(number), i64::try_from(number)) {
         (Ok(number), _) => Ok(number.into()),
