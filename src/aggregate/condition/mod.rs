@@ -11,7 +11,7 @@ pub use scope::Scope;
 
 use cel::common::ast::{Expr, IdedExpr};
 use cel::common::types::CelBool;
-use cel::{Context, ExecutionError, Program};
+use cel::{Context, ExecutionError, ParseErrors, Program};
 use std::collections::BTreeSet;
 
 /// What a condition says.
@@ -162,7 +162,7 @@ fn parse(source: &str) -> Result<IdedExpr, String> {
         return Err(format!("the condition nests deeper than {MAX_DEPTH}"));
     }
     let program = Program::compile(source)
-        .map_err(|error| format!("`{source}` is not a condition: {}", first_line(&error)))?;
+        .map_err(|error| format!("`{source}` is not a condition: {}", in_words(&error)))?;
     Ok(program.expression().clone())
 }
 
@@ -186,9 +186,29 @@ fn nesting(source: &str) -> usize {
     deepest
 }
 
-fn first_line(error: &impl std::fmt::Display) -> String {
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().to_owned()
+/// The first error of the parser in words: where, and what it did not expect there.
+fn in_words(errors: &ParseErrors) -> String {
+    let Some(first) = errors.errors.first() else {
+        return "it cannot be read".into();
+    };
+    let (line, column) = first.pos;
+    let place = match line {
+        ..=1 => format!("at character {column}"),
+        line => format!("in its line {line}, at character {column}"),
+    };
+    let said = first.msg.lines().next().unwrap_or_default();
+    let said = said.strip_prefix("Syntax error: ").unwrap_or(said);
+    // What the parser would have taken is a list of its own terms.
+    let found = said.split(" expecting ").next().unwrap_or_default();
+    let input = ["input ", "recognition error at: ", " at "]
+        .into_iter()
+        .find_map(|before| found.split_once(before))
+        .map(|(_, input)| input.trim_matches('\''));
+    match input {
+        _ if found.contains("<EOF>") => format!("{place}: unexpected end"),
+        Some(input) => format!("{place}: unexpected `{input}`"),
+        None => format!("{place}: {said}"),
+    }
 }
 
 /// `changed(x)` and `delta(x)` become variables of these very names, which the scope resolves: CEL functions see values, not tags.
@@ -340,7 +360,14 @@ mod tests {
             ("bit(status, 64)", "0 to 63"),
             ("changed(status + 1)", "name of a tag"),
             ("foo(status)", "`foo`"),
-            ("status == ", "not a condition"),
+            (
+                "status == ",
+                "not a condition: at character 11: unexpected end",
+            ),
+            ("status == )", "at character 11: unexpected `)`"),
+            ("status == 1 1", "at character 13: unexpected `1`"),
+            ("status # 1", "at character 8: unexpected `#`"),
+            ("(status == 1", "at character 13: unexpected end"),
             ("[1, 2].exists(x, x == status)", "not known in conditions"),
             ("status in [1, 'a']", "cannot be compared"),
             ("true ? 1 : 2.0", "one kind"),
