@@ -13,5 +13,6 @@ mod deliver;
 mod modbus;
 mod readme;
 mod settings;
+mod signals;
 mod system;
 mod unit_file;

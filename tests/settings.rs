@@ -235,6 +235,42 @@ fn wrong_usage_is_64_and_a_file_that_is_not_there_66() {
 }
 
 #[test]
+fn a_demo_that_cannot_be_meant_is_refused_before_it_begins() {
+    for wrong in [
+        ["--for", "0s"],
+        ["--for", "1s"],
+        ["--mqtt", "http://127.0.0.1"],
+        ["--mqtt", "mqtts://127.0.0.1"],
+    ] {
+        let output = millgate(&[&["demo"], &wrong[..]].concat());
+        assert_eq!(output.status.code(), Some(64), "{wrong:?}");
+        assert!(output.stdout.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_store_path_that_is_a_file_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("gateway.yaml");
+    let in_the_way = directory.path().join("afile");
+    std::fs::write(&in_the_way, b"x").unwrap();
+    let text = with(
+        "path: /var/lib/millgate",
+        &format!("path: {}", in_the_way.display()),
+    );
+    std::fs::write(&file, text).unwrap();
+    let output = millgate(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(74));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let says = format!(
+        "millgate: {} is a file where `buffer.path` needs",
+        in_the_way.display()
+    );
+    assert!(told.starts_with(&says), "{told}");
+    assert!(!told.contains("os error"), "{told}");
+}
+
+#[test]
 fn a_secret_that_stands_in_the_file_is_not_repeated() {
     let text = with("version: 5", "user: { name: gw, password: canary-4711 }");
     for arguments in [

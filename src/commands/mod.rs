@@ -66,6 +66,8 @@ pub enum Exit {
     Data = 65,
     /// A file that was named cannot be opened.
     NoInput = 66,
+    /// Something that is needed does not answer.
+    Unavailable = 69,
     /// Something that should never happen.
     Software = 70,
     /// Reading or writing failed.

@@ -1,7 +1,7 @@
 //! `millgate run`: the gateway, until SIGTERM or Ctrl-C.
 
 use super::{Exit, Failure, load_settings};
-use crate::gateway::{self, GatewayError};
+use crate::gateway::{self, Account, GatewayError};
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -27,25 +27,26 @@ impl Run {
             let gateway = gateway::run(plant, stop);
             let signals = stop_on_signals(stopping);
             tokio::select! {
-                ended = gateway => ended.map(drop).map_err(failure),
+                // Signals first: they are listened for before the store is opened.
+                biased;
                 error = signals => Err(Failure::new(Exit::Software, error)),
+                ended = gateway => ended.map(drop).map_err(failure),
             }
         })
     }
 }
 
-/// Runs the gateway of a settings file inside another command, until `stop`.
+/// Runs the gateway of a settings file inside another command, until `stop`; what it did.
 ///
 /// # Errors
 /// What `millgate run` would say.
-pub(super) async fn gateway_of(config: &Path, stop: CancellationToken) -> anyhow::Result<()> {
+pub(super) async fn gateway_of(config: &Path, stop: CancellationToken) -> anyhow::Result<Account> {
     let loaded = load_settings(config).map_err(|failure| {
         failure
             .error
             .unwrap_or_else(|| anyhow::anyhow!("the settings have problems"))
     })?;
-    gateway::run(loaded.plant, stop).await?;
-    Ok(())
+    Ok(gateway::run(loaded.plant, stop).await?)
 }
 
 /// The runtime of commands that run the gateway.
@@ -57,15 +58,21 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Software, error))
 }
 
-/// Cancels `stop` at SIGTERM or SIGINT. Ends only when signals cannot be received.
+/// Cancels `stop` at SIGTERM or SIGINT. SIGHUP, which would end the process without a clean stop, is only answered. Ends
+/// only when signals cannot be received.
 async fn stop_on_signals(stop: CancellationToken) -> std::io::Error {
     let received = async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hangup.recv() => {
+                    tracing::warn!("reload is not there yet: restart the service to use new settings");
+                    continue;
+                }
             }
             tracing::info!("stopping");
             stop.cancel();

@@ -15,6 +15,7 @@ pub use summary::Summary;
 
 use super::{Exit, Failure, run, terminal};
 use crate::format;
+use crate::gateway::Account;
 use crate::settings::Period;
 use anyhow::Context;
 use ledger::Counts;
@@ -42,17 +43,19 @@ const CATCH_UP: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_millis(700);
 /// Longest wait for the gateway to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// Shortest shift: below it there is no whole stroke to see.
+const SHORTEST_SHIFT: Duration = Duration::from_secs(2);
 /// Longest outage of the MES that the demo plays.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(6);
 
 /// The arguments of `millgate demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// How long the press works, such as 20s or 2min
-    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = period)]
+    /// How long the press works, such as 20s or 2min, at least 2s
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = shift)]
     pub run_for: Period,
     /// Send the events to this MQTT broker as well, such as mqtt://127.0.0.1:1883
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = workplace::broker)]
     pub mqtt: Option<String>,
     /// The MES goes down for a few seconds in the middle
     #[arg(long)]
@@ -62,8 +65,12 @@ pub struct Options {
     pub seed: Option<u64>,
 }
 
-fn period(text: &str) -> Result<Period, String> {
-    Period::try_from(text.to_owned())
+fn shift(text: &str) -> Result<Period, String> {
+    let shift = Period::try_from(text.to_owned())?;
+    if shift.get() < SHORTEST_SHIFT {
+        return Err("too short for a stroke of the press: write 2s or more".into());
+    }
+    Ok(shift)
 }
 
 impl Options {
@@ -77,7 +84,8 @@ impl Options {
     }
 }
 
-/// `millgate demo`: exit code 0 only when the MES knows exactly what the press did.
+/// `millgate demo`: exit code 0 only when the MES knows exactly what the press did, and a broker that was asked for has
+/// confirmed all events.
 ///
 /// # Errors
 /// When the demo cannot be played, or the books do not agree; that has been told then.
@@ -88,8 +96,9 @@ pub(super) fn command(options: &Options) -> Result<(), Failure> {
         demo(options, &mut std::io::stdout(), colour, gateway).await
     });
     match summary {
-        Ok(summary) if summary.agrees() => Ok(()),
-        Ok(_) => Err(Failure::told(Exit::Software)),
+        Ok(summary) if !summary.agrees() => Err(Failure::told(Exit::Software)),
+        Ok(summary) if summary.broker_lacks > 0 => Err(Failure::told(Exit::Unavailable)),
+        Ok(_) => Ok(()),
         Err(error) => Err(Failure::new(Exit::Software, error)),
     }
 }
@@ -107,7 +116,7 @@ pub async fn demo<G>(
     gateway: G,
 ) -> anyhow::Result<Summary>
 where
-    G: AsyncFnOnce(PathBuf, CancellationToken) -> anyhow::Result<()>,
+    G: AsyncFnOnce(PathBuf, CancellationToken) -> anyhow::Result<Account>,
 {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let press = SharedPress::new(Press::new(seed));
@@ -176,7 +185,7 @@ impl Stage {
         gateway: G,
     ) -> anyhow::Result<Summary>
     where
-        G: AsyncFnOnce(PathBuf, CancellationToken) -> anyhow::Result<()>,
+        G: AsyncFnOnce(PathBuf, CancellationToken) -> anyhow::Result<Account>,
     {
         let stop = CancellationToken::new();
         let mut gateway = pin!(gateway(self.settings.clone(), stop.clone()));
@@ -185,13 +194,13 @@ impl Stage {
         let deaf = "signals cannot be listened for";
         let mut interrupt = signal(SignalKind::interrupt()).context(deaf)?;
         let mut terminate = signal(SignalKind::terminate()).context(deaf)?;
-        loop {
+        let account = loop {
             tokio::select! {
                 Some(news) = self.news.recv() => writeln!(out, "{}", told(&news, colour))?,
                 ended = &mut gateway => {
-                    ended?;
+                    let account = ended?;
                     anyhow::ensure!(matches!(act, Act::Stopping(_)), "the gateway stopped by itself");
-                    break;
+                    break account;
                 }
                 Some(ended) = self.servers.join_next() => {
                     ended?.context("the press or the MES of the demo failed")?;
@@ -202,11 +211,11 @@ impl Stage {
                 _ = look.tick() => {}
             }
             act = self.next(act, options.run_for.get(), &stop)?;
-        }
+        };
         while let Ok(news) = self.news.try_recv() {
             writeln!(out, "{}", told(&news, colour))?;
         }
-        Ok(self.summary())
+        Ok(self.summary(&account))
     }
 
     /// What comes now. Nothing here waits.
@@ -239,12 +248,17 @@ impl Stage {
         !self.press.in_stroke() && completed + aborted >= made.completed + made.aborted
     }
 
-    fn summary(&self) -> Summary {
+    fn summary(&self, account: &Account) -> Summary {
+        let broker = account
+            .uplinks
+            .iter()
+            .find(|(name, ..)| name == workplace::BROKER);
         Summary {
             press: self.press.tally(),
             mes: self.mes.counts(),
             turned_away: self.mes.turned_away(),
             not_shown: self.mes.not_shown(),
+            broker_lacks: broker.map_or(0, |(.., waiting)| *waiting),
         }
     }
 }

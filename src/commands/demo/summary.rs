@@ -15,6 +15,8 @@ pub struct Summary {
     pub turned_away: u64,
     /// Events that were not shown, because the terminal was too slow.
     pub not_shown: u64,
+    /// Events that the broker of `--mqtt` has not confirmed.
+    pub broker_lacks: u64,
 }
 
 impl Summary {
@@ -84,6 +86,13 @@ impl fmt::Display for Summary {
             let not_shown = count(self.not_shown, "line was", "lines were");
             writeln!(f, "{not_shown} not shown: the terminal was too slow.")?;
         }
+        if self.broker_lacks > 0 {
+            let lacks = count(self.broker_lacks, "event", "events");
+            writeln!(
+                f,
+                "The broker of --mqtt did not confirm {lacks}: is it running, is the address right, has somebody subscribed?"
+            )?;
+        }
         f.write_str(match self.agrees() {
             true => "The MES knows exactly what the press did.",
             false => "The MES does not know exactly what the press did.",
@@ -145,6 +154,18 @@ mod tests {
         assert!(summary.agrees());
         assert!(text.contains("1 event was sent twice"), "{text}");
         assert!(text.contains("turned 4 requests away"), "{text}");
+    }
+
+    #[test]
+    fn what_a_broker_did_not_get_is_told_and_is_no_fault_of_the_books() {
+        let mut summary = good();
+        summary.broker_lacks = 12;
+        let text = summary.to_string();
+        assert!(summary.agrees());
+        assert!(
+            text.contains("The broker of --mqtt did not confirm 12 events: "),
+            "{text}"
+        );
     }
 
     #[test]

@@ -36,7 +36,17 @@ fn the_arguments_have_their_units_and_defaults() {
     assert_eq!(all.mqtt.as_deref(), Some("mqtt://b"));
     let outage = all.outage().unwrap();
     assert!(outage.after + outage.lasts < all.run_for.get());
-    assert!(Line::try_parse_from(["demo", "--for", "soon"]).is_err());
+    for wrong in [
+        ["--for", "soon"],
+        ["--for", "0s"],
+        ["--for", "1999ms"],
+        ["--mqtt", "http://x"],
+    ] {
+        assert!(
+            Line::try_parse_from([&["demo"], &wrong[..]].concat()).is_err(),
+            "{wrong:?}"
+        );
+    }
 }
 
 /// Reads the press so that its time begins, and posts an event for each stroke that it made.
@@ -102,6 +112,13 @@ impl StandIn {
     }
 }
 
+fn nothing_done() -> Account {
+    Account {
+        accepted: 0,
+        uplinks: Vec::new(),
+    }
+}
+
 async fn played(arguments: &[&str]) -> (anyhow::Result<Summary>, String) {
     let press = SharedPress::new(Press::new(5));
     let options = options(arguments);
@@ -116,7 +133,7 @@ async fn played(arguments: &[&str]) -> (anyhow::Result<Summary>, String) {
     let gateway = async move |settings: PathBuf, stop: CancellationToken| {
         assert!(settings.is_file());
         stand_in.run(stop, modbus).await;
-        Ok(())
+        Ok(nothing_done())
     };
     let summary = stage.play(&options, &mut out, false, gateway).await;
     (summary, String::from_utf8(out).unwrap())
@@ -145,7 +162,7 @@ async fn a_gateway_that_fails_or_stops_ends_the_demo_with_its_word() {
             Err(anyhow::anyhow!("the store is locked")),
             "the store is locked",
         ),
-        (Ok(()), "the gateway stopped by itself"),
+        (Ok(nothing_done()), "the gateway stopped by itself"),
     ] {
         let mut out = Vec::new();
         let gateway = async move |_: PathBuf, _: CancellationToken| result;

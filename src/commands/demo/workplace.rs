@@ -1,5 +1,6 @@
 //! A directory of the demo's own under the system's temporary one: settings and store. Gone when the demo ends.
 
+use crate::settings;
 use anyhow::Context;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -7,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 /// The settings, with places to fill in.
 const SETTINGS: &str = include_str!("demo.yaml");
+
+/// The uplink of `--mqtt`.
+pub(super) const BROKER: &str = "broker";
 
 /// Where the demo keeps what it needs; removed when dropped.
 #[derive(Debug)]
@@ -62,11 +66,38 @@ fn settings(store: &Path, places: &Places<'_>) -> anyhow::Result<String> {
         .replace("${STORE}", &quoted(store))
         .replace("${MES_URL}", &quoted(places.mes_url));
     if let Some(url) = places.mqtt_url {
-        text.push_str("  broker:\n    start_at: oldest\n    mqtt: { url: ");
+        text.push_str(&format!(
+            "  {BROKER}:\n    start_at: oldest\n    mqtt: {{ url: "
+        ));
         text.push_str(&quoted(url));
         text.push_str(" }\n");
     }
     Ok(text)
+}
+
+/// The address of a broker, when the settings of the demo would be good with it.
+///
+/// # Errors
+/// What to write instead.
+pub(super) fn broker(url: &str) -> Result<String, String> {
+    if url.starts_with("mqtts://") {
+        return Err("the demo knows no authority to trust: write mqtt://HOST:1883".into());
+    }
+    let places = Places {
+        modbus_port: 502,
+        mes_url: "http://127.0.0.1/events",
+        mqtt_url: Some(url),
+    };
+    let text = settings(Path::new("/"), &places).map_err(|error| error.to_string())?;
+    match settings::load(&text) {
+        Ok(_) => Ok(url.to_owned()),
+        Err(problems) => Err(problems
+            .list
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect::<Vec<_>>()
+            .join("; ")),
+    }
 }
 
 /// A text that stays one text in YAML, whatever it contains: a JSON string is one.
@@ -77,7 +108,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{self, shape};
+    use crate::settings::shape;
 
     fn read(text: &str) -> shape::File {
         match settings::load(text) {
@@ -122,6 +153,23 @@ mod tests {
         let file: shape::File = serde_saphyr::from_str(&with(crafted)).unwrap();
         assert_eq!(file.uplinks["broker"].mqtt.as_ref().unwrap().url, crafted);
         assert!(!file.shadow);
+    }
+
+    #[test]
+    fn an_address_that_is_none_of_a_broker_is_refused() {
+        for good in ["mqtt://127.0.0.1:1883", "mqtt://broker"] {
+            assert_eq!(broker(good).as_deref(), Ok(good));
+        }
+        for (bad, says) in [
+            ("http://x", "begins with mqtt://"),
+            ("mqtts://x", "no authority to trust"),
+            ("127.0.0.1", "this is not an address"),
+            ("mqtt://", "the host is missing"),
+            ("mqtt://x:99999", "the port"),
+        ] {
+            let wrong = broker(bad).unwrap_err();
+            assert!(wrong.contains(says), "{bad}: {wrong}");
+        }
     }
 
     #[test]
