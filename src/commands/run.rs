@@ -1,8 +1,8 @@
 //! `millgate run`: the gateway, until SIGTERM or Ctrl-C.
 
 use super::{Exit, Failure, load_settings};
-use crate::gateway::{self, Account, GatewayError};
-use std::path::{Path, PathBuf};
+use crate::gateway::{self, GatewayError};
+use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,11 @@ impl Run {
 ///
 /// # Errors
 /// What `millgate run` would say.
-pub(super) async fn gateway_of(config: &Path, stop: CancellationToken) -> anyhow::Result<Account> {
+#[cfg(feature = "demo")]
+pub(super) async fn gateway_of(
+    config: &std::path::Path,
+    stop: CancellationToken,
+) -> anyhow::Result<gateway::Account> {
     let loaded = load_settings(config).map_err(|failure| {
         failure
             .error
