@@ -46,7 +46,7 @@ devices:
     tags:
       status:   {{ holding: 100, every: 20ms }}
       fault:    {{ holding: 101, every: 200ms }}
-      strokes:  {{ holding: 110, every: 20ms }}
+      strokes:  {{ holding: 110, every: 100ms }}
       pressure: {{ input: 200, type: f32, every: 20ms, unit: bar, range: [0, 400], interpolation: linear }}
 equipment:
   state:

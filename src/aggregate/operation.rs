@@ -3,6 +3,7 @@
 use super::definition::{Definition, Parameter};
 use super::machine::Resumed;
 use super::statistics::{Accumulator, Held};
+use super::trigger::Edge;
 use crate::model::{BootTime, Flag, Mode, Reference, Stamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -54,6 +55,9 @@ pub(super) struct OpenOperation {
     /// Its end was seen before it could be decided: when.
     #[serde(skip)]
     pub(super) end_seen: Option<Stamp>,
+    /// It ended (`true`: was aborted) while the debounce of its start still ran.
+    #[serde(skip)]
+    pub(super) ended_early: Option<(Edge, bool)>,
     /// Its recovery counter was set back before it could be decided.
     #[serde(skip)]
     pub(super) counter_reset: bool,
@@ -101,6 +105,7 @@ impl OpenOperation {
             counter,
             undecided_since: None,
             end_seen: None,
+            ended_early: None,
             counter_reset: false,
             limit_not_before: BootTime(i64::MIN),
             definition_index: index,

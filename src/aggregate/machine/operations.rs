@@ -47,6 +47,7 @@ impl Machine {
 
     pub(super) fn abort_edge(&mut self, d: usize, edge: Edge, moment: &mut Moment<'_>) {
         let Some(slot) = self.open_slot(d, edge.at.boot) else {
+            self.note_early(d, edge, true);
             return;
         };
         let reason = self
@@ -60,6 +61,7 @@ impl Machine {
     pub(super) fn end_edge(&mut self, d: usize, edge: Edge, moment: &mut Moment<'_>) {
         let Some(slot) = self.open_slot(d, edge.at.boot) else {
             self.note_end(d, edge);
+            self.note_early(d, edge, false);
             return;
         };
         let lost = self
@@ -132,7 +134,15 @@ impl Machine {
         if slot.open.is_some() && !self.make_room(slot_index, edge, moment) {
             return;
         }
+        let early = operation.ended_early;
         self.open(slot_index, operation, moment);
+        if let Some((ended, aborted)) = early {
+            if aborted {
+                self.abort_edge(d, ended, moment);
+            } else {
+                self.end_edge(d, ended, moment);
+            }
+        }
     }
 
     /// Puts an operation into its free slot, and tells it unless `min_duration` must pass first.
@@ -374,6 +384,18 @@ impl Machine {
                 operation.end_seen = Some(edge.at);
             }
         });
+    }
+
+    /// An end or abort while the debounce of the start runs: it counts as soon as the start holds.
+    fn note_early(&mut self, d: usize, edge: Edge, aborted: bool) {
+        let Some(slot) = self.slot_of(d) else { return };
+        let starting = slot.starting.iter_mut().find(|starting| {
+            starting.definition_index == d && starting.started.boot <= edge.at.boot
+        });
+        if let Some(starting) = starting.filter(|starting| starting.ended_early.is_none()) {
+            starting.freeze(if aborted { Role::Abort } else { Role::End });
+            starting.ended_early = Some((edge, aborted));
+        }
     }
 
     /// The slot whose open operation is of definition `d`, decided, and began not after `at`.
