@@ -24,13 +24,6 @@ const BELOW_THE_GATEWAY: &[&str] = &[
 
 /// The most lines of one file, tests included.
 const LONGEST_FILE: usize = 500;
-/// Files that may be longer, how long, and why.
-const LONG_FILES: &[(&str, usize, &str)] = &[(
-    "settings/shape.rs",
-    800,
-    "the settings file as one declaration, in the order in which it is written; it has no logic",
-)];
-
 /// Files that start a thread which is no task: it does no work and ends with the value that holds it.
 const WATCHING_THREADS: &[(&str, &str)] = &[(
     "buffer/engine/waker.rs",
@@ -215,13 +208,9 @@ fn no_file_is_longer_than_a_person_reads() {
             continue;
         }
         for source in read_all(&root.join(folder)) {
-            let exception = LONG_FILES
-                .iter()
-                .find(|(path, ..)| folder == "src" && *path == source.path);
-            let longest = exception.map_or(LONGEST_FILE, |(_, longest, _)| *longest);
-            if source.lines > longest {
+            if source.lines > LONGEST_FILE {
                 faults.push(format!(
-                    "{folder}/{}: {} lines, at most {longest}",
+                    "{folder}/{}: {} lines, at most {LONGEST_FILE}",
                     source.path, source.lines
                 ));
             }

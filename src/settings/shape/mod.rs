@@ -1,0 +1,174 @@
+//! The shape of the YAML file, as serde reads it and as the JSON Schema describes it. Defaults are filled in here.
+//!
+//! Nothing in this file looks at two keys together: that is `check`. The stages never see it: they get the [`super::Plant`].
+
+mod device;
+mod equipment;
+mod operation;
+mod uplink;
+
+pub use device::{Addresses, ByteOrder, Device, ModbusTcp, Tag, TagType, Trim};
+pub use equipment::{Counter, Counts, Equipment, ModeRule, PiecesFrom, StateRule};
+pub use operation::{Characteristic, FromTag, OnNextStart, Operation, Parameter, Pieces, Trigger};
+pub use uplink::{Acknowledge, Http, Mqtt, MqttVersion, Secret, StartAt, Tls, Uplink, User};
+
+use super::units::{ByteSize, Period};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A whole settings file.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Who this gateway is.
+    pub gateway: Gateway,
+    /// The one machine of the file; its blocks stand beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// Devices of the one machine.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub devices: IndexMap<String, Device>,
+    /// The one machine as an equipment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equipment: Option<Equipment>,
+    /// Operations of the one machine.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub operations: IndexMap<String, Operation>,
+    /// Several machines by name, each with its own blocks.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub machines: IndexMap<String, Machine>,
+    /// Where events wait for the MES.
+    #[serde(default)]
+    pub buffer: Buffer,
+    /// Where events go, by name.
+    #[serde(default)]
+    pub uplinks: IndexMap<String, Uplink>,
+    /// Marks every event as a test: an acceptance run beside the old way.
+    #[serde(default)]
+    pub shadow: bool,
+}
+
+/// Who this gateway is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// Unique in the enterprise; letters, digits, `-`, `_` and `.`, at most 64.
+    pub id: String,
+    /// ISA-95 levels: enterprise, site, area, line, cell; at least the enterprise.
+    pub path: Vec<String>,
+}
+
+/// A machine of several.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// What is read.
+    #[serde(default)]
+    pub devices: IndexMap<String, Device>,
+    /// The machine as an equipment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equipment: Option<Equipment>,
+    /// What it does.
+    #[serde(default)]
+    pub operations: IndexMap<String, Operation>,
+}
+
+/// A condition in CEL over the machine's tags, `state` and `mode`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Cel(pub String);
+
+/// A text that is fixed, or comes from a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// From a tag.
+    Tag(String),
+    /// Fixed.
+    Value(String),
+}
+
+/// Where events wait for the MES.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Buffer {
+    /// Directory that holds the state of the gateway.
+    #[serde(default = "defaults::buffer_path")]
+    pub path: PathBuf,
+    /// Payload after which a new generation is begun, 4 to 32 MiB.
+    #[serde(default = "defaults::generation_size")]
+    pub generation_size: ByteSize,
+    /// How often the state of open operations is made durable.
+    #[serde(default = "defaults::checkpoint_every")]
+    pub checkpoint_every: Period,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Buffer {
+            path: defaults::buffer_path(),
+            generation_size: defaults::generation_size(),
+            checkpoint_every: defaults::checkpoint_every(),
+        }
+    }
+}
+
+/// The values of keys that are left out.
+mod defaults {
+    use super::{ByteSize, Period};
+    use std::path::PathBuf;
+
+    pub(super) fn max_registers() -> u16 {
+        125
+    }
+    pub(super) fn max_gap() -> u16 {
+        16
+    }
+    pub(super) fn modbus_port() -> u16 {
+        502
+    }
+    pub(super) fn unit() -> u8 {
+        1
+    }
+    pub(super) fn timeout() -> Period {
+        Period::from_millis(500)
+    }
+    pub(super) fn every() -> Period {
+        Period::from_millis(1_000)
+    }
+    pub(super) fn slot() -> String {
+        "1".into()
+    }
+    pub(super) fn max_duration() -> Period {
+        Period::from_millis(24 * 3_600_000)
+    }
+    pub(super) fn pass_needs_good_fraction() -> f64 {
+        0.98
+    }
+    pub(super) fn buffer_path() -> PathBuf {
+        "/var/lib/millgate".into()
+    }
+    pub(super) fn generation_size() -> ByteSize {
+        ByteSize(8 << 20)
+    }
+    pub(super) fn checkpoint_every() -> Period {
+        Period::from_millis(5_000)
+    }
+    pub(super) fn all_events() -> Vec<String> {
+        vec!["*".into()]
+    }
+    pub(super) fn topic() -> String {
+        "{enterprise}/{site}/{area}/{line}/{equipment}/_mes/evt/{type}".into()
+    }
+    pub(super) fn window() -> u16 {
+        64
+    }
+    pub(super) fn keep_alive() -> Period {
+        Period::from_millis(15_000)
+    }
+    pub(super) fn http_timeout() -> Period {
+        Period::from_millis(30_000)
+    }
+}

@@ -1,0 +1,187 @@
+//! `uplinks:`: where events go, and how they get in there.
+
+use super::defaults;
+use crate::settings::units::Period;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A destination: one of the protocols, and what it gets.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Uplink {
+    /// An MQTT broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<Mqtt>,
+    /// An HTTP server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
+    /// Whose word settles an event.
+    #[serde(default)]
+    pub acknowledge: Acknowledge,
+    /// Patterns of event names, such as `operation.*`.
+    #[serde(default = "defaults::all_events")]
+    pub events: Vec<String>,
+    /// Where an uplink begins that this store has not seen before.
+    #[serde(default)]
+    pub start_at: StartAt,
+}
+
+/// Whose word settles an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(extend("x-instead" = { "mes": "the word of the MES itself is not there yet" }))]
+pub enum Acknowledge {
+    /// The broker's PUBACK, or the HTTP server's 2xx.
+    #[default]
+    Broker,
+}
+
+/// Where a new uplink begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartAt {
+    /// With the next event.
+    #[default]
+    Newest,
+    /// With the oldest event in the store.
+    Oldest,
+}
+
+/// An MQTT broker.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mqtt {
+    /// `mqtt://host[:1883]` or `mqtts://host[:8883]`.
+    pub url: String,
+    /// Protocol version: `5`, or `3` for 3.1.1.
+    #[serde(default)]
+    pub version: MqttVersion,
+    /// Client id; by default the gateway's id and the uplink's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Topic template.
+    #[serde(default = "defaults::topic")]
+    pub topic: String,
+    /// Who logs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// Certificates, for `mqtts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Events on the way that the broker has not confirmed, 1 to 1000.
+    #[serde(default = "defaults::window")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub window: u16,
+    /// Silence after which the connection is probed.
+    #[serde(default = "defaults::keep_alive")]
+    pub keep_alive: Period,
+}
+
+/// MQTT protocol version, as YAML numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum MqttVersion {
+    /// 3.1.1, written `3`.
+    V3,
+    /// 5, written `5`.
+    #[default]
+    V5,
+}
+
+impl TryFrom<u8> for MqttVersion {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            3 => Ok(MqttVersion::V3),
+            5 => Ok(MqttVersion::V5),
+            other => Err(format!(
+                "MQTT version {other} is not known: write 5, or 3 for 3.1.1"
+            )),
+        }
+    }
+}
+
+impl From<MqttVersion> for u8 {
+    fn from(version: MqttVersion) -> u8 {
+        match version {
+            MqttVersion::V3 => 3,
+            MqttVersion::V5 => 5,
+        }
+    }
+}
+
+impl JsonSchema for MqttVersion {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MqttVersion".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "MQTT protocol version: 5, or 3 for 3.1.1",
+            "enum": [3, 5],
+            "x-instead": {
+                "3.1": "`3` means MQTT 3.1.1",
+                "3.1.1": "`3` means MQTT 3.1.1",
+                "4": "`3` means MQTT 3.1.1",
+                "5.0": "`5` means MQTT 5.0",
+            }
+        })
+    }
+}
+
+/// A name and a password.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// User name.
+    pub name: String,
+    /// Where the password is.
+    pub password: Secret,
+}
+
+/// Certificates.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the authorities to trust; needed, since a box has no business with the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// PEM file of the own certificate chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// Where the own key is (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Secret>,
+}
+
+/// Where a secret is. It never stands in the file itself, is read anew at each connect, and is never printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Secret {
+    /// `$CREDENTIALS_DIRECTORY/NAME`, as systemd provides it.
+    Credential(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// An HTTP server.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where each event is posted: `http://` or `https://`.
+    pub url: String,
+    /// Bearer token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer: Option<Secret>,
+    /// Basic authentication.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic: Option<User>,
+    /// Certificates, for `https`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Longest wait for one answer.
+    #[serde(default = "defaults::http_timeout")]
+    pub timeout: Period,
+}
