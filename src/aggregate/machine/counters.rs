@@ -59,6 +59,14 @@ impl Machine {
         };
         let before = machine_counter.counter.tally().map(|tally| tally.raw);
         let reset = machine_counter.counter.count(*raw, sample.stamp);
+        for open in self.slots.iter_mut().filter_map(|slot| slot.open.as_mut()) {
+            // Begun before the counter was read: this is what it began with.
+            if open.counter.is_none() && open.undecided_since.is_none() {
+                let definition = self.definitions.get(open.definition_index);
+                let concerned = definition.is_some_and(|d| d.recovery_counter == Some(index));
+                open.counter = concerned.then_some(*raw);
+            }
+        }
         if before == Some(*raw) {
             return;
         }

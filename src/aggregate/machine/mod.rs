@@ -166,7 +166,7 @@ impl Machine {
             self.measure(local, sample, moment);
         }
         self.latest = self.latest.max(moment.now.boot);
-        if self.changed.is_empty() {
+        if self.changed.is_empty() && !self.has_undecided() {
             self.scope.end_of_instant();
         } else {
             self.settle(moment);

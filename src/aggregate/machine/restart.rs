@@ -4,7 +4,7 @@
 //! and if something runs now a new one opens. Operations are never invented: further cycles are only counted.
 
 use super::compile::slot_named;
-use super::{Machine, Moment, ORDER, Part, Unsaved, armed, armed_mut};
+use super::{Machine, Moment, ORDER, Part, Slot, Unsaved, armed, armed_mut};
 use crate::aggregate::condition::Known;
 use crate::aggregate::counter::Tally;
 use crate::aggregate::definition::{Definition, PieceCount};
@@ -17,6 +17,7 @@ use crate::model::{BootTime, EndCause, Flag, Outcome, Value};
 use crate::settings::shape::{Operation, PiecesFrom};
 use crate::settings::{self, Plant};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// How the present run follows the last one.
 #[derive(Clone, Copy, Debug)]
@@ -270,6 +271,13 @@ impl Machine {
             return None;
         }
         let rose = counted == Some(true) && !operation.counter_reset;
+        // Count and run bit are read one after the other: the later one must agree with the earlier one's present.
+        let order = counted.map(|_| self.read_order(definition));
+        if rose && !ended && order == Some(Ordering::Greater)
+            || ended && !rose && order == Some(Ordering::Less)
+        {
+            return None;
+        }
         let aborted = definition
             .abort
             .as_ref()
@@ -309,6 +317,25 @@ impl Machine {
         }
         self.finish(slot, end, None, moment);
         self.start_missed(d, moment)
+    }
+
+    /// Whether the recovery counter was read before, with or after the tags of the end condition.
+    fn read_order(&self, definition: &Definition) -> Ordering {
+        let read = |local: usize| self.tags.get(local).map(|tag| tag.stamp.boot);
+        let counter = definition
+            .recovery_counter
+            .and_then(|c| self.counters.get(c));
+        let counted = counter.and_then(|counter| read(counter.tag));
+        let end = definition.end.condition.tags.iter();
+        counted.cmp(&end.filter_map(|local| read(*local)).min())
+    }
+
+    pub(super) fn has_undecided(&self) -> bool {
+        let undecided = |slot: &Slot| {
+            let open = slot.open.as_ref();
+            open.is_some_and(|open| open.undecided_since.is_some())
+        };
+        self.slots.iter().any(undecided)
     }
 
     fn is_seen(&self, local: usize) -> bool {
