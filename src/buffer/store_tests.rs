@@ -329,7 +329,8 @@ fn a_store_that_cannot_be_used_is_said_plainly() {
     let error = Store::open(&options(&file, &["mes"])).unwrap_err();
     assert!(matches!(error, StoreError::NotADirectory(_)), "{error}");
     let error = Store::open(&options(Path::new("/proc/nowhere"), &["mes"])).unwrap_err();
-    assert!(error.to_string().contains("/proc/nowhere"), "{error}");
+    assert!(error.to_string().contains("/proc"), "{error}");
+    assert!(matches!(error, StoreError::NoDirectory { .. }), "{error}");
 }
 
 #[test]
