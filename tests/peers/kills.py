@@ -91,6 +91,10 @@ def work(gateway, seed, strokes, folder):
         return subprocess.Popen([gateway, "run", "--config", settings], env=environment)
 
     running = start()
+    # A stroke that runs when the gateway first looks has a start that nobody saw: it must see the press at rest before.
+    press.stdin.write("look 3\n")
+    press.stdin.flush()
+    press.stdout.readline()
     press.stdin.write(f"go {strokes}\n")
     press.stdin.flush()
     done = threading.Event()
@@ -104,16 +108,21 @@ def work(gateway, seed, strokes, folder):
         done.wait(chance.uniform(0, 0.4))
         running = start()
     mes.down = False
-    # The last run's backlog is delivered when two looks, longer apart than the longest back-off so far, see no more.
-    before = -1
-    while before != len(mes.events):
-        before = len(mes.events)
-        time.sleep(8)
+    # The backlog comes by the back-off of a MES that was down: at most 30 s between two attempts.
+    late = time.monotonic() + 90
+    while completed(mes.events) < strokes and time.monotonic() < late:
+        time.sleep(0.1)
+    time.sleep(2)  # what would be too much comes now
     running.send_signal(signal.SIGTERM)
     running.wait()
     press.stdin.close()
     press.wait()
     return mes.events, kills
+
+
+def completed(events):
+    """How many operations were told as completed."""
+    return len({event["id"] for event in list(events) if event["type"] == "millgate.operation.completed.v1"})
 
 
 def check(events, strokes):
