@@ -8,12 +8,14 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use millgate::acquire::Conditioner;
 use millgate::acquire::modbus::answer::{self, Answer};
-use millgate::acquire::modbus::plan::{Group, Limits, plan};
+use millgate::acquire::modbus::plan::{Limits, plan};
 use millgate::health::DeviceHealth;
-use millgate::model::{BootTime, Sample, Stamp, UtcTime};
+use millgate::model::{BootTime, Stamp, UtcTime};
 use millgate::settings::{self, Tag};
 use std::fmt::Write;
+use std::sync::Arc;
 
 const LIMITS: Limits = Limits {
     max_registers: 125,
@@ -40,22 +42,23 @@ fn tags(count: usize, kind: &str, width: usize) -> Vec<Tag> {
     settings::load(&text).unwrap().plant.tags
 }
 
-fn fill(bencher: Bencher, groups: &[Group], word: fn(u16) -> u16) {
+fn fill(bencher: Bencher, tags: &[Tag], word: fn(u16) -> u16) {
+    let groups = plan(tags, LIMITS);
     let request = groups
         .first()
         .and_then(|group| group.requests.first())
         .unwrap();
     let words = Answer::Words((0..request.count).map(word).collect());
-    let health = DeviceHealth::default();
+    let mut conditioner = Conditioner::new(tags, Arc::new(DeviceHealth::default()));
     let stamp = Stamp {
         boot: BootTime(1),
         utc: UtcTime(1),
     };
     let count = request.fields.len();
     bencher.counter(ItemsCount::new(count)).bench_local(|| {
-        let mut samples: Vec<Sample> = Vec::with_capacity(count);
-        answer::read(request, black_box(&words), stamp, &health, &mut samples);
-        samples
+        let mut readings = Vec::with_capacity(count);
+        answer::read(request, black_box(&words), stamp, &mut readings);
+        conditioner.samples(readings)
     });
 }
 
@@ -71,27 +74,21 @@ fn plan_10_000_tags(bencher: Bencher) {
 /// 125 samples as they are.
 #[divan::bench]
 fn read_125_u16(bencher: Bencher) {
-    fill(
-        bencher,
-        &plan(&tags(125, "type: u16", 1), LIMITS),
-        |place| place,
-    );
+    fill(bencher, &tags(125, "type: u16", 1), |place| place);
 }
 
 /// 125 samples, scaled and checked.
 #[divan::bench]
 fn read_125_scaled_u16(bencher: Bencher) {
     let kind = "type: u16, scale: 0.1, offset: -40, range: [-50, 9000]";
-    fill(bencher, &plan(&tags(125, kind, 1), LIMITS), |place| {
-        place * 7
-    });
+    fill(bencher, &tags(125, kind, 1), |place| place * 7);
 }
 
 /// 62 samples with swapped words.
 #[divan::bench]
 fn read_62_f32(bencher: Bencher) {
     let kind = "type: f32, byte_order: CDAB";
-    fill(bencher, &plan(&tags(62, kind, 2), LIMITS), |place| {
+    fill(bencher, &tags(62, kind, 2), |place| {
         if place % 2 == 0 { 0xCCCD } else { 0x4348 }
     });
 }
@@ -100,7 +97,7 @@ fn read_62_f32(bencher: Bencher) {
 #[divan::bench]
 fn read_31_f64(bencher: Bencher) {
     let kind = "type: f64, byte_order: DCBA";
-    fill(bencher, &plan(&tags(31, kind, 4), LIMITS), |place| {
+    fill(bencher, &tags(31, kind, 4), |place| {
         if place % 4 == 3 { 0x6940 } else { 0x3333 }
     });
 }
@@ -109,7 +106,7 @@ fn read_31_f64(bencher: Bencher) {
 #[divan::bench]
 fn read_12_texts(bencher: Bencher) {
     let kind = "type: text, length: 20, trim: [nul, space]";
-    fill(bencher, &plan(&tags(12, kind, 10), LIMITS), |place| {
+    fill(bencher, &tags(12, kind, 10), |place| {
         if place % 10 < 6 { 0x4137 } else { 0 }
     });
 }

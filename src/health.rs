@@ -97,6 +97,28 @@ pub struct DeviceHealth {
     pub not_finite: Counter,
     /// Of these, not valid for their type.
     pub malformed: Counter,
+    /// Of these, changed too fast.
+    pub too_fast: Counter,
+    /// Of these, a number that `values:` does not list.
+    pub unlisted: Counter,
+    /// Of these, with a time stamp that cannot be.
+    pub bad_stamps: Counter,
+    /// Of these, behind values that were lost on the way.
+    pub overflows: Counter,
+    /// Of these, bad already at the source.
+    pub bad_at_source: Counter,
+    /// Texts cut to their limit.
+    pub truncated: Counter,
+    /// Values not handed on because they changed too little.
+    pub unchanged: Counter,
+    /// Values stamped by us because the device's clock is too far away.
+    pub skewed: Counter,
+    /// Samples that came too late to be put in order.
+    pub late: Counter,
+    /// Samples that came twice.
+    pub duplicates: Counter,
+    /// Merged requests that the device refused and that are asked apart since.
+    pub unmerged: Counter,
     /// Times that the next stage was full and reading waited.
     pub waits: Counter,
 }
@@ -109,7 +131,12 @@ impl DeviceHealth {
             BadReason::OutOfRange => self.out_of_range.add(1),
             BadReason::NotFinite => self.not_finite.add(1),
             BadReason::Malformed => self.malformed.add(1),
-            BadReason::DeviceLost | BadReason::Exception(_) | BadReason::Source => {}
+            BadReason::TooFast => self.too_fast.add(1),
+            BadReason::Unlisted => self.unlisted.add(1),
+            BadReason::Stamp => self.bad_stamps.add(1),
+            BadReason::Overflow => self.overflows.add(1),
+            BadReason::Source => self.bad_at_source.add(1),
+            BadReason::DeviceLost | BadReason::Exception(_) | BadReason::Frozen => {}
         }
     }
 }

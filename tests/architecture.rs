@@ -89,6 +89,8 @@ fn each_library_is_known_in_one_place() {
         ("rumqttc", &["deliver/"]),
         ("reqwest", &["deliver/"]),
         ("tokio_modbus", &["acquire/", "commands/demo/"]),
+        ("opcua", &["acquire/", "commands/demo/"]),
+        ("tokio_serial", &["acquire/"]),
         ("axum", &["commands/demo/"]),
         ("cel", &["aggregate/"]),
     ];

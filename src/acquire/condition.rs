@@ -1,10 +1,63 @@
 //! The end of `acquire`: scale, offset and range turn what was decoded into a sample, once and for every driver.
 //!
-//! Pure. What fails becomes bad with its reason; the caller counts it. A whole number that is scaled becomes measured.
+//! Pure but for the counters of the device. What fails becomes bad with its reason, and is counted. A whole number that is
+//! scaled becomes measured.
 
 use super::decimal::without_noise;
+use super::driver::Reading;
+use crate::health::DeviceHealth;
 use crate::model::{BadReason, Quality, Sample, Stamp, TagId, Value};
-use crate::settings::Conditioning;
+use crate::settings::{Conditioning, Tag};
+use std::sync::Arc;
+
+/// What is done to the values of one device.
+#[derive(Clone, Debug, Default)]
+pub struct Conditioner {
+    /// Number of the first tag: those of a device follow one another.
+    first: usize,
+    tags: Vec<Arc<Conditioning>>,
+    health: Arc<DeviceHealth>,
+}
+
+impl Conditioner {
+    /// For the tags of one device, in the order of their numbers.
+    pub fn new<'a>(
+        tags: impl IntoIterator<Item = &'a Tag>,
+        health: Arc<DeviceHealth>,
+    ) -> Conditioner {
+        let mut first = None;
+        let mut kept = Vec::new();
+        for tag in tags {
+            first.get_or_insert(tag.id.index());
+            kept.push(Arc::clone(&tag.conditioning));
+        }
+        Conditioner {
+            first: first.unwrap_or(0),
+            tags: kept,
+            health,
+        }
+    }
+
+    /// Makes the samples of what was read.
+    pub fn samples(&mut self, readings: Vec<Reading>) -> Vec<Sample> {
+        readings
+            .into_iter()
+            .filter_map(|reading| self.one(reading))
+            .collect()
+    }
+
+    fn one(&mut self, reading: Reading) -> Option<Sample> {
+        let local = reading.tag.index().checked_sub(self.first)?;
+        let conditioning = self.tags.get(local)?;
+        let mut made = sample(reading.tag, reading.stamp, reading.raw, conditioning);
+        match made.quality {
+            Quality::Bad(reason) => self.health.refuse(reason),
+            Quality::Good if reading.uncertain => made.quality = Quality::Uncertain,
+            _ => {}
+        }
+        Some(made)
+    }
+}
 
 /// Makes the sample of a tag from what its registers hold.
 ///
@@ -73,6 +126,7 @@ mod tests {
             scale,
             offset,
             range,
+            ..Conditioning::default()
         };
         let made = sample(TagId(3), Stamp::default(), Ok(raw), &conditioning);
         assert_eq!((made.value, made.quality), (value, quality));

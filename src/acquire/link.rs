@@ -3,7 +3,7 @@
 //! One task per link runs this, for all drivers alike. While it waits for the driver it also hands over what waits for room
 //! in the next stage and watches for silence, so neither holds up the other.
 
-use super::driver::{Driver, Failure};
+use super::driver::{Driver, Failure, Heard, Said};
 use super::quiet::Quiet;
 use super::watch::{Watch, Watched};
 use crate::backoff::Backoff;
@@ -121,21 +121,24 @@ impl LinkLoop {
     async fn read<D: Driver>(&mut self, driver: &mut D) -> Option<()> {
         loop {
             match self.attend(driver.next()).await? {
-                Ok(batch) => self.heard(batch, driver),
+                Ok(heard) => self.heard(heard, driver),
                 Err(failure) => {
                     self.broken(failure, driver);
                     return Some(());
                 }
             }
-            self.wait_for_room().await?;
+            self.wait_for_room(driver).await?;
         }
     }
 
     /// Reads no more while too much waits. The devices cannot answer meanwhile, so the time does not count as silence.
-    async fn wait_for_room(&mut self) -> Option<()> {
+    async fn wait_for_room<D: Driver>(&mut self, driver: &mut D) -> Option<()> {
         let since = Instant::now();
         while self.waiting.len() >= MAX_WAITING {
-            self.meanwhile(None).await?;
+            select! {
+                step = self.meanwhile(None) => step?,
+                () = driver.idle() => {}
+            }
         }
         let waited = since.elapsed();
         for watch in &mut self.watches {
@@ -198,24 +201,30 @@ impl LinkLoop {
     }
 
     /// A device said something, or a gateway said that it says nothing.
-    fn heard<D: Driver>(&mut self, batch: Batch, driver: &mut D) {
+    fn heard<D: Driver>(&mut self, heard: Heard, driver: &mut D) {
         self.proven = true;
         self.backoff.reset();
         let now = Instant::now();
-        let device = batch.device;
-        match &batch.content {
-            Content::Samples(samples) => {
+        let device = heard.device;
+        match heard.content {
+            Said::Readings(readings) => {
+                let Some(watch) = self.watch(device) else {
+                    return;
+                };
+                let samples = watch.device.conditioner.samples(readings);
                 let count = u64::try_from(samples.len()).unwrap_or(u64::MAX);
-                if let Some(watch) = self.watch(device) {
-                    watch.device.health.samples.add(count);
-                    if watch.answered(now) {
-                        let name = watch.device.name.clone();
-                        self.say(|swallowed| info!(device = %name, swallowed, "answers again"));
-                    }
+                watch.device.health.samples.add(count);
+                if watch.answered(now) {
+                    let name = watch.device.name.clone();
+                    self.say(|swallowed| info!(device = %name, swallowed, "answers again"));
                 }
-                self.pass_on(batch);
+                self.pass_on(Batch {
+                    device,
+                    stamp: heard.stamp,
+                    content: Content::Samples(samples),
+                });
             }
-            Content::Lost(error) => self.rest(device, error.clone(), driver, now),
+            Said::Silent(error) => self.rest(device, error, driver, now),
         }
     }
 

@@ -11,16 +11,18 @@ pub mod modbus;
 mod quiet;
 mod watch;
 
-pub use driver::{Driver, Failure};
+pub use condition::Conditioner;
+pub use driver::{Driver, Failure, Heard, Reading, Said};
 pub use link::{Pace, run_link};
 pub use watch::Watched;
 
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::model::{Batch, DeviceId};
-use crate::settings::{Device, Plant, Protocol, Tag};
+use crate::settings::{Device, ModbusWire, Plant, Protocol, Tag};
 use indexmap::IndexMap;
 use modbus::tcp::ModbusServer;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -44,8 +46,13 @@ enum Kind {
 pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
     let mut links: IndexMap<(&str, u16), Link> = IndexMap::new();
     for device in &plant.devices {
-        let Protocol::ModbusTcp(settings) = &device.protocol;
-        let (host, port) = (settings.host.as_str(), settings.port);
+        let Protocol::Modbus(settings) = &device.protocol else {
+            continue;
+        };
+        let ModbusWire::Tcp { host, port } = &settings.wire else {
+            continue;
+        };
+        let (host, port) = (host.as_str(), *port);
         let link = links
             .entry((host, port))
             .or_insert_with(|| Link::modbus_tcp(host, port, clock));
@@ -60,6 +67,8 @@ pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
             id: device.id,
             name: device.name.clone(),
             lost_after: device.lost_after,
+            speaks_unasked: device.protocol.speaks_unasked(),
+            conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)),
             health: cells,
         });
     }

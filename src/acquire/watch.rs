@@ -2,6 +2,7 @@
 //!
 //! Pure: time comes in as an argument. A device that never answered is lost `lost_after` after the start.
 
+use super::condition::Conditioner;
 use super::driver::link_error;
 use crate::backoff::Backoff;
 use crate::health::DeviceHealth;
@@ -19,8 +20,12 @@ pub struct Watched {
     pub name: String,
     /// Silence after which it is lost.
     pub lost_after: Duration,
+    /// Its silence means nothing while the connection is there.
+    pub speaks_unasked: bool,
     /// Its counters.
     pub health: Arc<DeviceHealth>,
+    /// What is done to its values.
+    pub conditioner: Conditioner,
 }
 
 /// A device and what became of it.
@@ -110,7 +115,9 @@ mod tests {
             id: DeviceId(0),
             name: "plc".into(),
             lost_after: Duration::from_millis(300),
+            speaks_unasked: false,
             health: Arc::default(),
+            conditioner: Conditioner::default(),
         };
         let mut watch = Watch::new(device, Backoff::standard(), start);
         assert_eq!(watch.lose(after(299)), None);

@@ -41,6 +41,8 @@ pub enum ValueKind {
     Float,
     /// [`Value::Text`]
     Text,
+    /// Only the device knows: an OPC UA variable whose `type` is left out.
+    Any,
 }
 
 /// Why a sample must not be believed.
@@ -58,6 +60,16 @@ pub enum BadReason {
     Malformed,
     /// The source itself says that the value is bad.
     Source,
+    /// The device answers, but its heartbeat stands still: what it says is old.
+    Frozen,
+    /// Changed faster than `max_rate` believes.
+    TooFast,
+    /// A number that `values:` does not list.
+    Unlisted,
+    /// Values before it were lost on the way: a queue overflowed.
+    Overflow,
+    /// Its own time stamp is more than 7 days old or 5 minutes ahead.
+    Stamp,
 }
 
 impl BadReason {
@@ -71,6 +83,11 @@ impl BadReason {
             BadReason::NotFinite => "not_finite",
             BadReason::Malformed => "malformed",
             BadReason::Source => "source",
+            BadReason::Frozen => "frozen",
+            BadReason::TooFast => "too_fast",
+            BadReason::Unlisted => "unlisted",
+            BadReason::Overflow => "overflow",
+            BadReason::Stamp => "stamp",
         }
     }
 }
@@ -135,7 +152,8 @@ pub enum Content {
 /// Why a link does not work, in words for the person who can mend it. Kept short: at most 200 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkError {
-    /// A stable word: `timeout`, `refused`, `closed`, `protocol`, `unreachable`.
+    /// A stable word: `timeout`, `refused`, `closed`, `protocol`, `unreachable`, `frozen`,
+    /// `port`, `untrusted`, `denied`.
     pub code: &'static str,
     /// What happened, with the address or request.
     pub detail: String,

@@ -1,7 +1,8 @@
 //! The settings with every default written out, as YAML that can be read again, and the digest over them.
 
-use super::check::{kind, lost_after};
-use super::shape::{Device, File};
+use super::check;
+use super::shape::{Device, File, Parity};
+use super::units::Period;
 use super::yaml::{Plain, meaning};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -43,9 +44,60 @@ pub(super) fn settled(file: &File) -> File {
 }
 
 fn settle_device(device: &mut Device) {
-    device.lost_after = Some(lost_after(device));
+    device.lost_after = Some(check::lost_after(device));
+    let described = device.clone();
     for tag in device.tags.values_mut() {
-        tag.kind = Some(kind(tag));
+        if described.lines.is_none() {
+            tag.every = Some(Period::rounded(check::every(tag, &described)));
+        }
+        if let Some(server) = &described.opc_ua {
+            tag.queue.get_or_insert(check::queue(tag, server));
+        }
+    }
+    if device.modbus_tcp.is_some() || device.modbus_rtu.is_some() {
+        settle_modbus(device);
+    }
+    if let Some(server) = &mut device.opc_ua {
+        let none = server.insecure && server.security.is_none();
+        if !none {
+            server.security.get_or_insert_default();
+        }
+        device.timestamps.get_or_insert_default();
+        device
+            .max_skew
+            .get_or_insert(Period::rounded(check::MAX_SKEW));
+    }
+    if let Some(lines) = &mut device.lines {
+        if lines.serial.is_some() {
+            lines.baud.get_or_insert(9_600);
+            lines.parity.get_or_insert(Parity::None);
+            lines.data_bits.get_or_insert(8);
+            lines.stop_bits.get_or_insert(1);
+        }
+        if lines.poll.is_some() {
+            lines
+                .every
+                .get_or_insert(Period::rounded(check::POLL_EVERY));
+            lines
+                .timeout
+                .get_or_insert(Period::rounded(check::POLL_TIMEOUT));
+        }
+    }
+}
+
+fn settle_modbus(device: &mut Device) {
+    device.byte_order.get_or_insert_default();
+    device.base.get_or_insert(0);
+    device.max_registers.get_or_insert(check::MAX_REGISTERS);
+    device.max_gap.get_or_insert(check::MAX_GAP);
+    for tag in device.tags.values_mut() {
+        tag.kind = Some(check::kind(tag));
+    }
+    if let Some(rtu) = device.modbus_rtu.as_mut().filter(|rtu| rtu.port.is_some()) {
+        rtu.baud.get_or_insert(19_200);
+        let parity = *rtu.parity.get_or_insert(Parity::Even);
+        rtu.stop_bits
+            .get_or_insert(if parity == Parity::None { 2 } else { 1 });
     }
 }
 

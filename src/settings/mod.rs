@@ -23,8 +23,9 @@ pub use effective::effective;
 pub use explain::{Source, Weight};
 pub use places::Places;
 pub use plant::{
-    Conditioning, Device, Machine, ModbusTcp, Plant, Protocol, Register, Table, Tag, TagSource,
-    Uplink, UplinkProtocol,
+    Conditioning, Deadband, Device, FrameEnd, Framing, LineField, Lines, LinesPoll, LinesWire,
+    Machine, Modbus, ModbusWire, Namespace, Node, OpcUa, OpcUaUser, Plant, Protocol, Register,
+    Reported, SerialPort, Table, Tag, TagSource, Uplink, UplinkProtocol, Variable,
 };
 pub use problem::{Place, Problem, Problems, nearest};
 pub use schema::schema;

@@ -3,6 +3,9 @@
 use super::shape;
 use crate::model::{DeviceId, Interpolation, TagId, UplinkId, ValueKind};
 use indexmap::IndexMap;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything one gateway does.
@@ -56,8 +59,10 @@ pub struct Tag {
     pub name: String,
     /// What its values are.
     pub kind: ValueKind,
-    /// Period of reading.
+    /// Period of reading or sampling; zero for what comes unasked (lines without `poll:`).
     pub every: Duration,
+    /// Whether each period brings a sample, or only a change does.
+    pub reported: Reported,
     /// UCUM unit.
     pub unit: Option<String>,
     /// How the value moves between samples.
@@ -65,18 +70,44 @@ pub struct Tag {
     /// Where and how it is read.
     pub source: TagSource,
     /// Scale, offset, range.
-    pub conditioning: Conditioning,
+    pub conditioning: Arc<Conditioning>,
 }
 
-/// What is done to a raw value at the end of `acquire`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// When a tag's samples come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// One in each period: a missing one is a missed poll.
+    Each,
+    /// When the value changes, or the device has something to say: silence on a live connection is no gap.
+    OnChange,
+}
+
+/// What is done to a raw value at the end of `acquire`, in the order of the fields.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conditioning {
+    /// Words for whole numbers; one that is not listed is bad. Nothing else is done to it.
+    pub values: Option<BTreeMap<i64, Arc<str>>>,
     /// Multiplies the raw value.
     pub scale: Option<f64>,
     /// Added after scaling.
     pub offset: Option<f64>,
+    /// Two raw values and what they mean, instead of scale and offset.
+    pub linear: Option<([f64; 2], [f64; 2])>,
     /// Lowest and highest believable value, after scaling, inclusive.
     pub range: Option<(f64, f64)>,
+    /// Fastest believable change, per second.
+    pub max_rate_per_s: Option<f64>,
+    /// Changes that are too small to be handed on.
+    pub deadband: Option<Deadband>,
+}
+
+/// Changes that are too small to be handed on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Deadband {
+    /// In units of the value after scaling; a percentage of the range has been worked out.
+    pub absolute: f64,
+    /// A value is handed on after so long although it did not change.
+    pub heartbeat: Duration,
 }
 
 /// Where and how a tag is read.
@@ -84,6 +115,65 @@ pub struct Conditioning {
 pub enum TagSource {
     /// Registers or bits of a Modbus server.
     Modbus(Register),
+    /// A variable of an OPC UA server.
+    OpcUa(Variable),
+    /// A part of a line.
+    Line(LineField),
+}
+
+/// A variable of an OPC UA server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its node id.
+    pub node: Node,
+    /// Its type, where the settings say it: checked against the node.
+    pub kind: Option<shape::TagType>,
+    /// Which element of an array.
+    pub index: Option<u32>,
+    /// Which field of a structure, from the outside in.
+    pub field: Vec<String>,
+    /// It is a state machine or its `CurrentState`: the Id is read.
+    pub state_machine: bool,
+    /// Values that the server keeps between two publishings.
+    pub queue: u32,
+}
+
+/// A node id whose namespace does not move with a firmware update.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Node {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// `i=85`, `s=Filler.Speed`, `g=...`, `b=...` (OPC 10000-6, 5.3.1.10).
+    pub identifier: String,
+}
+
+/// The namespace of a node id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Namespace {
+    /// By its URI, looked up in the server's table at each connect.
+    Uri(String),
+    /// By its index: moves when the server is changed.
+    Index(u16),
+}
+
+/// A part of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineField {
+    /// All of it, as a text.
+    Text,
+    /// All of it, as a number.
+    Number,
+    /// The AIM symbology identifier before it.
+    Symbology,
+    /// A named group of the device's pattern.
+    Group {
+        /// Its name.
+        name: String,
+        /// What it is.
+        kind: shape::TagType,
+    },
+    /// The element of a GS1 application identifier.
+    Gs1(String),
 }
 
 /// Registers or bits of a Modbus server.
@@ -111,7 +201,7 @@ impl Register {
     pub fn width(&self) -> u16 {
         use shape::TagType as T;
         match self.kind {
-            T::Bit | T::I16 | T::U16 | T::Bcd16 => 1,
+            T::Bit | T::Bool | T::I8 | T::U8 | T::I16 | T::U16 | T::Bcd16 => 1,
             T::I32 | T::U32 | T::F32 | T::Bcd32 => 2,
             T::I64 | T::U64 | T::F64 => 4,
             T::Text => self.length.div_ceil(2),
@@ -145,6 +235,12 @@ pub struct Device {
     pub protocol: Protocol,
     /// Silence after which it is lost.
     pub lost_after: Duration,
+    /// Whose clock stamps its values.
+    pub timestamps: shape::Timestamps,
+    /// How far its clock may be from ours.
+    pub max_skew: Duration,
+    /// A tag that must keep changing, and within what time.
+    pub heartbeat: Option<(TagId, Duration)>,
     /// Its tags.
     pub tags: Vec<TagId>,
 }
@@ -152,8 +248,12 @@ pub struct Device {
 /// How a device is reached. One variant per driver.
 #[derive(Clone, Debug)]
 pub enum Protocol {
-    /// Modbus over TCP.
-    ModbusTcp(ModbusTcp),
+    /// Modbus, over TCP or a serial line.
+    Modbus(Modbus),
+    /// OPC UA.
+    OpcUa(OpcUa),
+    /// Lines or telegrams.
+    Lines(Lines),
 }
 
 impl Protocol {
@@ -161,18 +261,27 @@ impl Protocol {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Protocol::ModbusTcp(_) => "modbus_tcp",
+            Protocol::Modbus(modbus) => match modbus.wire {
+                ModbusWire::Tcp { .. } => "modbus_tcp",
+                ModbusWire::Rtu(_) | ModbusWire::RtuOverTcp { .. } => "modbus_rtu",
+            },
+            Protocol::OpcUa(_) => "opc_ua",
+            Protocol::Lines(_) => "lines",
         }
+    }
+
+    /// True where silence means nothing while the connection is there: nobody scans for hours.
+    #[must_use]
+    pub fn speaks_unasked(&self) -> bool {
+        matches!(self, Protocol::Lines(lines) if lines.poll.is_none())
     }
 }
 
-/// A unit of a Modbus TCP server. Devices of equal host and port share one link.
+/// A unit on a Modbus wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModbusTcp {
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
+pub struct Modbus {
+    /// What it is reached over. Devices of equal wire share one link.
+    pub wire: ModbusWire,
     /// Unit identifier.
     pub unit: u8,
     /// Longest wait for one answer.
@@ -181,6 +290,140 @@ pub struct ModbusTcp {
     pub max_registers: u16,
     /// Registers nobody asked for that may be read along.
     pub max_gap: u16,
+}
+
+/// What Modbus is spoken over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ModbusWire {
+    /// Modbus TCP.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// RTU frames on a serial port.
+    Rtu(SerialPort),
+    /// RTU frames over TCP, through a converter.
+    RtuOverTcp {
+        /// Name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+}
+
+/// A serial port and how it is set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SerialPort {
+    /// `/dev/...`
+    pub path: PathBuf,
+    /// Bits per second.
+    pub baud: u32,
+    /// 7 or 8.
+    pub data_bits: u8,
+    /// Parity bit.
+    pub parity: shape::Parity,
+    /// 1 or 2.
+    pub stop_bits: u8,
+    /// RS-485 direction by the kernel.
+    pub rs485: Option<shape::Rs485>,
+}
+
+/// An OPC UA server.
+#[derive(Clone, Debug)]
+pub struct OpcUa {
+    /// `opc.tcp://host:port/path`
+    pub endpoint: String,
+    /// Algorithms and what is done with them.
+    pub security: shape::Security,
+    /// Who we are to it.
+    pub user: OpcUaUser,
+    /// Whether the server tells changes, or is asked.
+    pub read: shape::Reading,
+    /// How often the server sends what changed.
+    pub publishing_interval: Duration,
+    /// Longest wait for one answer.
+    pub timeout: Duration,
+}
+
+/// Who the gateway is to an OPC UA server.
+#[derive(Clone, Debug)]
+pub enum OpcUaUser {
+    /// Nobody.
+    Anonymous,
+    /// Name and password.
+    Password(shape::User),
+    /// A certificate.
+    Certificate(shape::UserCertificate),
+}
+
+/// A device that sends lines or telegrams.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// What it is reached over.
+    pub wire: LinesWire,
+    /// Where a telegram begins and ends.
+    pub framing: Framing,
+    /// Longest telegram in bytes.
+    pub max_length: usize,
+    /// How the bytes mean characters.
+    pub encoding: shape::Encoding,
+    /// An AIM symbology identifier comes before each code.
+    pub aim: bool,
+    /// A regular expression with named groups, known to be one.
+    pub pattern: Option<String>,
+    /// Decimal sign of numbers.
+    pub decimal: shape::Decimal,
+    /// What is sent to make it answer.
+    pub poll: Option<LinesPoll>,
+}
+
+/// What lines are received over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LinesWire {
+    /// A serial port.
+    Serial(SerialPort),
+    /// A TCP connection that the gateway makes.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+}
+
+/// Where a telegram begins and ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Framing {
+    /// What comes before this mark is thrown away; empty: nothing is.
+    pub start: Vec<u8>,
+    /// What ends it.
+    pub end: FrameEnd,
+}
+
+/// What ends a telegram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FrameEnd {
+    /// CR, LF or both; empty lines are nothing.
+    AnyNewline,
+    /// These bytes.
+    Mark(Vec<u8>),
+    /// So many bytes, start mark included.
+    Length(usize),
+    /// A pause.
+    Idle(Duration),
+}
+
+/// A request that makes a device answer with one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinesPoll {
+    /// What is sent.
+    pub request: Vec<u8>,
+    /// How often.
+    pub every: Duration,
+    /// Longest wait for the answer.
+    pub timeout: Duration,
 }
 
 /// A destination.

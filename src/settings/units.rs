@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 /// A duration: a number and one of `ms`, `s`, `min`, `h`, `d`. At most 3650 d.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Period(Duration);
 

@@ -2,6 +2,7 @@
 
 use super::super::driver::link_error;
 use super::*;
+use crate::acquire::Conditioner;
 use crate::health::DeviceHealth;
 use crate::model::Stamp;
 use std::sync::{Arc, Mutex};
@@ -41,8 +42,8 @@ impl Driver for Script {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Batch, Failure> {
-        let batch = |device, content| Batch {
+    async fn next(&mut self) -> Result<Heard, Failure> {
+        let batch = |device, content| Heard {
             device: DeviceId(device),
             stamp: Stamp::default(),
             content,
@@ -51,11 +52,11 @@ impl Driver for Script {
             Some(Act::Answer(device, after_ms)) => {
                 tokio::time::sleep(Duration::from_millis(after_ms)).await;
                 self.note(format!("read {device}"));
-                Ok(batch(device, Content::Samples(Vec::new())))
+                Ok(batch(device, Said::Readings(Vec::new())))
             }
             Some(Act::Unreached(device)) => Ok(batch(
                 device,
-                Content::Lost(link_error("unreachable", "gateway")),
+                Said::Silent(link_error("unreachable", "gateway")),
             )),
             Some(Act::Break(device, code)) => Err(Failure {
                 device: Some(DeviceId(device)),
@@ -92,7 +93,9 @@ impl Bench {
             id: DeviceId(id),
             name: format!("plc{id}"),
             lost_after: Duration::from_secs(1),
+            speaks_unasked: false,
             health: health.clone(),
+            conditioner: Conditioner::default(),
         });
         let (out, batches) = mpsc::channel(room);
         let stop = CancellationToken::new();

@@ -1,12 +1,11 @@
-//! From the answer of one request to the samples of its tags.
+//! From the answer of one request to the readings of its tags.
 //!
-//! Pure but for the counters of the device. All samples of one answer carry its stamp: they are one instant.
+//! Pure. All readings of one answer carry its stamp: they are one instant.
 
 use super::plan::Request;
 use super::registers;
-use crate::acquire::condition;
-use crate::health::DeviceHealth;
-use crate::model::{BadReason, Quality, Sample, Stamp, Value};
+use crate::acquire::driver::Reading;
+use crate::model::{BadReason, Stamp, Value};
 
 /// What a device said to a read request: exactly as many as were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,17 +16,11 @@ pub enum Answer {
     Bits(Vec<bool>),
 }
 
-/// Appends a sample for each tag of the request.
-pub fn read(
-    request: &Request,
-    answer: &Answer,
-    stamp: Stamp,
-    health: &DeviceHealth,
-    samples: &mut Vec<Sample>,
-) {
-    for field in &request.fields {
+/// Appends a reading for each tag of the request.
+pub fn read(request: &Request, answer: &Answer, stamp: Stamp, readings: &mut Vec<Reading>) {
+    readings.extend(request.fields.iter().map(|field| {
         let offset = usize::from(field.offset);
-        let decoded = match answer {
+        let raw = match answer {
             Answer::Words(words) => {
                 registers::decode(&field.register, words.get(offset..).unwrap_or_default())
             }
@@ -36,20 +29,23 @@ pub fn read(
                 .map(|on| Value::Bool(*on))
                 .ok_or(BadReason::Malformed),
         };
-        let sample = condition::sample(field.tag, stamp, decoded, &field.conditioning);
-        if let Quality::Bad(reason) = sample.quality {
-            health.refuse(reason);
+        Reading {
+            tag: field.tag,
+            stamp,
+            source: None,
+            raw,
+            uncertain: false,
         }
-        samples.push(sample);
-    }
+    }));
 }
 
-/// Appends a bad sample for each tag of a request that the device answered with an exception.
-pub fn refused(request: &Request, code: u8, stamp: Stamp, samples: &mut Vec<Sample>) {
-    samples.extend(request.fields.iter().map(|field| Sample {
+/// Appends a bad reading for each tag of a request that the device answered with an exception.
+pub fn refused(request: &Request, code: u8, stamp: Stamp, readings: &mut Vec<Reading>) {
+    readings.extend(request.fields.iter().map(|field| Reading {
         tag: field.tag,
         stamp,
-        value: None,
-        quality: Quality::Bad(BadReason::Exception(code)),
+        source: None,
+        raw: Err(BadReason::Exception(code)),
+        uncertain: false,
     }));
 }

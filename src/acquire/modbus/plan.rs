@@ -5,7 +5,7 @@
 //! that a request always has the same answer and a tag's samples always the same distance.
 
 use crate::model::TagId;
-use crate::settings::{Conditioning, Register, Table, Tag, TagSource};
+use crate::settings::{Register, Table, Tag, TagSource};
 use std::time::Duration;
 
 /// Most registers in one request (Application Protocol 1.1b3, 6.3).
@@ -55,8 +55,6 @@ pub struct Field {
     pub offset: u16,
     /// How the value lies there.
     pub register: Register,
-    /// What is done to it then.
-    pub conditioning: Conditioning,
 }
 
 /// True for coils and discrete inputs.
@@ -82,7 +80,7 @@ impl Limits {
 /// The groups of a device, the fastest first. The order of the tags does not matter.
 #[must_use]
 pub fn plan<'a>(tags: impl IntoIterator<Item = &'a Tag>, limits: Limits) -> Vec<Group> {
-    let mut wanted: Vec<Wanted<'a>> = tags.into_iter().map(Wanted::new).collect();
+    let mut wanted: Vec<Wanted<'a>> = tags.into_iter().filter_map(Wanted::new).collect();
     wanted.sort_by_key(Wanted::place);
     wanted
         .chunk_by(|one, next| one.tag.every == next.tag.every)
@@ -104,9 +102,12 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(tag: &'a Tag) -> Wanted<'a> {
-        let TagSource::Modbus(register) = &tag.source;
-        Wanted { tag, register }
+    /// `None` for a tag of another protocol, which a Modbus device has none of.
+    fn new(tag: &'a Tag) -> Option<Wanted<'a>> {
+        match &tag.source {
+            TagSource::Modbus(register) => Some(Wanted { tag, register }),
+            TagSource::OpcUa(_) | TagSource::Line(_) => None,
+        }
     }
 
     fn place(&self) -> (Duration, Table, u32, u32, TagId) {
@@ -161,7 +162,6 @@ fn request(first: &Wanted<'_>, end: u32, tags: &[Wanted<'_>]) -> Request {
             .address
             .saturating_sub(first.register.address),
         register: wanted.register.clone(),
-        conditioning: wanted.tag.conditioning,
     };
     Request {
         table: first.register.table,

@@ -61,7 +61,9 @@ fn number(register: &Register, bits: u64) -> Result<Value, BadReason> {
         TagType::F64 => finite(f64::from_bits(bits))?,
         TagType::Bcd16 => Value::Int(decimal_digits(bits, 4)?),
         TagType::Bcd32 => Value::Int(decimal_digits(bits, 8)?),
-        TagType::Text => return Err(BadReason::Malformed),
+        TagType::Text | TagType::Bool | TagType::I8 | TagType::U8 => {
+            return Err(BadReason::Malformed);
+        }
     };
     Ok(value)
 }

@@ -8,11 +8,11 @@ use super::answer;
 use super::plan::{Group, Limits, Request, plan};
 use super::schedule::Grid;
 use super::wire::{NoAnswer, Wire};
-use crate::acquire::driver::{Driver, Failure, link_error};
+use crate::acquire::driver::{Driver, Failure, Heard, Reading, Said, link_error};
 use crate::clock::Clock;
 use crate::health::DeviceHealth;
-use crate::model::{Batch, Content, DeviceId, LinkError, Sample, Stamp};
-use crate::settings::{Device, ModbusTcp, Tag};
+use crate::model::{DeviceId, LinkError, Stamp};
+use crate::settings::{Device, Modbus, Tag};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -27,7 +27,7 @@ pub(in crate::acquire) struct ModbusServer {
     clock: Clock,
     wire: Option<Wire>,
     units: Vec<Unit>,
-    /// Found in the cycle whose samples were returned last.
+    /// Found in the cycle whose readings were returned last.
     broken: Option<Failure>,
 }
 
@@ -57,7 +57,7 @@ struct Poll {
 /// What one cycle of a unit brought.
 #[derive(Default)]
 struct Cycle {
-    samples: Vec<Sample>,
+    readings: Vec<Reading>,
     /// A gateway says that the unit does not answer.
     silent: Option<LinkError>,
     /// The connection is gone.
@@ -81,7 +81,7 @@ impl ModbusServer {
     pub(in crate::acquire) fn add<'a>(
         &mut self,
         device: &Device,
-        settings: &ModbusTcp,
+        settings: &Modbus,
         tags: impl IntoIterator<Item = &'a Tag>,
         health: Arc<DeviceHealth>,
     ) {
@@ -116,7 +116,7 @@ impl ModbusServer {
     }
 
     /// Lets one unit have its cycle.
-    async fn turn(&mut self, index: usize) -> Result<Batch, Failure> {
+    async fn turn(&mut self, index: usize) -> Result<Heard, Failure> {
         let (Some(unit), Some(wire)) = (self.units.get_mut(index), self.wire.as_mut()) else {
             return Err(Failure {
                 device: None,
@@ -132,16 +132,16 @@ impl ModbusServer {
                 device: Some(device),
                 error,
             };
-            if cycle.samples.is_empty() {
+            if cycle.readings.is_empty() {
                 return Err(failure);
             }
             self.broken = Some(failure);
         }
         let content = match cycle.silent {
-            Some(error) if cycle.samples.is_empty() => Content::Lost(error),
-            _ => Content::Samples(cycle.samples),
+            Some(error) if cycle.readings.is_empty() => Said::Silent(error),
+            _ => Said::Readings(cycle.readings),
         };
-        Ok(Batch {
+        Ok(Heard {
             device,
             stamp,
             content,
@@ -161,7 +161,7 @@ impl Driver for ModbusServer {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Batch, Failure> {
+    async fn next(&mut self) -> Result<Heard, Failure> {
         if let Some(failure) = self.broken.take() {
             return Err(failure);
         }
@@ -201,7 +201,7 @@ impl Unit {
         let due = |poll: &Poll| poll.grid.due() <= now;
         let tags = self.polls.iter().filter(|poll| due(poll)).map(Poll::tags);
         let mut cycle = Cycle {
-            samples: Vec::with_capacity(tags.sum()),
+            readings: Vec::with_capacity(tags.sum()),
             ..Cycle::default()
         };
         for poll in self.polls.iter_mut().filter(|poll| due(poll)) {
@@ -228,20 +228,14 @@ impl Peer {
         match asked {
             Ok(answer) => {
                 self.health.answers.add(1);
-                answer::read(
-                    request,
-                    &answer,
-                    self.last,
-                    &self.health,
-                    &mut cycle.samples,
-                );
+                answer::read(request, &answer, self.last, &mut cycle.readings);
             }
             Err(NoAnswer::Exception(code)) => {
                 self.health.exceptions.add(1);
                 if SAID_BY_A_GATEWAY.contains(&code) {
                     cycle.silent = Some(behind_gateway(self.number, code));
                 } else {
-                    answer::refused(request, code, self.last, &mut cycle.samples);
+                    answer::refused(request, code, self.last, &mut cycle.readings);
                 }
             }
             Err(NoAnswer::Broken(error)) => {

@@ -17,6 +17,8 @@ pub enum Type {
     Float,
     /// A text.
     Text,
+    /// Only the device knows: goes with everything, and is checked when it comes.
+    Any,
     /// Several of one kind; `None` when empty.
     List(Option<Box<Type>>),
 }
@@ -30,6 +32,7 @@ impl Type {
             Type::Int => "a whole number",
             Type::Float => "a decimal number",
             Type::Text => "a text",
+            Type::Any => "whatever the device says",
             Type::List(_) => "a list",
         }
     }
@@ -40,16 +43,20 @@ impl Type {
             ValueKind::Int => Type::Int,
             ValueKind::Float => Type::Float,
             ValueKind::Text => Type::Text,
+            ValueKind::Any => Type::Any,
         }
     }
 
     fn is_number(&self) -> bool {
-        matches!(self, Type::Int | Type::Float)
+        matches!(self, Type::Int | Type::Float | Type::Any)
     }
 
     /// CEL compares whole and decimal numbers, but nothing else across kinds.
     fn comparable(&self, other: &Type) -> bool {
-        self == other || self.is_number() && other.is_number()
+        self == other
+            || matches!(self, Type::Any)
+            || matches!(other, Type::Any)
+            || self.is_number() && other.is_number()
     }
 }
 

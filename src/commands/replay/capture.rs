@@ -211,8 +211,25 @@ fn convert(value: &serde_json::Value, kind: ValueKind) -> Result<Value, String> 
             .map(Value::Int),
         ValueKind::Float => value.as_f64().map(Value::Float),
         ValueKind::Text => value.as_str().map(|text| Value::Text(text.into())),
+        ValueKind::Any => any(value),
     };
     converted.ok_or_else(|| format!("the value {value} does not fit the tag's type"))
+}
+
+/// A value as JSON has it.
+fn any(value: &serde_json::Value) -> Option<Value> {
+    let number = || {
+        value
+            .as_i64()
+            .map(Value::Int)
+            .or(value.as_f64().map(Value::Float))
+    };
+    let text = || value.as_str().map(|text| Value::Text(text.into()));
+    value
+        .as_bool()
+        .map(Value::Bool)
+        .or_else(number)
+        .or_else(text)
 }
 
 impl Happening {

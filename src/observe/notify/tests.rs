@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{BootTime, DeviceId, Stamp, UplinkId};
-use crate::settings::{Device, ModbusTcp, Plant, Protocol, Uplink, UplinkProtocol, shape};
+use crate::settings::{Device, Modbus, ModbusWire, Plant, Protocol, Uplink, UplinkProtocol, shape};
 use std::os::unix::net::UnixDatagram;
 use tempfile::TempDir;
 
@@ -94,15 +94,20 @@ fn plant() -> Plant {
             id: DeviceId(0),
             machine: 0,
             name: "PRESS-04.plc".into(),
-            protocol: Protocol::ModbusTcp(ModbusTcp {
-                host: "127.0.0.1".into(),
-                port: 502,
+            protocol: Protocol::Modbus(Modbus {
+                wire: ModbusWire::Tcp {
+                    host: "127.0.0.1".into(),
+                    port: 502,
+                },
                 unit: 1,
                 timeout: Duration::from_millis(500),
                 max_registers: 125,
                 max_gap: 16,
             }),
             lost_after: Duration::from_secs(2),
+            timestamps: shape::Timestamps::Gateway,
+            max_skew: Duration::from_millis(500),
+            heartbeat: None,
             tags: Vec::new(),
         }],
         tags: Vec::new(),

@@ -1,23 +1,25 @@
 //! A device: one protocol, reachable, with tags that exist once in the machine.
 
-use super::{join, names, register};
+use super::{conditioning, join, lines, modbus, names, opc_ua, register};
 use crate::model::{DeviceId, TagId, ValueKind};
-use crate::settings::plant::{
-    Conditioning, Device, Machine, ModbusTcp, Plant, Protocol, Register, Tag, TagSource,
-};
+use crate::settings::plant::{Device, Machine, Plant, Protocol, Reported, Tag, TagSource};
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
-use crate::settings::shape::{self, TagType};
+use crate::settings::shape::{self, Reading};
 use crate::settings::units::Period;
+use std::sync::Arc;
 use std::time::Duration;
 
+/// Period of reading when left out.
+pub(in crate::settings) const EVERY: Duration = Duration::from_secs(1);
+/// Shortest period of reading.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 /// Shortest silence that means a lost device when the settings do not say.
 const LOST_AFTER_AT_LEAST: Duration = Duration::from_secs(2);
 /// Silence that means a lost device when the settings do not say, in periods of its slowest tag.
 const LOST_AFTER_PERIODS: u32 = 3;
-/// How long one answer may be waited for.
-const TIMEOUT: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_secs(30);
+/// How far a device's clock may be from ours when the settings do not say.
+pub(in crate::settings) const MAX_SKEW: Duration = Duration::from_millis(500);
 
 /// `lost_after`, or what it is when left out: three times the longest period, at least 2 s.
 pub(in crate::settings) fn lost_after(shape: &shape::Device) -> Period {
@@ -27,16 +29,32 @@ pub(in crate::settings) fn lost_after(shape: &shape::Device) -> Period {
         .unwrap_or_else(|| Period::rounded(silence.max(LOST_AFTER_AT_LEAST)))
 }
 
+/// The longest time between two signs of life. A subscription sends one at each publishing interval, if only to say so.
 fn longest_period(shape: &shape::Device) -> Duration {
-    let periods = shape.tags.values().map(|tag| tag.every.get());
-    periods.max().unwrap_or_default()
+    match &shape.opc_ua {
+        Some(server) if server.read == Reading::Subscribe => server.publishing_interval.get(),
+        _ => {
+            let periods = shape.tags.values().map(|tag| every(tag, shape));
+            periods.max().unwrap_or_default()
+        }
+    }
 }
 
-/// The type of a tag, or what it is when left out.
-pub(in crate::settings) fn kind(tag: &shape::Tag) -> TagType {
-    let bits = tag.coil.is_some() || tag.discrete.is_some();
-    tag.kind
-        .unwrap_or(if bits { TagType::Bit } else { TagType::U16 })
+/// The period of a tag, or what it is when left out; zero for what comes unasked.
+pub(in crate::settings) fn every(tag: &shape::Tag, device: &shape::Device) -> Duration {
+    match (&device.opc_ua, &device.lines) {
+        (Some(server), _) => opc_ua::every(tag, server),
+        (None, Some(lines)) if lines.poll.is_none() => Duration::ZERO,
+        (None, Some(lines)) => lines.every.map_or(lines::EVERY, |every| every.get()),
+        (None, None) => tag.every.map_or(EVERY, |every| every.get()),
+    }
+}
+
+/// How a device is reached, with what its tags need to know of it.
+enum Way<'a> {
+    Modbus,
+    OpcUa(&'a shape::OpcUa),
+    Lines(&'a shape::Lines),
 }
 
 /// Checks a device with its tags and adds it to the plant.
@@ -49,36 +67,28 @@ pub(super) fn check(
     report: &mut Report,
 ) {
     names::name("a device", name, path, report);
-    let Some(tcp) = &shape.modbus_tcp else {
-        let message = format!("how is `{name}` reached? Write `modbus_tcp: {{ host: ADDRESS }}`");
-        report.add(path, message);
+    let Some((protocol, way)) = protocol(name, shape, path, report) else {
         for tag in shape.tags.keys() {
             report.lose_name(tag);
         }
         return;
     };
-    check_link(tcp, &join(path, "modbus_tcp"), report);
-    check_addresses(name, shape, path, report);
     check_lost_after(shape, path, report);
     let mut device = Device {
         id: DeviceId(number(plant.devices.len())),
         machine: plant.machines.len(),
         name: format!("{}.{name}", machine.name),
-        protocol: Protocol::ModbusTcp(ModbusTcp {
-            host: tcp.host.clone(),
-            port: tcp.port,
-            unit: tcp.unit,
-            timeout: tcp.timeout.get(),
-            max_registers: shape.max_registers,
-            max_gap: shape.max_gap,
-        }),
+        protocol,
         lost_after: lost_after(shape).get(),
+        timestamps: shape.timestamps.unwrap_or_default(),
+        max_skew: shape.max_skew.map_or(MAX_SKEW, |skew| skew.get()),
+        heartbeat: None,
         tags: Vec::new(),
     };
     for (tag_name, tag) in &shape.tags {
         let at = join(&join(path, "tags"), tag_name);
         names::tag(tag_name, &at, report);
-        let Some(register) = register::check(tag, shape, &at, report) else {
+        let Some((source, raw)) = source(tag, shape, &way, &at, report) else {
             report.lose_name(tag_name);
             continue;
         };
@@ -86,48 +96,252 @@ pub(super) fn check(
             twice(tag_name, *first, &at, machine, plant, report);
             continue;
         }
+        check_every(tag, &at, report);
+        let (conditioning, kind) = conditioning::check(tag, raw, &at, report);
         let id = TagId(number(plant.tags.len()));
-        plant.tags.push(built(tag_name, tag, register, id, &device));
+        plant.tags.push(Tag {
+            id,
+            machine: device.machine,
+            device: device.id,
+            name: tag_name.clone(),
+            kind,
+            every: every(tag, shape),
+            reported: reported(tag, &way),
+            unit: tag.unit.clone(),
+            interpolation: tag.interpolation,
+            source,
+            conditioning: Arc::new(conditioning),
+        });
         device.tags.push(id);
         machine.tags.insert(tag_name.clone(), id);
     }
+    device.heartbeat = heartbeat(shape, &device, plant, path, report);
     machine.devices.push(device.id);
     plant.devices.push(device);
+}
+
+/// The one protocol of a device, and that nothing stands there which goes with another.
+fn protocol<'a>(
+    name: &str,
+    shape: &'a shape::Device,
+    path: &str,
+    report: &mut Report,
+) -> Option<(Protocol, Way<'a>)> {
+    let given: Vec<&str> = [
+        ("modbus_tcp", shape.modbus_tcp.is_some()),
+        ("modbus_rtu", shape.modbus_rtu.is_some()),
+        ("opc_ua", shape.opc_ua.is_some()),
+        ("lines", shape.lines.is_some()),
+    ]
+    .iter()
+    .filter(|one| one.1)
+    .map(|one| one.0)
+    .collect();
+    if given.len() > 1 {
+        let message = format!(
+            "`{}` stand here together: a device is reached in one way",
+            given.join("` and `")
+        );
+        report.add(path, message);
+        return None;
+    }
+    if given.len() == 1 {
+        foreign_keys(shape, path, report);
+    }
+    if let Some(tcp) = &shape.modbus_tcp {
+        modbus::check_addresses(name, shape, path, report);
+        let modbus = modbus::tcp(tcp, shape, &join(path, "modbus_tcp"), report);
+        return Some((Protocol::Modbus(modbus), Way::Modbus));
+    }
+    if let Some(rtu) = &shape.modbus_rtu {
+        modbus::check_addresses(name, shape, path, report);
+        let modbus = modbus::rtu(rtu, shape, &join(path, "modbus_rtu"), report)?;
+        return Some((Protocol::Modbus(modbus), Way::Modbus));
+    }
+    if let Some(server) = &shape.opc_ua {
+        let opc_ua = opc_ua::check(server, &join(path, "opc_ua"), report);
+        return Some((Protocol::OpcUa(opc_ua), Way::OpcUa(server)));
+    }
+    if let Some(lines) = &shape.lines {
+        let checked = lines::check(lines, &join(path, "lines"), report)?;
+        return Some((Protocol::Lines(checked), Way::Lines(lines)));
+    }
+    let message = format!(
+        "how is `{name}` reached? Write `modbus_tcp: {{ host: ADDRESS }}`, or one of `modbus_rtu:`, `opc_ua:` and `lines:`"
+    );
+    report.add(path, message);
+    None
+}
+
+/// Keys of a device that only one protocol has.
+fn foreign_keys(shape: &shape::Device, path: &str, report: &mut Report) {
+    let modbus = shape.modbus_tcp.is_some() || shape.modbus_rtu.is_some();
+    let keys = [
+        ("addresses", shape.addresses.is_some(), modbus, "Modbus"),
+        ("byte_order", shape.byte_order.is_some(), modbus, "Modbus"),
+        ("base", shape.base.is_some(), modbus, "Modbus"),
+        (
+            "max_registers",
+            shape.max_registers.is_some(),
+            modbus,
+            "Modbus",
+        ),
+        ("max_gap", shape.max_gap.is_some(), modbus, "Modbus"),
+        (
+            "timestamps",
+            shape.timestamps.is_some(),
+            shape.opc_ua.is_some(),
+            "OPC UA",
+        ),
+        (
+            "max_skew",
+            shape.max_skew.is_some(),
+            shape.opc_ua.is_some(),
+            "OPC UA",
+        ),
+    ];
+    for (key, given, belongs, whose) in keys {
+        if given && !belongs {
+            report.add(
+                join(path, key),
+                format!("`{key}` is for {whose} only: leave it out"),
+            );
+        }
+    }
+}
+
+/// Where a tag is read, and what its raw values are.
+fn source(
+    tag: &shape::Tag,
+    device: &shape::Device,
+    way: &Way<'_>,
+    path: &str,
+    report: &mut Report,
+) -> Option<(TagSource, ValueKind)> {
+    foreign_tag_keys(tag, way, path, report);
+    Some(match way {
+        Way::Modbus => (
+            TagSource::Modbus(register::check(tag, device, path, report)?),
+            modbus::raw_kind(tag),
+        ),
+        Way::OpcUa(server) => (
+            TagSource::OpcUa(opc_ua::variable(tag, server, path, report)?),
+            opc_ua::raw_kind(tag),
+        ),
+        Way::Lines(lines) => (
+            TagSource::Line(lines::field(tag, lines, path, report)?),
+            lines::raw_kind(tag),
+        ),
+    })
+}
+
+/// Keys of a tag that only one protocol has.
+fn foreign_tag_keys(tag: &shape::Tag, way: &Way<'_>, path: &str, report: &mut Report) {
+    let (modbus, opc_ua, lines) = match way {
+        Way::Modbus => (true, false, false),
+        Way::OpcUa(_) => (false, true, false),
+        Way::Lines(_) => (false, false, true),
+    };
+    let keys = [
+        ("holding", tag.holding.is_some(), modbus),
+        ("input", tag.input.is_some(), modbus),
+        ("coil", tag.coil.is_some(), modbus),
+        ("discrete", tag.discrete.is_some(), modbus),
+        ("bit", tag.bit.is_some(), modbus),
+        ("length", tag.length.is_some(), modbus),
+        ("trim", !tag.trim.is_empty(), modbus),
+        ("byte_order", tag.byte_order.is_some(), modbus),
+        ("node", tag.node.is_some(), opc_ua),
+        ("index", tag.index.is_some(), opc_ua),
+        ("field", tag.field.is_some(), opc_ua),
+        ("state_machine", tag.state_machine, opc_ua),
+        ("queue", tag.queue.is_some(), opc_ua),
+        ("line", tag.line.is_some(), lines),
+        ("group", tag.group.is_some(), lines),
+        ("gs1", tag.gs1.is_some(), lines),
+        ("every", tag.every.is_some(), !lines),
+    ];
+    for (key, given, belongs) in keys {
+        if given && !belongs {
+            report.add(
+                join(path, key),
+                format!("`{key}` does not go with how this device is reached: leave it out"),
+            );
+        }
+    }
+}
+
+/// Whether each period brings a sample.
+fn reported(tag: &shape::Tag, way: &Way<'_>) -> Reported {
+    let unasked = match way {
+        Way::Modbus => false,
+        Way::OpcUa(server) => server.read == Reading::Subscribe,
+        Way::Lines(lines) => lines.poll.is_none(),
+    };
+    if unasked || tag.deadband.is_some() {
+        Reported::OnChange
+    } else {
+        Reported::Each
+    }
+}
+
+fn check_every(tag: &shape::Tag, path: &str, report: &mut Report) {
+    if tag.every.is_some_and(|every| every.get() < SHORTEST_PERIOD) {
+        let at = join(path, "every");
+        let found = report.written(&at);
+        report.add(
+            at,
+            format!("{found} is too short: a tag is read at most every 1ms"),
+        );
+    }
+}
+
+/// The heartbeat: a tag of the same device.
+fn heartbeat(
+    shape: &shape::Device,
+    device: &Device,
+    plant: &Plant,
+    path: &str,
+    report: &mut Report,
+) -> Option<(TagId, Duration)> {
+    let heartbeat = shape.heartbeat.as_ref()?;
+    let at = join(&join(path, "heartbeat"), "tag");
+    let named = |id: &&TagId| {
+        plant
+            .tags
+            .get(id.index())
+            .is_some_and(|tag| tag.name == heartbeat.tag)
+    };
+    let Some(id) = device.tags.iter().find(named) else {
+        let message = format!("{} is not a tag of this device", shown(&heartbeat.tag));
+        report.unknown(
+            &at,
+            &heartbeat.tag,
+            message,
+            shape.tags.keys().map(String::as_str),
+        );
+        return None;
+    };
+    let within = heartbeat.must_change_within.get();
+    let every = plant
+        .tags
+        .get(id.index())
+        .map_or(Duration::ZERO, |tag| tag.every);
+    if within < every.saturating_mul(2) {
+        let at = join(&join(path, "heartbeat"), "must_change_within");
+        let message = format!(
+            "{} is too short: the tag is read every {}; write at least twice that",
+            report.written(&at),
+            String::from(Period::rounded(every))
+        );
+        report.add(at, message);
+    }
+    Some((*id, within))
 }
 
 /// A file of 1 MiB cannot hold more tags than a `u32`.
 fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
-}
-
-fn built(name: &str, tag: &shape::Tag, register: Register, id: TagId, device: &Device) -> Tag {
-    Tag {
-        id,
-        machine: device.machine,
-        device: device.id,
-        name: name.to_owned(),
-        kind: value_kind(tag),
-        every: tag.every.get(),
-        unit: tag.unit.clone(),
-        interpolation: tag.interpolation,
-        source: TagSource::Modbus(register),
-        conditioning: Conditioning {
-            scale: tag.scale,
-            offset: tag.offset,
-            range: tag.range.map(|[low, high]| (low, high)),
-        },
-    }
-}
-
-/// What the values of a tag are.
-fn value_kind(tag: &shape::Tag) -> ValueKind {
-    match kind(tag) {
-        TagType::Bit => ValueKind::Bool,
-        TagType::Text => ValueKind::Text,
-        TagType::F32 | TagType::F64 => ValueKind::Float,
-        _ if tag.scale.is_some() || tag.offset.is_some() => ValueKind::Float,
-        _ => ValueKind::Int,
-    }
 }
 
 /// Two devices of one machine have a tag of one name. (Inside a device YAML itself refuses it.)
@@ -152,57 +366,6 @@ fn twice(
         shown(name),
         report.place(&join(&other, name)).line
     );
-    report.add(path, message);
-}
-
-fn check_link(tcp: &shape::ModbusTcp, path: &str, report: &mut Report) {
-    let host = tcp.host.as_str();
-    let at = join(path, "host");
-    let colons = host.matches(':').count();
-    if let Some((bare, port)) = host.rsplit_once(':').filter(|_| colons == 1) {
-        let message = format!(
-            "{} is not a host: write `host: {bare}` and `port: {port}`",
-            shown(host)
-        );
-        report.add(at, message);
-    } else if host.is_empty()
-        || host.contains(|letter: char| letter.is_whitespace() || "/@".contains(letter))
-    {
-        let message = format!(
-            "{} is not a host: write a name or an address, such as 192.168.0.10",
-            shown(host)
-        );
-        report.add(at, message);
-    }
-    let timeout = tcp.timeout.get();
-    if !TIMEOUT.contains(&timeout) {
-        let at = join(path, "timeout");
-        let found = report.written(&at);
-        report.add(
-            at,
-            format!("{found} is out of range: `timeout` is 10ms to 30s"),
-        );
-    }
-}
-
-/// `addresses` has no default: the first mistake of everybody.
-fn check_addresses(name: &str, shape: &shape::Device, path: &str, report: &mut Report) {
-    if shape.addresses.is_some() || shape.tags.is_empty() {
-        return;
-    }
-    let mut message = format!(
-        "how are the addresses of `{name}` meant? Write `addresses: zero_based` if the first register is 0, as on the wire, or `addresses: one_based` if it is 1, as in many manuals"
-    );
-    if let Some(tag) = shape
-        .tags
-        .iter()
-        .find_map(|(name, tag)| register::looks_like_a_manual(tag).map(|how| (name, how)))
-    {
-        message.push_str(&format!(
-            ". The address of `{}` looks like a number of a manual: {}",
-            tag.0, tag.1
-        ));
-    }
     report.add(path, message);
 }
 

@@ -79,6 +79,8 @@ fn check_counter(counter: &Counter, scope: &Scope<'_>, path: &str, report: &mut 
         Some(modulus) => {
             let most = tag.and_then(|tag| match &tag.source {
                 TagSource::Modbus(register) => values(register.kind),
+                TagSource::OpcUa(variable) => values(variable.kind?),
+                TagSource::Line(_) => None,
             });
             if let Some(most) = most.filter(|most| modulus > *most) {
                 let message = format!(
@@ -123,5 +125,6 @@ pub(super) fn words(kind: ValueKind) -> &'static str {
         ValueKind::Int => "a whole number",
         ValueKind::Float => "a measured number",
         ValueKind::Text => "a text",
+        ValueKind::Any => "whatever the device says",
     }
 }

@@ -3,18 +3,26 @@
 //! Called by `load` with a file whose single keys are already right. Notes every problem and goes on; conditions are
 //! compiled and type-checked by `aggregate`, which knows CEL.
 
+mod conditioning;
 mod device;
 mod equipment;
+mod lines;
+mod modbus;
 mod names;
+mod opc_ua;
 mod operation;
 mod register;
 mod scope;
+mod serial;
 mod template;
 mod uplink;
 mod url;
 mod warning;
 
-pub(super) use device::{kind, lost_after};
+pub(super) use device::{MAX_SKEW, every, lost_after};
+pub(super) use lines::{EVERY as POLL_EVERY, TIMEOUT as POLL_TIMEOUT};
+pub(super) use modbus::{MAX_GAP, MAX_REGISTERS, kind};
+pub(super) use opc_ua::queue;
 pub(super) use warning::warnings;
 
 use super::plant::{Machine, Plant};

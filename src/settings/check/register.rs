@@ -1,20 +1,14 @@
 //! Where a tag lies in a Modbus server: table, address, type, and what goes with it.
 
-use super::device::kind;
 use super::join;
+use super::modbus::{MAX_REGISTERS, kind};
 use crate::model::Interpolation;
 use crate::settings::plant::{Register, Table};
-use crate::settings::problem::shown;
 use crate::settings::report::Report;
 use crate::settings::shape::{Addresses, Device, Tag, TagType};
-use std::time::Duration;
 
 /// Addresses of a Modbus table.
 const ADDRESSES: u32 = 1 << 16;
-/// Shortest period of reading.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
-/// Longest unit in bytes; UCUM's are short.
-const MAX_UNIT_BYTES: usize = 64;
 /// First numbers of a manual for each table: five digits, then six.
 const MANUAL: [(Table, [u32; 2]); 3] = [
     (Table::DiscreteInputs, [10_001, 100_001]),
@@ -29,23 +23,7 @@ pub(super) fn check(
     path: &str,
     report: &mut Report,
 ) -> Option<Register> {
-    if tag.every.get() < SHORTEST_PERIOD {
-        let at = join(path, "every");
-        let found = report.written(&at);
-        report.add(
-            at,
-            format!("{found} is too short: a tag is read at most every 1ms"),
-        );
-    }
-    let unit = tag.unit.as_deref().unwrap_or("1");
-    if unit.trim().is_empty() || unit.len() > MAX_UNIT_BYTES {
-        report.add(
-            join(path, "unit"),
-            "write a UCUM unit, such as bar, mm, Cel or 1, or leave `unit` out",
-        );
-    }
     type_and_table(tag, path, report);
-    numbers(tag, path, report);
     let (table, key, written) = table(tag, path, report)?;
     let mut register = Register {
         table,
@@ -54,14 +32,15 @@ pub(super) fn check(
         bit: tag.bit.unwrap_or(0),
         length: tag.length.unwrap_or(0),
         trim: tag.trim.clone(),
-        byte_order: tag.byte_order.unwrap_or(device.byte_order),
+        byte_order: tag.byte_order.or(device.byte_order).unwrap_or_default(),
     };
-    if register.width() > device.max_registers {
+    let max_registers = device.max_registers.unwrap_or(MAX_REGISTERS);
+    if register.width() > max_registers {
         let message = format!(
             "a text of {} bytes takes {} registers, and `max_registers` of its device is {}",
             register.length,
             register.width(),
-            device.max_registers
+            max_registers
         );
         report.add(join(path, "length"), message);
     }
@@ -110,6 +89,7 @@ fn address(
     path: &str,
     report: &mut Report,
 ) -> Option<u16> {
+    let base = device.base.unwrap_or(0);
     let one_based = device.addresses == Some(Addresses::OneBased);
     if one_based && written == 0 {
         report.add(
@@ -118,15 +98,14 @@ fn address(
         );
         return None;
     }
-    let wire = u64::from(written) - u64::from(one_based) + u64::from(device.base);
+    let wire = u64::from(written) - u64::from(one_based) + u64::from(base);
     if wire + u64::from(width) > u64::from(ADDRESSES) {
         let message = match looks_like_a_manual(tag) {
             Some(how) => format!(
                 "`{written}` lies outside the table, which ends at 65535; it looks like a number of a manual: {how}"
             ),
-            None if device.base > 0 => format!(
-                "`{written}` with `base: {}` lies outside the table, which ends at 65535",
-                device.base
+            None if base > 0 => format!(
+                "`{written}` with `base: {base}` lies outside the table, which ends at 65535"
             ),
             None if width > 1 => format!(
                 "`{written}` lies outside the table: with its {width} registers the value goes beyond 65535"
@@ -161,6 +140,13 @@ pub(super) fn looks_like_a_manual(tag: &Tag) -> Option<String> {
 /// What a type needs beside it, and what does not go with it.
 fn type_and_table(tag: &Tag, path: &str, report: &mut Report) {
     let kind = kind(tag);
+    if matches!(kind, TagType::Bool | TagType::I8 | TagType::U8) {
+        report.add(
+            join(path, "type"),
+            "that is a type of OPC UA: registers hold `bit`, `i16`, `u16` and wider ones",
+        );
+        return;
+    }
     let bits = tag.coil.is_some() || tag.discrete.is_some();
     let registers = tag.holding.is_some() || tag.input.is_some();
     if bits && !registers && kind != TagType::Bit {
@@ -208,38 +194,6 @@ fn type_and_table(tag: &Tag, path: &str, report: &mut Report) {
         report.add(
             join(path, "interpolation"),
             "a bit or a text does not move along a line: leave `interpolation` out",
-        );
-    }
-}
-
-/// Scale, offset and range.
-fn numbers(tag: &Tag, path: &str, report: &mut Report) {
-    let kind = kind(tag);
-    if matches!(kind, TagType::Bit | TagType::Text) {
-        for (key, given) in [
-            ("scale", tag.scale.is_some()),
-            ("offset", tag.offset.is_some()),
-            ("range", tag.range.is_some()),
-        ] {
-            if given {
-                report.add(
-                    join(path, key),
-                    format!("`{key}` is for numbers: a bit or a text has none"),
-                );
-            }
-        }
-    }
-    if tag.scale == Some(0.0) {
-        report.add(
-            join(path, "scale"),
-            "a scale of 0 makes every value 0: leave `scale` out, or write the factor",
-        );
-    }
-    if let Some([low, high]) = tag.range.filter(|[low, high]| low >= high) {
-        let found = shown(&format!("[{low}, {high}]"));
-        report.add(
-            join(path, "range"),
-            format!("{found} holds nothing: write the lowest value first, then the highest"),
         );
     }
 }

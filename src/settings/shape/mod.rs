@@ -4,12 +4,20 @@
 
 mod device;
 mod equipment;
+mod lines;
+mod modbus;
+mod opc_ua;
 mod operation;
+mod serial;
 mod uplink;
 
-pub use device::{Addresses, ByteOrder, Device, ModbusTcp, Tag, TagType, Trim};
+pub use device::{Deadband, Device, Heartbeat, Linear, Tag, TagType, Timestamps, Trim};
 pub use equipment::{Counter, Counts, Equipment, ModeRule, PiecesFrom, StateRule};
+pub use lines::{Decimal, Encoding, LinePart, Lines};
+pub use modbus::{Addresses, ByteOrder, ModbusRtu, ModbusTcp};
+pub use opc_ua::{OpcUa, Reading, Security, SecurityMode, SecurityPolicy, UserCertificate};
 pub use operation::{Characteristic, FromTag, OnNextStart, Operation, Parameter, Pieces, Trigger};
+pub use serial::{Parity, Rs485, Rts};
 pub use uplink::{Acknowledge, Http, Mqtt, MqttVersion, Secret, StartAt, Tls, Uplink, User};
 
 use super::units::{ByteSize, Period};
@@ -120,12 +128,6 @@ mod defaults {
     use super::{ByteSize, Period};
     use std::path::PathBuf;
 
-    pub(super) fn max_registers() -> u16 {
-        125
-    }
-    pub(super) fn max_gap() -> u16 {
-        16
-    }
     pub(super) fn modbus_port() -> u16 {
         502
     }
@@ -135,8 +137,17 @@ mod defaults {
     pub(super) fn timeout() -> Period {
         Period::from_millis(500)
     }
-    pub(super) fn every() -> Period {
-        Period::from_millis(1_000)
+    pub(super) fn deadband_heartbeat() -> Period {
+        Period::from_millis(60_000)
+    }
+    pub(super) fn max_line() -> u16 {
+        1_024
+    }
+    pub(super) fn publishing_interval() -> Period {
+        Period::from_millis(500)
+    }
+    pub(super) fn opc_ua_timeout() -> Period {
+        Period::from_millis(5_000)
     }
     pub(super) fn slot() -> String {
         "1".into()

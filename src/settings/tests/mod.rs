@@ -83,7 +83,9 @@ fn the_press_becomes_a_plant() {
         "a scale makes it a measured number"
     );
     assert_eq!(tag("order_no").kind, ValueKind::Text);
-    let TagSource::Modbus(register) = &tag("ram").source;
+    let TagSource::Modbus(register) = &tag("ram").source else {
+        panic!("not Modbus")
+    };
     assert_eq!(
         (register.table, register.address),
         (Table::InputRegisters, 2)
@@ -107,7 +109,10 @@ fn numbers_run_through_all_machines_and_a_base_moves_the_addresses() {
     }
     let first = |machine: usize| {
         let TagSource::Modbus(register) =
-            &plant.tags[plant.machines[machine].tags["running"].index()].source;
+            &plant.tags[plant.machines[machine].tags["running"].index()].source
+        else {
+            panic!("not Modbus")
+        };
         (register.address, register.bit)
     };
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{DeviceId, Interpolation, ValueKind};
+use crate::settings::Reported;
 use crate::settings::shape::{ByteOrder, TagType};
 use proptest::prelude::*;
 
@@ -18,6 +19,7 @@ fn tag(id: u32, table: Table, address: u16, width: u16, every_ms: u64) -> Tag {
         name: format!("t{id}"),
         kind: ValueKind::Int,
         every: Duration::from_millis(every_ms),
+        reported: Reported::Each,
         unit: None,
         interpolation: Interpolation::default(),
         source: TagSource::Modbus(Register {
@@ -33,7 +35,7 @@ fn tag(id: u32, table: Table, address: u16, width: u16, every_ms: u64) -> Tag {
             trim: Vec::new(),
             byte_order: ByteOrder::ABCD,
         }),
-        conditioning: Conditioning::default(),
+        conditioning: Default::default(),
     }
 }
 
@@ -205,7 +207,7 @@ proptest! {
             for request in &group.requests {
                 for field in &request.fields {
                     let tag = &tags[field.tag.index()];
-                    let TagSource::Modbus(register) = &tag.source;
+                    let TagSource::Modbus(register) = &tag.source else { panic!() };
                     prop_assert_eq!(tag.every, group.every);
                     prop_assert_eq!(register.table, request.table);
                     let (start, end) = span(request, field);
