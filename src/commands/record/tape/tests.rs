@@ -196,7 +196,7 @@ fn copied(plant: &Plant, capture: Capture) -> Option<String> {
                 let same = |next: &(i64, Happening)| {
                     next.0 == t && matches!(next.1, Happening::Reading(of, ..) if of == device)
                 };
-                while let Some((_, next)) = lines.next_if(&same) {
+                while let Some((_, next)) = lines.next_if(same) {
                     samples.extend(next.sample(stamp).map(|(_, sample)| sample));
                 }
                 (device, Content::Samples(samples))
