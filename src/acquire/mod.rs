@@ -9,6 +9,9 @@ mod driver;
 mod link;
 pub mod modbus;
 mod quiet;
+mod rs485;
+mod schedule;
+pub(crate) mod serial;
 mod watch;
 
 pub use condition::Conditioner;
