@@ -2,13 +2,18 @@
 //!
 //! A new command is a file here, one variant of [`Command`] and one arm of [`Command::run`].
 
+mod browse;
 mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod modbus;
+mod probe;
+mod range;
 mod record;
 pub mod replay;
 mod run;
 mod schema;
+mod target;
 mod terminal;
 
 pub use check::load_settings;
@@ -35,6 +40,10 @@ pub enum Command {
     Demo(demo::Options),
     /// Check a settings file: every problem with line, column and what to write instead.
     Check(check::Check),
+    /// Look at registers, nodes or lines of a device, in every type and byte order, to find the right one.
+    Probe(probe::Probe),
+    /// Find what a device has: scan Modbus addresses or walk an OPC UA server, and print ready settings.
+    Browse(browse::Browse),
     /// Record what the machines say, for `millgate replay`.
     Record(record::Record),
     /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
@@ -54,6 +63,8 @@ impl Command {
             #[cfg(feature = "demo")]
             Command::Demo(options) => demo::command(&options),
             Command::Check(check) => check.run(),
+            Command::Probe(probe) => probe.run(),
+            Command::Browse(browse) => browse.run(),
             Command::Record(record) => record.run(),
             Command::Replay(replay) => replay.run(),
             Command::Schema(schema) => schema.run(),

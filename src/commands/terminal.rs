@@ -20,10 +20,12 @@ pub(super) fn colours_on_error() -> bool {
 }
 
 /// Whether standard output takes colours.
-#[cfg(feature = "demo")]
 pub(super) fn colours_on_output() -> bool {
     takes_colours(&io::stdout())
 }
+
+/// Signs of a progress bar.
+const BAR: u64 = 20;
 
 /// One line on standard error that says how far a long work has come; nothing where that is no terminal.
 pub(super) struct Progress {
@@ -41,6 +43,16 @@ impl Progress {
     /// Shows these words instead of those before. The cursor stays at the front: a log line overwrites them.
     pub(super) fn show(&mut self, words: &str) {
         self.write(words);
+    }
+
+    /// Shows how much of it is done, and words.
+    pub(super) fn show_bar(&mut self, done: u32, all: u32, words: &str) {
+        let part = u64::from(done.min(all)) * BAR / u64::from(all.max(1));
+        let bar: String = (0..BAR)
+            .map(|at| if at < part { '#' } else { '.' })
+            .collect();
+        let percent = u64::from(done.min(all)) * 100 / u64::from(all.max(1));
+        self.write(&format!("[{bar}] {percent:>3} %  {words}"));
     }
 
     /// Takes the line away.

@@ -1,0 +1,80 @@
+//! `millgate browse`: finds what a device has and prints the block of the settings that reads it.
+//!
+//! One file for each protocol. Standard output has only the block, so that it can go into a file; progress and what else is
+//! to say go to standard error.
+
+mod modbus;
+mod scan;
+mod yaml;
+
+use super::modbus::Bus;
+use super::range::Ranges;
+use super::target::{self, Target};
+use super::{Exit, Failure, run};
+use crate::settings::Period;
+use anyhow::anyhow;
+
+/// Find what a device has: scan Modbus addresses or walk an OPC UA server, and print ready settings.
+#[derive(Debug, clap::Args)]
+pub struct Browse {
+    /// modbus-tcp://host[:port]/unit, modbus-rtu:///dev/ttyS1?baud=19200&parity=even&unit=12, opc.tcp://host:port
+    #[arg(value_name = "URL")]
+    url: String,
+    #[command(flatten)]
+    ranges: Ranges,
+    /// Which units answer, such as 1..247, instead of what one of them has
+    #[arg(long, value_name = "RANGE", value_parser = super::range::parse)]
+    unit: Option<super::range::Range>,
+    /// Pause between two requests
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = super::period)]
+    pause: Period,
+    /// Longest wait for one answer
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::period)]
+    timeout: Period,
+    /// Ask every address behind empty stretches, too, not only the tens
+    #[arg(long)]
+    thorough: bool,
+    /// A tag for everything, also for what is 0 and does not change
+    #[arg(long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Browse {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let target = target::parse(&self.url).map_err(usage)?;
+        let runtime = run::runtime()?;
+        match target {
+            Target::Modbus { wire, unit } => {
+                let bus = Bus::new(wire.clone(), self.timeout.get());
+                let walk = modbus::Walk::new(bus, self.pause.get());
+                if let Some(units) = self.unit {
+                    return runtime.block_on(modbus::units(walk, units, self.json));
+                }
+                let unit = unit.ok_or_else(|| {
+                    usage("the unit is missing behind the address: `--unit 1..247` finds which there are".into())
+                })?;
+                let wish = modbus::Wish {
+                    url: self.url,
+                    wire,
+                    unit,
+                    ranges: self.ranges.all(),
+                    thorough: self.thorough,
+                    all: self.all,
+                    json: self.json,
+                };
+                runtime.block_on(modbus::browse(walk, &wish))
+            }
+            Target::OpcUa { .. } => Err(usage("not here".into())),
+            Target::Lines(_) => Err(usage(
+                "a device that sends lines has nothing to browse: `millgate probe` shows what it sends".into(),
+            )),
+        }
+    }
+}
+
+fn usage(what: String) -> Failure {
+    Failure::new(Exit::Usage, anyhow!(what))
+}

@@ -1,0 +1,164 @@
+//! `millgate probe`: looks at a device without any settings, in every way that its values could be meant.
+//!
+//! One file for each protocol. `view` is what registers could mean, `table` and `report` how that is shown to people and to
+//! programs, `screen` the live table.
+
+mod modbus;
+mod report;
+mod screen;
+mod table;
+pub(super) mod view;
+
+use super::modbus::Bus;
+use super::range::Ranges;
+use super::target::{self, Target};
+use super::{Exit, Failure, run, terminal};
+use crate::settings::{ModbusWire, Period};
+use anyhow::anyhow;
+use modbus::{MOST_PLACES, Sight};
+use table::Style;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Look at registers, nodes or lines of a device, in every type and byte order, to find the right one.
+#[derive(Debug, clap::Args)]
+pub struct Probe {
+    /// modbus-tcp://host[:port]/unit, modbus-rtu:///dev/ttyS1?baud=19200&parity=even&unit=12,
+    /// opc.tcp://host:port, serial:///dev/ttyUSB0?baud=9600 or tcp://host:port
+    #[arg(value_name = "URL")]
+    url: String,
+    /// Nodes of an OPC UA server, such as "nsu=URI;s=Filler.Speed"
+    #[arg(value_name = "NODE")]
+    nodes: Vec<String>,
+    #[command(flatten)]
+    ranges: Ranges,
+    /// Look again and again until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// How often with --watch
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::period)]
+    every: Period,
+    /// End --watch after so long
+    #[arg(long = "for", value_name = "TIME", value_parser = super::period)]
+    run_for: Option<Period>,
+    /// Four registers together, too: f64, i64, u64
+    #[arg(long)]
+    wide: bool,
+    /// Longest wait for one answer
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::period)]
+    timeout: Period,
+    /// Print JSON; with --watch one line for each look
+    #[arg(long)]
+    json: bool,
+}
+
+impl Probe {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let target = target::parse(&self.url).map_err(usage)?;
+        let runtime = run::runtime()?;
+        match target {
+            Target::Modbus { wire, unit } => {
+                let sight = self.sight(wire, unit)?;
+                if self.watch {
+                    let (every, run_for) = (self.every.get(), self.run_for);
+                    runtime.block_on(async {
+                        let end = end(run_for)?;
+                        modbus::watch(sight, every, end).await
+                    })
+                } else {
+                    runtime.block_on(modbus::once(sight))
+                }
+            }
+            Target::OpcUa { .. } | Target::Lines(_) => Err(usage("not here".into())),
+        }
+    }
+
+    fn sight(&self, wire: ModbusWire, unit: Option<u8>) -> Result<Sight, Failure> {
+        let ranges = self.ranges.all();
+        if !self.nodes.is_empty() {
+            return Err(usage(
+                "nodes are of OPC UA: write --holding 99..110 for registers".into(),
+            ));
+        }
+        if ranges.is_empty() {
+            return Err(usage(
+                "which registers? Write --holding 99..110, --input, --coil or --discrete; `millgate browse` finds what there is".into(),
+            ));
+        }
+        let places: u32 = ranges.iter().map(|(_, range)| range.len()).sum();
+        if places > MOST_PLACES {
+            return Err(usage(format!(
+                "{places} addresses are no table for people: ask for at most {MOST_PLACES}, or let `millgate browse` scan them"
+            )));
+        }
+        let unit = unit.ok_or_else(|| {
+            usage(format!(
+                "the unit is missing: write {}",
+                with_unit(&self.url)
+            ))
+        })?;
+        Ok(Sight {
+            url: self.url.clone(),
+            bus: Bus::new(wire, self.timeout.get()),
+            unit,
+            ranges,
+            style: Style {
+                colour: terminal::colours_on_output() && !self.json,
+                wide: self.wide,
+                watching: self.watch,
+            },
+            json: self.json,
+        })
+    }
+}
+
+/// The address as it would be with a unit.
+fn with_unit(url: &str) -> String {
+    let serial = url.contains(":///");
+    match (serial, url.contains('?')) {
+        (true, true) => format!("{url}&unit=1"),
+        (true, false) => format!("{url}?unit=1"),
+        (false, _) => format!("{}/1", url.trim_end_matches('/')),
+    }
+}
+
+fn usage(what: String) -> Failure {
+    Failure::new(Exit::Usage, anyhow!(what))
+}
+
+/// Comes with Ctrl-C, SIGTERM, or when the time is over.
+fn end(run_for: Option<Period>) -> Result<impl Future<Output = ()>, Failure> {
+    let deaf = |error| Failure::new(Exit::Software, error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(deaf)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(deaf)?;
+    Ok(async move {
+        let over = async {
+            match run_for {
+                Some(period) => tokio::time::sleep(period.get()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = over => {}
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_unit;
+
+    #[test]
+    fn the_unit_is_shown_where_it_belongs() {
+        assert_eq!(with_unit("modbus-tcp://plc"), "modbus-tcp://plc/1");
+        assert_eq!(
+            with_unit("modbus-rtu:///dev/ttyS1"),
+            "modbus-rtu:///dev/ttyS1?unit=1"
+        );
+        assert_eq!(
+            with_unit("modbus-rtu:///dev/ttyS1?baud=9600"),
+            "modbus-rtu:///dev/ttyS1?baud=9600&unit=1"
+        );
+    }
+}
