@@ -6,6 +6,7 @@
 mod condition;
 mod decimal;
 mod driver;
+pub mod lines;
 mod link;
 pub mod modbus;
 mod quiet;
