@@ -1,5 +1,7 @@
 //! The integrator's tools as a person runs them: the program itself, against counterparts that others wrote.
 
+mod browse;
+mod probe;
 mod record;
 
 use std::path::Path;

@@ -3,5 +3,5 @@
 mod cell;
 mod evil;
 mod faults;
-mod peer;
+pub(crate) mod peer;
 mod values;

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running pymodbus server, killed when its value ends.
-pub(super) struct Plc {
+pub(crate) struct Plc {
     child: Child,
     _orders: ChildStdin,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Plc {
     /// The Python that has pymodbus; without one the test is skipped, which with `CI=true` is a failure.
-    pub(super) fn python() -> Option<PathBuf> {
+    pub(crate) fn python() -> Option<PathBuf> {
         let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
         let python = std::env::var_os("MILLGATE_TEST_PYTHON").map_or(beside, PathBuf::from);
         let has_it = Command::new(&python)
@@ -35,7 +35,7 @@ impl Plc {
     }
 
     /// Starts it with these values; port 0 lets the kernel choose.
-    pub(super) fn start(python: &Path, port: u16, cells: &serde_json::Value) -> Plc {
+    pub(crate) fn start(python: &Path, port: u16, cells: &serde_json::Value) -> Plc {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(plc) = Plc::attempt(python, port, cells) {

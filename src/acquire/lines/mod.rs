@@ -4,4 +4,4 @@ pub(super) mod driver;
 pub mod fields;
 pub mod framing;
 mod number;
-pub(super) mod wire;
+pub(crate) mod wire;

@@ -1,4 +1,5 @@
-//! The wire of a device that sends lines: a serial port or a TCP connection, opened and read alike. Called by the driver.
+//! The wire of a device that sends lines: a serial port or a TCP connection, opened and read alike. Called by the driver
+//! and by `millgate probe`.
 
 use crate::acquire::driver::link_error;
 use crate::acquire::{serial, tcp};
@@ -12,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// Bytes taken in one read.
-pub(super) const READ_BYTES: usize = 1_024;
+pub(crate) const READ_BYTES: usize = 1_024;
 /// Most bytes that are thrown away before a request: a device that sends more never stops.
 const MAX_STALE_BYTES: usize = 65_536;
 
@@ -21,7 +22,7 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// An open wire and its name for messages.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     name: String,
     /// What a closed connection means on this kind of wire.
     closed: &'static str,
@@ -54,7 +55,7 @@ fn bits_per_character(port: &SerialPort) -> u32 {
 
 impl Wire {
     /// Opens it, once.
-    pub(super) async fn open(wire: &LinesWire) -> Result<Wire, LinkError> {
+    pub(crate) async fn open(wire: &LinesWire) -> Result<Wire, LinkError> {
         let (stream, closed): (Box<dyn Stream>, _) = match wire {
             LinesWire::Serial(port) => (
                 Box::new(serial::open(port)?),
@@ -83,7 +84,7 @@ impl Wire {
     }
 
     /// Waits for bytes: at least one. Cancel-safe.
-    pub(super) async fn read(&mut self, into: &mut [u8; READ_BYTES]) -> Result<usize, LinkError> {
+    pub(crate) async fn read(&mut self, into: &mut [u8; READ_BYTES]) -> Result<usize, LinkError> {
         match self.stream.read(into).await {
             Ok(0) => Err(self.broken(self.closed)),
             Ok(count) => Ok(count),
@@ -113,7 +114,7 @@ impl Wire {
     }
 
     /// Sends a request. It is not waited for until it is on the wire: the answer says that.
-    pub(super) async fn send(&mut self, request: &[u8], limit: Duration) -> Result<(), LinkError> {
+    pub(crate) async fn send(&mut self, request: &[u8], limit: Duration) -> Result<(), LinkError> {
         match timeout(limit, self.stream.write_all(request)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.failed(&error)),

@@ -57,6 +57,8 @@ pub struct Counts {
     pub failed: u64,
     /// Completed operations with any other verdict.
     pub undecided: u64,
+    /// Different lots of operations that ended: scanned parts.
+    pub parts: u64,
     /// Numbers missing in the sequences.
     pub missing: u64,
     /// Numbers missing in the ordinals of operations.
@@ -71,6 +73,7 @@ pub struct Ledger {
     order: VecDeque<(String, Uuid)>,
     sequences: HashMap<String, Series>,
     ordinals: HashMap<String, Series>,
+    parts: HashSet<String>,
 }
 
 /// The outside of an event, checked.
@@ -152,6 +155,13 @@ impl Ledger {
                     _ => self.counts.undecided += 1,
                 }
             }
+        }
+        let part = event.pointer("/data/lot/id").and_then(Value::as_str);
+        if let Some(part) = part.filter(|part| !began && part.len() <= MAX_TEXT_BYTES)
+            && self.parts.len() < MAX_REMEMBERED
+            && self.parts.insert(part.to_owned())
+        {
+            self.counts.parts += 1;
         }
         let ordinal = event.pointer("/data/operation/ordinal");
         if let Some(ordinal) = ordinal.and_then(Value::as_u64) {

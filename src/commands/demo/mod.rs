@@ -7,6 +7,7 @@ mod curve;
 pub mod ledger;
 pub mod mes;
 pub mod press;
+mod scanner;
 pub mod server;
 mod summary;
 mod workplace;
@@ -21,6 +22,7 @@ use anyhow::Context;
 use ledger::Counts;
 use mes::{Mes, MesServer, News, Outage};
 use press::Press;
+use scanner::Scanner;
 use server::{PressServer, SharedPress};
 use std::io::Write;
 use std::path::PathBuf;
@@ -155,15 +157,18 @@ impl Stage {
         let (mes_server, news) = bound.context(no_port)?;
         let (mes, mes_url) = (mes_server.mes(), mes_server.url());
 
+        let scanner = Scanner::plug_in(press.clone())?;
         let workplace = Workplace::new()?;
         let settings = workplace.write_settings(&Places {
             modbus_port: press_address.port(),
+            scanner: scanner.path(),
             mes_url: &mes_url,
             mqtt_url: options.mqtt.as_deref(),
         })?;
         let mut servers = JoinSet::new();
         servers.spawn(press_server.run());
         servers.spawn(mes_server.run());
+        servers.spawn(scanner.run());
         Ok(Stage {
             press,
             press_address,

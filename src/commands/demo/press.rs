@@ -35,6 +35,8 @@ const AFTER_SETUP: Duration = Duration::from_millis(1_000);
 pub const PRESSURE_LIMIT: f64 = 250.0;
 /// Strokes for one order.
 const STROKES_PER_ORDER: u64 = 10;
+/// The next part lies in the press so long before its stroke begins.
+const LOADED_BEFORE: Duration = Duration::from_millis(500);
 
 /// What the press did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,6 +136,15 @@ impl Press {
     #[must_use]
     pub fn in_stroke(&self) -> bool {
         matches!(self.phase, Phase::Stroke(_))
+    }
+
+    /// The part that lies in the press for the next stroke, by its number from 1; `None` while there is none to be read.
+    #[must_use]
+    pub fn next_part(&self) -> Option<u64> {
+        let begins = self
+            .until
+            .filter(|_| matches!(self.phase, Phase::Pause { .. }))?;
+        (begins.saturating_sub(self.now) <= LOADED_BEFORE).then_some(self.tally.begun + 1)
     }
 
     /// What it did so far.
@@ -337,6 +348,20 @@ mod tests {
         assert!(read_once.tally().completed > 40);
         read_once.advance(Duration::ZERO);
         assert_eq!(read_often.tally(), read_once.tally());
+    }
+
+    #[test]
+    fn each_part_lies_there_before_its_stroke_and_no_other() {
+        let mut press = Press::new(3);
+        let mut seen = Vec::new();
+        play(&mut press, Duration::from_secs(60), |press| {
+            let part = press.next_part();
+            assert!(!press.in_stroke() || part.is_none());
+            seen.extend(part.filter(|part| seen.last() != Some(part)));
+        });
+        let begun = press.tally().begun;
+        let all: Vec<u64> = (1..=begun.max(press.next_part().unwrap_or(0))).collect();
+        assert_eq!(seen, all);
     }
 
     #[test]

@@ -54,6 +54,12 @@ impl SharedPress {
         self.lock().now().in_stroke()
     }
 
+    /// The part that lies in the press for the next stroke.
+    #[must_use]
+    pub fn next_part(&self) -> Option<u64> {
+        self.lock().now().next_part()
+    }
+
     /// Lets the stroke that runs come to its end, and begins no other.
     pub fn finish(&self) {
         self.lock().now().finish();

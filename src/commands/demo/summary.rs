@@ -25,6 +25,7 @@ impl Summary {
     pub fn agrees(&self) -> bool {
         self.mes.completed == self.press.completed
             && self.mes.aborted == self.press.aborted
+            && self.mes.parts == self.press.completed + self.press.aborted
             && self.verdicts_agree()
             && self.mes.missing == 0
             && self.mes.missing_ordinals == 0
@@ -45,6 +46,11 @@ impl fmt::Display for Summary {
             ("strokes completed", press.completed, mes.completed),
             ("  over the pressure limit", press.over_limit, mes.failed),
             ("strokes broken off", press.aborted, mes.aborted),
+            (
+                "parts, as scanned",
+                press.completed + press.aborted,
+                mes.parts,
+            ),
         ];
         writeln!(f, "{:<28}{:>10}{:>10}", "", "the press", "the MES")?;
         for (what, did, got) in rows {
@@ -127,6 +133,7 @@ mod tests {
                 aborted: 2,
                 passed: 7,
                 failed: 3,
+                parts: 12,
                 ..Counts::default()
             },
             ..Summary::default()
@@ -170,7 +177,8 @@ mod tests {
 
     #[test]
     fn whatever_differs_is_no_agreement() {
-        let spoil: [fn(&mut Summary); 7] = [
+        let spoil: [fn(&mut Summary); 8] = [
+            |s| s.mes.parts -= 1,
             |s| s.mes.completed -= 1,
             |s| s.mes.aborted += 1,
             |s| s.mes.failed -= 1,

@@ -22,6 +22,8 @@ pub(super) struct Workplace {
 pub(super) struct Places<'a> {
     /// Port of the press.
     pub(super) modbus_port: u16,
+    /// Where the scanner is.
+    pub(super) scanner: &'a Path,
     /// Where the MES takes events.
     pub(super) mes_url: &'a str,
     /// A broker that gets the events too.
@@ -61,8 +63,10 @@ fn settings(store: &Path, places: &Places<'_>) -> anyhow::Result<String> {
     let store = store
         .to_str()
         .context("the path of the temporary directory is not UTF-8")?;
+    let scanner = places.scanner.to_string_lossy();
     let mut text = SETTINGS
         .replace("${MODBUS_PORT}", &places.modbus_port.to_string())
+        .replace("${SCANNER}", &quoted(&scanner))
         .replace("${STORE}", &quoted(store))
         .replace("${MES_URL}", &quoted(places.mes_url));
     if let Some(url) = places.mqtt_url {
@@ -85,6 +89,7 @@ pub(super) fn broker(url: &str) -> Result<String, String> {
     }
     let places = Places {
         modbus_port: 502,
+        scanner: Path::new("/dev/ttyS0"),
         mes_url: "http://127.0.0.1/events",
         mqtt_url: Some(url),
     };
@@ -121,6 +126,7 @@ mod tests {
     fn the_settings_are_settings() {
         let places = Places {
             modbus_port: 15_020,
+            scanner: Path::new("/dev/pts/7"),
             mes_url: "http://127.0.0.1:8099/events",
             mqtt_url: None,
         };
@@ -140,6 +146,7 @@ mod tests {
         let with = |url| {
             let places = Places {
                 modbus_port: 1,
+                scanner: Path::new("/dev/pts/7"),
                 mes_url: "http://127.0.0.1:1/events",
                 mqtt_url: Some(url),
             };

@@ -3,6 +3,8 @@
 //! One file for each protocol. `view` is what registers could mean, `table` and `report` how that is shown to people and to
 //! programs, `screen` the live table.
 
+mod heard;
+mod lines;
 mod modbus;
 mod report;
 mod screen;
@@ -13,8 +15,9 @@ use super::modbus::Bus;
 use super::range::Ranges;
 use super::target::{self, Target};
 use super::{Exit, Failure, run, terminal};
-use crate::settings::{ModbusWire, Period};
+use crate::settings::{LinesWire, ModbusWire, Period};
 use anyhow::anyhow;
+use lines::Listen;
 use modbus::{MOST_PLACES, Sight};
 use table::Style;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,12 +37,15 @@ pub struct Probe {
     /// Look again and again until Ctrl-C
     #[arg(long)]
     watch: bool,
-    /// How often with --watch
+    /// How often with --watch or --send
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::period)]
     every: Period,
-    /// End --watch after so long
+    /// End --watch, or the listening to lines, after so long
     #[arg(long = "for", value_name = "TIME", value_parser = super::period)]
     run_for: Option<Period>,
+    /// Sent to a device that sends lines only when it is asked, again and again; such as "P\\r\\n"
+    #[arg(long, value_name = "TEXT", value_parser = heard::request)]
+    send: Option<heard::Request>,
     /// Four registers together, too: f64, i64, u64
     #[arg(long)]
     wide: bool,
@@ -68,8 +74,29 @@ impl Probe {
                     runtime.block_on(modbus::once(sight))
                 }
             }
-            Target::OpcUa { .. } | Target::Lines(_) => Err(usage("not here".into())),
+            Target::Lines(wire) => {
+                let listen = self.listen(wire)?;
+                runtime.block_on(async {
+                    let end = end(self.run_for)?;
+                    lines::listen(listen, end).await
+                })
+            }
+            Target::OpcUa { .. } => Err(usage("not here".into())),
         }
+    }
+
+    fn listen(&self, wire: LinesWire) -> Result<Listen, Failure> {
+        if !self.ranges.all().is_empty() || !self.nodes.is_empty() {
+            let what = "a device that sends lines has neither registers nor nodes: write the address alone";
+            return Err(usage(what.into()));
+        }
+        Ok(Listen {
+            url: self.url.clone(),
+            wire,
+            request: self.send.clone().map(|bytes| bytes.0),
+            every: self.every.get(),
+            json: self.json,
+        })
     }
 
     fn sight(&self, wire: ModbusWire, unit: Option<u8>) -> Result<Sight, Failure> {

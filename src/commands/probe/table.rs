@@ -125,7 +125,7 @@ fn lit(line: String, fresh: Option<&bool>, style: Style) -> String {
 }
 
 fn several(rows: &[Several], what: &str, style: Style) -> Vec<String> {
-    if rows.is_empty() {
+    if rows.iter().all(Several::is_zero) {
         return Vec::new();
     }
     let mut heading = format!("{:>15}", format!("{what}:"));
@@ -134,7 +134,7 @@ fn several(rows: &[Several], what: &str, style: Style) -> Vec<String> {
     }
     let mut lines = vec![String::new(), style.heading(heading.trim_end().to_owned())];
     let mut last = None;
-    for row in rows {
+    for row in rows.iter().filter(|row| !row.is_zero()) {
         let address = if last == Some(row.address) {
             String::new()
         } else {
@@ -163,12 +163,18 @@ fn cell(value: Option<&Value>, style: Style) -> String {
 pub(super) fn number(value: &Value) -> String {
     match value {
         Value::Float(number) => {
-            let plain = number.to_string();
-            if plain.len() < COLUMN && (*number == 0.0 || number.abs() >= 1e-4) {
-                plain
-            } else {
-                format!("{number:.5e}")
+            let size = number.abs();
+            if *number == 0.0 || (1e-4..1e9).contains(&size) {
+                // Seven significant digits are all that a single has.
+                let before_point = (0..9)
+                    .filter(|power| size >= 10_f64.powi(*power))
+                    .count()
+                    .max(1);
+                let places = 9_usize.saturating_sub(before_point);
+                let text = format!("{number:.places$}");
+                return text.trim_end_matches('0').trim_end_matches('.').to_owned();
             }
+            format!("{number:.5e}")
         }
         Value::Int(number) => {
             let plain = number.to_string();

@@ -51,6 +51,14 @@ pub(in crate::commands) struct Several {
     pub(in crate::commands) values: [Option<Value>; 4],
 }
 
+impl Several {
+    /// All registers are 0: nothing to choose from.
+    pub(in crate::commands) fn is_zero(&self) -> bool {
+        let zero = |value: &Option<Value>| value.as_ref().and_then(Value::number) == Some(0.0);
+        self.values.iter().all(zero)
+    }
+}
+
 /// Printable characters that stand in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::commands) struct Text {
