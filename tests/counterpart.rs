@@ -87,11 +87,6 @@ impl Counterpart {
             }
         }
     }
-
-    /// Whether it has said a line that begins so; what it said before is forgotten.
-    pub(crate) fn has_said(&self, begins: &str) -> bool {
-        self.lines.try_iter().any(|line| line.starts_with(begins))
-    }
 }
 
 impl Drop for Counterpart {
