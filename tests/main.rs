@@ -12,6 +12,7 @@ mod cases;
 mod deliver;
 mod modbus;
 mod readme;
+mod recorder;
 mod settings;
 mod signals;
 mod system;
