@@ -10,6 +10,7 @@ mod boards;
 mod buffer;
 mod cases;
 mod deliver;
+mod integrator;
 mod modbus;
 mod readme;
 mod recorder;
