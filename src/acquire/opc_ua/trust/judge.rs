@@ -140,14 +140,23 @@ pub(super) fn judge(
     known: &Known,
     expected: &Expected<'_>,
 ) -> Result<(), Refusal> {
+    lasting(server, expected.now)?;
+    host(server, expected.host)?;
+    application(server, expected.application)?;
+    trusted(server, sent, known, expected.now)
+}
+
+/// What is wrong with a certificate whoever has it, and whoever trusts it.
+pub(super) fn lasting_fault(certificate: &Certificate, now: i64) -> Option<Refusal> {
+    lasting(certificate, now).err()
+}
+
+fn lasting(server: &Certificate, now: i64) -> Result<(), Refusal> {
     key(server)?;
     if let Signed::Broken(hash) = server.signed() {
         return Err(Refusal::Broken(hash));
     }
-    dates(server, expected.now)?;
-    host(server, expected.host)?;
-    application(server, expected.application)?;
-    trusted(server, sent, known, expected.now)
+    dates(server, now)
 }
 
 fn key(server: &Certificate) -> Result<(), Refusal> {
