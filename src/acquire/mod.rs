@@ -8,6 +8,7 @@ mod decimal;
 mod driver;
 mod link;
 pub mod modbus;
+pub mod opc_ua;
 mod quiet;
 mod watch;
 

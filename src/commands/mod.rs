@@ -5,6 +5,7 @@
 mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod opcua;
 mod record;
 pub mod replay;
 mod run;
@@ -39,6 +40,8 @@ pub enum Command {
     Record(record::Record),
     /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
     Replay(replay::Replay),
+    /// Our own OPC UA certificate, and which servers are trusted.
+    Opcua(opcua::OpcUa),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }
@@ -56,6 +59,7 @@ impl Command {
             Command::Check(check) => check.run(),
             Command::Record(record) => record.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Opcua(opcua) => opcua.run(),
             Command::Schema(schema) => schema.run(),
         }
     }

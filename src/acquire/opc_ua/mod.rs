@@ -1,0 +1,3 @@
+//! OPC UA: who is trusted, and who we are to a server.
+
+pub mod trust;
