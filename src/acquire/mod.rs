@@ -10,6 +10,9 @@ mod link;
 pub mod modbus;
 pub mod opc_ua;
 mod quiet;
+mod rs485;
+mod schedule;
+pub(crate) mod serial;
 mod watch;
 
 pub use condition::Conditioner;

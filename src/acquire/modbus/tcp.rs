@@ -6,9 +6,9 @@
 
 use super::answer;
 use super::plan::{Group, Limits, Request, plan};
-use super::schedule::Grid;
 use super::wire::{NoAnswer, Wire};
 use crate::acquire::driver::{Driver, Failure, Heard, Reading, Said, link_error};
+use crate::acquire::schedule::Grid;
 use crate::clock::Clock;
 use crate::health::DeviceHealth;
 use crate::model::{DeviceId, LinkError, Stamp};
