@@ -25,7 +25,7 @@ use crate::health::Health;
 use crate::model::{Batch, DeviceId};
 use crate::settings::{Device, ModbusWire, Plant, Protocol, Tag};
 use indexmap::IndexMap;
-use modbus::tcp::ModbusServer;
+use modbus::bus::Bus;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -41,32 +41,28 @@ pub struct Link {
 
 /// The drivers there are.
 enum Kind {
-    ModbusTcp(ModbusServer),
+    Modbus(Bus),
 }
 
-/// The links of a plant, in the order of its devices. Devices of equal host and port share one: a small PLC takes few
-/// connections, and behind a gateway there is one wire anyhow.
+/// The links of a plant, in the order of its devices. Devices of equal wire share one: a small PLC takes few connections,
+/// and on a serial line or behind a gateway there is one wire anyhow.
 #[must_use]
 pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
-    let mut links: IndexMap<(&str, u16), Link> = IndexMap::new();
+    let mut links: IndexMap<&ModbusWire, Link> = IndexMap::new();
     for device in &plant.devices {
         let Protocol::Modbus(settings) = &device.protocol else {
             continue;
         };
-        let ModbusWire::Tcp { host, port } = &settings.wire else {
-            continue;
-        };
-        let (host, port) = (host.as_str(), *port);
         let link = links
-            .entry((host, port))
-            .or_insert_with(|| Link::modbus_tcp(host, port, clock));
+            .entry(&settings.wire)
+            .or_insert_with(|| Link::modbus(&settings.wire, clock));
         let cells = health
             .devices
             .get(device.id.index())
             .cloned()
             .unwrap_or_default();
-        let Kind::ModbusTcp(server) = &mut link.driver;
-        server.add(device, settings, tags(plant, device), cells.clone());
+        let Kind::Modbus(bus) = &mut link.driver;
+        bus.add(device, settings, tags(plant, device), cells.clone());
         link.devices.push(Watched {
             id: device.id,
             name: device.name.clone(),
@@ -87,13 +83,13 @@ fn tags<'a>(plant: &'a Plant, device: &'a Device) -> impl Iterator<Item = &'a Ta
 }
 
 impl Link {
-    fn modbus_tcp(host: &str, port: u16, clock: &Clock) -> Link {
+    fn modbus(wire: &ModbusWire, clock: &Clock) -> Link {
         Link {
-            name: format!("{host}:{port}"),
+            name: modbus::wire::name(wire),
             devices: Vec::new(),
             pace: Pace::default(),
             clock: clock.clone(),
-            driver: Kind::ModbusTcp(ModbusServer::new(host.to_owned(), port, clock.clone())),
+            driver: Kind::Modbus(Bus::new(wire.clone(), clock.clone())),
         }
     }
 
@@ -124,8 +120,8 @@ impl Link {
             driver,
         } = self;
         match driver {
-            Kind::ModbusTcp(server) => {
-                run_link(server, name, devices, pace, clock, out, stop).await;
+            Kind::Modbus(bus) => {
+                run_link(bus, name, devices, pace, clock, out, stop).await;
             }
         }
     }
