@@ -7,7 +7,7 @@
 use super::answer;
 use super::plan::{Group, Limits, Request, plan};
 use super::wire::{NoAnswer, Wire};
-use crate::acquire::driver::{Driver, Failure, Heard, Reading, Said, link_error};
+use crate::acquire::driver::{Driver, Failure, Heard, Reading, Said, later, link_error};
 use crate::acquire::schedule::Grid;
 use crate::clock::Clock;
 use crate::health::DeviceHealth;
@@ -250,15 +250,6 @@ impl Poll {
             .iter()
             .map(|request| request.fields.len())
             .sum()
-    }
-}
-
-/// Two answers are two instants, even if the clock did not move in between.
-fn later(now: Stamp, last: Stamp) -> Stamp {
-    if now.boot > last.boot {
-        now
-    } else {
-        now.at(last.boot.plus(Duration::from_nanos(1)))
     }
 }
 
