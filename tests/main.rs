@@ -11,6 +11,7 @@ mod buffer;
 mod cases;
 mod deliver;
 mod modbus;
+mod opc_ua_pki;
 mod readme;
 mod settings;
 mod signals;
