@@ -12,6 +12,7 @@ mod cases;
 mod deliver;
 mod integrator;
 mod modbus;
+mod opc_ua_pki;
 mod readme;
 mod recorder;
 mod settings;

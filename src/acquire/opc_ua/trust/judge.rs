@@ -235,6 +235,10 @@ fn trusted(
     if is_among(server, &known.trusted) {
         return Ok(());
     }
+    let thumbprint = server.thumbprint();
+    if server.names_itself_as_issuer() {
+        return Err(Refusal::Unknown(thumbprint));
+    }
     let mut search = Search {
         known,
         sent,
@@ -245,15 +249,9 @@ fn trusted(
     if search.leads_to_trust(server, 1) {
         return Ok(());
     }
-    Err(search.fault.unwrap_or_else(|| {
-        let thumbprint = server.thumbprint();
-        if server.names_itself_as_issuer() {
-            return Refusal::Unknown(thumbprint);
-        }
-        Refusal::UnknownIssuer {
-            issuer: server.issuer(),
-            thumbprint,
-        }
+    Err(search.fault.unwrap_or_else(|| Refusal::UnknownIssuer {
+        issuer: server.issuer(),
+        thumbprint,
     }))
 }
 
