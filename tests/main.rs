@@ -9,6 +9,7 @@ mod architecture;
 mod boards;
 mod buffer;
 mod cases;
+mod counterpart;
 mod deliver;
 mod integrator;
 mod modbus;

@@ -3,5 +3,6 @@
 mod cell;
 mod evil;
 mod faults;
+mod others;
 mod peer;
 mod values;
