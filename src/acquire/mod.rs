@@ -3,12 +3,15 @@
 //! [`links`] makes one [`Link`] per connection from the settings; the gateway runs each in its own task. Inside: `link` is
 //! the loop for all drivers, `driver` what it asks of them, `modbus` the driver there is, `condition` the last step.
 
+mod clocks;
 mod condition;
 mod decimal;
 mod driver;
+mod heartbeat;
 pub mod lines;
 mod link;
 pub mod modbus;
+pub mod opc_ua;
 mod quiet;
 mod rs485;
 mod schedule;
@@ -84,7 +87,8 @@ fn watched(plant: &Plant, device: &Device, health: &Health) -> Watched {
         name: device.name.clone(),
         lost_after: device.lost_after,
         speaks_unasked: device.protocol.speaks_unasked(),
-        conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)),
+        heartbeat: device.heartbeat,
+        conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)).of(device),
         health: cells,
     }
 }

@@ -5,6 +5,8 @@
 mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod opcua;
+mod record;
 pub mod replay;
 mod run;
 mod schema;
@@ -12,6 +14,7 @@ mod terminal;
 
 pub use check::load_settings;
 
+use crate::settings::Period;
 use clap::{Parser, Subcommand};
 
 /// Edge gateway that tells a MES what really happened at the machine.
@@ -33,8 +36,12 @@ pub enum Command {
     Demo(demo::Options),
     /// Check a settings file: every problem with line, column and what to write instead.
     Check(check::Check),
+    /// Record what the machines say, for `millgate replay`.
+    Record(record::Record),
     /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
     Replay(replay::Replay),
+    /// Our own OPC UA certificate, and which servers are trusted.
+    Opcua(opcua::OpcUa),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }
@@ -50,10 +57,21 @@ impl Command {
             #[cfg(feature = "demo")]
             Command::Demo(options) => demo::command(&options),
             Command::Check(check) => check.run(),
+            Command::Record(record) => record.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Opcua(opcua) => opcua.run(),
             Command::Schema(schema) => schema.run(),
         }
     }
+}
+
+/// A duration on the command line, as in the settings.
+fn period(text: &str) -> Result<Period, String> {
+    let period = Period::try_from(text.to_owned())?;
+    if period.get().is_zero() {
+        return Err("must be longer than 0".into());
+    }
+    Ok(period)
 }
 
 /// Exit codes (sysexits.h).

@@ -25,6 +25,40 @@ pub(super) fn colours_on_output() -> bool {
     takes_colours(&io::stdout())
 }
 
+/// One line on standard error that says how far a long work has come; nothing where that is no terminal.
+pub(super) struct Progress {
+    on: bool,
+}
+
+impl Progress {
+    /// Shows nothing yet.
+    pub(super) fn new() -> Progress {
+        Progress {
+            on: io::stderr().is_terminal(),
+        }
+    }
+
+    /// Shows these words instead of those before. The cursor stays at the front: a log line overwrites them.
+    pub(super) fn show(&mut self, words: &str) {
+        self.write(words);
+    }
+
+    /// Takes the line away.
+    pub(super) fn clear(&mut self) {
+        self.write("");
+    }
+
+    fn write(&mut self, words: &str) {
+        if self.on {
+            let mut to = io::stderr().lock();
+            // A terminal that takes nothing any more is not shown anything more.
+            self.on = write!(to, "\r{words}\u{1b}[K\r")
+                .and_then(|()| to.flush())
+                .is_ok();
+        }
+    }
+}
+
 /// A terminal does, unless `NO_COLOR` is set.
 fn takes_colours(to: &impl IsTerminal) -> bool {
     to.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())

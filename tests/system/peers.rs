@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The longest that anything here may take. Far more than it takes: its breach is an error, not a slow machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Says why a test is skipped, which with `CI=true` is a failure.
 pub(super) fn skip<T>(missing: &str) -> Option<T> {
@@ -47,16 +47,16 @@ impl Drop for Process {
 }
 
 /// `tests/peers/press.py`.
-pub(super) struct Press {
+pub(crate) struct Press {
     _process: Process,
     orders: ChildStdin,
     lines: Receiver<String>,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Press {
     /// Starts it, or says that there is no Python with pymodbus.
-    pub(super) fn start() -> Option<Press> {
+    pub(crate) fn start() -> Option<Press> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let python = std::env::var_os("MILLGATE_TEST_PYTHON")
             .map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
@@ -96,18 +96,18 @@ impl Press {
     }
 
     /// Gives an order without waiting for it.
-    pub(super) fn tell(&mut self, order: &str) {
+    pub(crate) fn tell(&mut self, order: &str) {
         writeln!(self.orders, "{order}").unwrap();
     }
 
     /// Gives an order and waits until it says `answer`.
-    pub(super) fn order(&mut self, order: &str, answer: &str) {
+    pub(crate) fn order(&mut self, order: &str, answer: &str) {
         self.tell(order);
         self.expect(answer);
     }
 
     /// Waits until it says `answer`, and fails when it says anything else.
-    pub(super) fn expect(&self, answer: &str) {
+    pub(crate) fn expect(&self, answer: &str) {
         assert_eq!(self.answer(), answer, "the press says something else");
     }
 

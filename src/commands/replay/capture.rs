@@ -14,7 +14,7 @@ const DEFAULT_START_NS: i64 = 1_767_225_600_000_000_000;
 
 /// Something that happens in a capture.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Happening {
+pub(in crate::commands) enum Happening {
     /// A reading of a tag; stamps are set by the player.
     Reading(DeviceId, TagId, Option<Value>, Quality),
     /// A device is lost or back.
@@ -30,13 +30,13 @@ pub(super) enum Happening {
 }
 
 /// A line: nanoseconds since the start, and what happens.
-pub(super) type Line = (i64, Happening);
+pub(in crate::commands) type Line = (i64, Happening);
 
 /// A whole capture.
 #[derive(Debug)]
-pub(super) struct Capture {
-    pub(super) start: Stamp,
-    pub(super) lines: Vec<Line>,
+pub(in crate::commands) struct Capture {
+    pub(in crate::commands) start: Stamp,
+    pub(in crate::commands) lines: Vec<Line>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,6 +47,7 @@ struct Raw {
     tag: Option<String>,
     value: Option<serde_json::Value>,
     quality: Option<String>,
+    reason: Option<String>,
     #[expect(
         dead_code,
         reason = "captures may carry it; gateway stamps are the only ones there are"
@@ -71,7 +72,7 @@ impl Capture {
     ///
     /// # Errors
     /// `line N: what is wrong`.
-    pub(super) fn read(text: &str, plant: &Plant) -> Result<Capture, String> {
+    pub(in crate::commands) fn read(text: &str, plant: &Plant) -> Result<Capture, String> {
         let names = Names::new(plant);
         let mut capture = Capture {
             start: Stamp {
@@ -149,8 +150,9 @@ impl Names<'_> {
         }
         let t = (seconds * 1e9).round() as i64;
         let happening = match raw {
-            Raw { tag: Some(tag), value, quality, .. } => {
-                self.reading(&tag, value, quality.as_deref())?
+            Raw { tag: Some(tag), value, quality, reason, .. } => {
+                let quality = quality_of(quality.as_deref(), reason.as_deref())?;
+                self.reading(&tag, value, quality)?
             }
             Raw { device: Some(device), link: Some(link), .. } => {
                 let id = self.devices.get(&device);
@@ -170,24 +172,51 @@ impl Names<'_> {
         &self,
         name: &str,
         value: Option<serde_json::Value>,
-        quality: Option<&str>,
+        quality: Quality,
     ) -> Result<Happening, String> {
         let id = *self
             .tags
             .get(name)
             .ok_or_else(|| format!("there is no tag `{name}`"))?;
         let tag = self.plant.tags.get(id.index()).ok_or("no such tag")?;
-        let quality = match quality {
-            None | Some("good") => Quality::Good,
-            Some("uncertain") => Quality::Uncertain,
-            Some("bad") => Quality::Bad(BadReason::Source),
-            Some(other) => return Err(format!("quality `{other}`: good, uncertain or bad")),
-        };
         let value = value.map(|value| convert(&value, tag.kind)).transpose()?;
         if value.is_none() && !matches!(quality, Quality::Bad(_)) {
             return Err("`value` is missing".into());
         }
         Ok(Happening::Reading(tag.device, id, value, quality))
+    }
+}
+
+fn quality_of(quality: Option<&str>, reason: Option<&str>) -> Result<Quality, String> {
+    match (quality, reason) {
+        (Some("bad"), Some(reason)) => self::reason(reason)
+            .map(Quality::Bad)
+            .ok_or_else(|| format!("reason `{reason}` is not known")),
+        (Some("bad"), None) => Ok(Quality::Bad(BadReason::Source)),
+        (_, Some(_)) => Err("`reason` belongs to `\"quality\":\"bad\"`".into()),
+        (None | Some("good"), None) => Ok(Quality::Good),
+        (Some("uncertain"), None) => Ok(Quality::Uncertain),
+        (Some(other), None) => Err(format!("quality `{other}`: good, uncertain or bad")),
+    }
+}
+
+/// The word of a reason, and of an exception its code: `exception 2`.
+fn reason(text: &str) -> Option<BadReason> {
+    const PLAIN: [BadReason; 10] = [
+        BadReason::DeviceLost,
+        BadReason::OutOfRange,
+        BadReason::NotFinite,
+        BadReason::Malformed,
+        BadReason::Source,
+        BadReason::Frozen,
+        BadReason::TooFast,
+        BadReason::Unlisted,
+        BadReason::Overflow,
+        BadReason::Stamp,
+    ];
+    match text.strip_prefix("exception ") {
+        Some(code) => code.parse().ok().map(BadReason::Exception),
+        None => PLAIN.into_iter().find(|reason| reason.word() == text),
     }
 }
 
@@ -234,7 +263,7 @@ fn any(value: &serde_json::Value) -> Option<Value> {
 
 impl Happening {
     /// The sample of a reading at `stamp`.
-    pub(super) fn sample(self, stamp: Stamp) -> Option<(DeviceId, Sample)> {
+    pub(in crate::commands) fn sample(self, stamp: Stamp) -> Option<(DeviceId, Sample)> {
         match self {
             Happening::Reading(device, tag, value, quality) => Some((
                 device,

@@ -3,7 +3,8 @@
 //! The same rules as in the running gateway, a clock that stands still between two lines, and no disk: the same input
 //! gives the same bytes.
 
-mod capture;
+pub(super) mod capture;
+pub(super) mod names;
 mod player;
 
 use super::{Exit, Failure, load_settings};
@@ -16,7 +17,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 /// Largest capture: it is read whole.
-const MAX_CAPTURE_BYTES: u64 = 1 << 30;
+pub(super) const MAX_CAPTURE_BYTES: u64 = 1 << 30;
 
 /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
 #[derive(Debug, clap::Args)]
