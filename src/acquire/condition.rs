@@ -1,22 +1,70 @@
-//! The end of `acquire`: scale, offset and range turn what was decoded into a sample, once and for every driver.
+//! The end of `acquire`: what was decoded becomes a sample, once and for every driver alike. Called by `link`.
 //!
-//! Pure but for the counters of the device. What fails becomes bad with its reason, and is counted. A whole number that is
-//! scaled becomes measured.
+//! Pure but for the counters of the device. In this order: the stamp (`stamps`), words, scale, range and texts (`value`),
+//! rate and deadband (`course`). What fails becomes bad with its reason, and is counted.
 
-use super::decimal::without_noise;
+mod course;
+mod kept;
+mod stamps;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
 use super::driver::Reading;
 use crate::health::DeviceHealth;
-use crate::model::{BadReason, Quality, Sample, Stamp, TagId, Value};
-use crate::settings::{Conditioning, Tag};
+use crate::model::{Quality, Sample, Stamp, TagId, Value, ValueKind};
+use crate::settings::shape::{self, Timestamps};
+use crate::settings::{Conditioning, Device, Protocol, Tag};
+use course::Course;
+use kept::Kept;
+use stamps::Stamps;
 use std::sync::Arc;
+use std::time::Duration;
+use value::Made;
 
-/// What is done to the values of one device.
+/// What is done to the values of one device, and what must be remembered for it.
 #[derive(Clone, Debug, Default)]
 pub struct Conditioner {
     /// Number of the first tag: those of a device follow one another.
     first: usize,
-    tags: Vec<Arc<Conditioning>>,
+    rules: Vec<Rule>,
+    /// Where the device stamps its own values.
+    stamps: Option<Box<Stamps>>,
+    /// Where the device tells changes only.
+    kept: Option<Kept>,
+    /// Whether our UTC means something.
+    synchronised: bool,
     health: Arc<DeviceHealth>,
+}
+
+/// What is done to the values of one tag.
+#[derive(Clone, Debug)]
+struct Rule {
+    kind: ValueKind,
+    /// `None` where nothing is asked for.
+    conditioning: Option<Arc<Conditioning>>,
+    course: Option<Box<Course>>,
+    every: Duration,
+}
+
+impl Rule {
+    fn new(tag: &Tag) -> Rule {
+        let asked = *tag.conditioning != Conditioning::default();
+        Rule {
+            kind: tag.kind,
+            conditioning: asked.then(|| Arc::clone(&tag.conditioning)),
+            course: Course::new(&tag.conditioning),
+            every: tag.every,
+        }
+    }
+
+    fn make(&self, raw: Value) -> Made {
+        match &self.conditioning {
+            None => value::plain(raw, self.kind),
+            Some(conditioning) => value::conditioned(raw, conditioning, self.kind),
+        }
+    }
 }
 
 impl Conditioner {
@@ -26,214 +74,156 @@ impl Conditioner {
         health: Arc<DeviceHealth>,
     ) -> Conditioner {
         let mut first = None;
-        let mut kept = Vec::new();
+        let mut rules = Vec::new();
         for tag in tags {
             first.get_or_insert(tag.id.index());
-            kept.push(Arc::clone(&tag.conditioning));
+            rules.push(Rule::new(tag));
         }
         Conditioner {
             first: first.unwrap_or(0),
-            tags: kept,
+            rules,
+            stamps: None,
+            kept: None,
+            synchronised: false,
             health,
         }
     }
 
-    /// Makes the samples of what was read.
-    pub fn samples(&mut self, readings: Vec<Reading>) -> Vec<Sample> {
+    /// With the clock of `device`, where its settings want its own stamps, and with what it told last, where it tells
+    /// changes only.
+    #[must_use]
+    pub fn of(mut self, device: &Device) -> Conditioner {
+        let subscribed = match &device.protocol {
+            Protocol::OpcUa(server) if server.read == shape::Reading::Subscribe => {
+                Some(server.publishing_interval)
+            }
+            _ => None,
+        };
+        let shortest = self.rules.iter().map(|rule| rule.every).min();
+        let reports_every = subscribed.or(shortest).unwrap_or_default();
+        let tags = self.rules.len();
+        self.stamps = (device.timestamps != Timestamps::Gateway)
+            .then(|| Box::new(Stamps::new(device.max_skew, reports_every, tags)));
+        self.kept = subscribed.map(|_| Kept::new(self.first, tags));
+        self
+    }
+
+    /// Whether the trust in our UTC matters: said before each answer then.
+    #[must_use]
+    pub(super) fn needs_utc(&self) -> bool {
+        self.stamps.is_some()
+    }
+
+    /// Whether our UTC is synchronised from now on. Until this is said, it is not.
+    pub fn set_synchronised(&mut self, synchronised: bool) {
+        self.synchronised = synchronised;
+    }
+
+    /// Makes the samples of one answer, in the order of their stamps.
+    pub fn samples(&mut self, mut readings: Vec<Reading>) -> Vec<Sample> {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.place(&mut readings, self.first, self.synchronised, &self.health);
+        }
         readings
             .into_iter()
             .filter_map(|reading| self.one(reading))
             .collect()
     }
 
+    /// Makes the samples of an answer that was complete at `stamp`. A device that `returns` from a loss on the same
+    /// connection tells changes only, so that its other values hold again as they were.
+    pub(super) fn hear(
+        &mut self,
+        mut readings: Vec<Reading>,
+        stamp: Stamp,
+        returns: bool,
+    ) -> Vec<Sample> {
+        if let Some(kept) = &mut self.kept {
+            kept.keep(&readings);
+            if returns {
+                kept.complete(&mut readings, stamp);
+            }
+        }
+        self.samples(readings)
+    }
+
+    /// Keeps what a device says whose values are not handed on.
+    pub(super) fn keep(&mut self, readings: &[Reading]) {
+        if let Some(kept) = &mut self.kept {
+            kept.keep(readings);
+        }
+    }
+
+    /// The connection was made anew: the device tells all its values again.
+    pub(super) fn connected(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.forget();
+        }
+    }
+
+    /// The device is lost: all its tags are bad in the next stage, so that whatever comes next is news.
+    pub fn lost(&mut self) {
+        for course in self
+            .rules
+            .iter_mut()
+            .filter_map(|rule| rule.course.as_mut())
+        {
+            course.forget();
+        }
+        if let Some(stamps) = &mut self.stamps {
+            stamps.forget();
+        }
+    }
+
+    /// What became of the device's clock since the last time, in words for the log.
+    pub(super) fn take_news(&mut self) -> Vec<String> {
+        let news = self.stamps.as_mut().map(|stamps| stamps.take_news());
+        news.into_iter().flatten().map(stamps::in_words).collect()
+    }
+
     fn one(&mut self, reading: Reading) -> Option<Sample> {
         let local = reading.tag.index().checked_sub(self.first)?;
-        let conditioning = self.tags.get(local)?;
-        let mut made = sample(reading.tag, reading.stamp, reading.raw, conditioning);
-        match made.quality {
-            Quality::Bad(reason) => self.health.refuse(reason),
-            Quality::Good if reading.uncertain => made.quality = Quality::Uncertain,
-            _ => {}
+        let rule = self.rules.get_mut(local)?;
+        let mut made = match reading.raw {
+            Ok(raw) => rule.make(raw),
+            Err(reason) => Made::bad(None, reason),
+        };
+        if reading.uncertain && made.quality == Quality::Good {
+            made.quality = Quality::Uncertain;
         }
-        Some(made)
+        if let Some(course) = &mut rule.course
+            && !followed(course, &mut made, reading.stamp)
+        {
+            self.health.unchanged.add(1);
+            return None;
+        }
+        if let Quality::Bad(reason) = made.quality {
+            self.health.refuse(reason);
+        } else if made.truncated {
+            self.health.truncated.add(1);
+        }
+        Some(sample(reading.tag, reading.stamp, made))
     }
 }
 
-/// Makes the sample of a tag from what its registers hold.
-///
-/// A value outside `range` is kept, so that people can see it, but it is bad. Scaled numbers are rounded to 15
-/// significant digits of the largest operand: raw 3 with scale 0.1 is 0.3, and 2951 with 0.1 and -273.15 is 21.95.
-#[must_use]
-pub(super) fn sample(
-    tag: TagId,
-    stamp: Stamp,
-    decoded: Result<Value, BadReason>,
-    conditioning: &Conditioning,
-) -> Sample {
-    let (value, quality) = match decoded.and_then(|raw| scaled(raw, conditioning)) {
-        Ok(value) if believable(&value, conditioning.range) => (Some(value), Quality::Good),
-        Ok(value) => (Some(value), Quality::Bad(BadReason::OutOfRange)),
-        Err(reason) => (None, Quality::Bad(reason)),
+/// Holds a value against those before it. False when it need not be handed on.
+fn followed(course: &mut Course, made: &mut Made, stamp: Stamp) -> bool {
+    let number = match &made.value {
+        Some(Value::Int(_) | Value::Float(_)) => made.value.as_ref().and_then(Value::number),
+        _ => None,
     };
+    let usable = number.filter(|_| !matches!(made.quality, Quality::Bad(_)));
+    if !course.believes(stamp.boot, usable) {
+        made.quality = Quality::Bad(crate::model::BadReason::TooFast);
+    }
+    course.is_told(stamp.boot, number, made.quality)
+}
+
+fn sample(tag: TagId, stamp: Stamp, made: Made) -> Sample {
     Sample {
         tag,
         stamp,
-        value,
-        quality,
-    }
-}
-
-/// Scale first, then offset. Bits and texts have neither.
-fn scaled(raw: Value, conditioning: &Conditioning) -> Result<Value, BadReason> {
-    if conditioning.scale.is_none() && conditioning.offset.is_none() {
-        return Ok(raw);
-    }
-    let (Value::Int(_) | Value::Float(_), Some(number)) = (&raw, raw.number()) else {
-        return Ok(raw);
-    };
-    let product = number * conditioning.scale.unwrap_or(1.0);
-    let offset = conditioning.offset.unwrap_or(0.0);
-    let sum = product + offset;
-    let measured = without_noise(sum, product.abs().max(offset.abs()));
-    if measured.is_finite() {
-        Ok(Value::Float(measured))
-    } else {
-        Err(BadReason::NotFinite)
-    }
-}
-
-/// Inside the range, bounds included; bits and texts have none.
-fn believable(value: &Value, range: Option<(f64, f64)>) -> bool {
-    match (value, range) {
-        (Value::Int(_) | Value::Float(_), Some((low, high))) => value
-            .number()
-            .is_some_and(|number| (low..=high).contains(&number)),
-        _ => true,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(
-        raw: Value,
-        (scale, offset, range): (Option<f64>, Option<f64>, Option<(f64, f64)>),
-        value: Option<Value>,
-        quality: Quality,
-    ) {
-        let conditioning = Conditioning {
-            scale,
-            offset,
-            range,
-            ..Conditioning::default()
-        };
-        let made = sample(TagId(3), Stamp::default(), Ok(raw), &conditioning);
-        assert_eq!((made.value, made.quality), (value, quality));
-    }
-
-    #[test]
-    fn a_value_without_conditioning_passes_as_it_is() {
-        let nothing = (None, None, None);
-        for value in [
-            Value::Int(i64::MAX),
-            Value::Float(0.1 + 0.2),
-            Value::Bool(true),
-            Value::Text("A7".into()),
-        ] {
-            check(value.clone(), nothing, Some(value), Quality::Good);
-        }
-    }
-
-    #[test]
-    fn scaled_numbers_print_as_the_decimals_they_mean() {
-        let tenth = (Some(0.1), None, None);
-        check(
-            Value::Int(213),
-            tenth,
-            Some(Value::Float(21.3)),
-            Quality::Good,
-        );
-        check(Value::Int(3), tenth, Some(Value::Float(0.3)), Quality::Good);
-        let kelvin = (Some(0.1), Some(-273.15), None);
-        check(
-            Value::Int(2951),
-            kelvin,
-            Some(Value::Float(21.95)),
-            Quality::Good,
-        );
-        check(
-            Value::Int(7),
-            (Some(1.0), None, None),
-            Some(Value::Float(7.0)),
-            Quality::Good,
-        );
-        check(
-            Value::Int(7),
-            (None, Some(-7.0), None),
-            Some(Value::Float(0.0)),
-            Quality::Good,
-        );
-    }
-
-    #[test]
-    fn the_range_is_inclusive_and_looks_at_the_scaled_value() {
-        let out = Quality::Bad(BadReason::OutOfRange);
-        let range = (Some(0.1), None, Some((0.0, 10.0)));
-        check(Value::Int(0), range, Some(Value::Float(0.0)), Quality::Good);
-        check(
-            Value::Int(100),
-            range,
-            Some(Value::Float(10.0)),
-            Quality::Good,
-        );
-        check(Value::Int(101), range, Some(Value::Float(10.1)), out);
-        check(Value::Int(-1), range, Some(Value::Float(-0.1)), out);
-        check(
-            Value::Int(11),
-            (None, None, Some((0.0, 10.0))),
-            Some(Value::Int(11)),
-            out,
-        );
-    }
-
-    #[test]
-    fn bits_and_texts_are_neither_scaled_nor_ranged() {
-        let all = (Some(2.0), Some(1.0), Some((5.0, 6.0)));
-        check(
-            Value::Bool(true),
-            all,
-            Some(Value::Bool(true)),
-            Quality::Good,
-        );
-        check(
-            Value::Text("x".into()),
-            all,
-            Some(Value::Text("x".into())),
-            Quality::Good,
-        );
-    }
-
-    #[test]
-    fn a_product_that_no_double_holds_is_not_finite() {
-        let huge = (Some(1e300), None, None);
-        check(
-            Value::Float(1e300),
-            huge,
-            None,
-            Quality::Bad(BadReason::NotFinite),
-        );
-    }
-
-    #[test]
-    fn what_could_not_be_decoded_has_no_value() {
-        let made = sample(
-            TagId(1),
-            Stamp::default(),
-            Err(BadReason::Malformed),
-            &Conditioning::default(),
-        );
-        assert_eq!(made.value, None);
-        assert_eq!(made.quality, Quality::Bad(BadReason::Malformed));
+        value: made.value,
+        quality: made.quality,
     }
 }

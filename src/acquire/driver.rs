@@ -54,7 +54,8 @@ pub struct Reading {
 
 /// One way to reach devices.
 pub trait Driver: Send {
-    /// Makes the connection, once; what was left of an older one is closed.
+    /// Makes the connection, once; what was left of an older one is closed. What a device tells unasked is told anew after
+    /// it, unchanged or not: the device may have been declared lost, and all its values bad.
     ///
     /// # Errors
     /// Why there is none.
@@ -75,6 +76,11 @@ pub trait Driver: Send {
 
     /// Leaves a device alone until then; the others of the link go on.
     fn rest(&mut self, device: DeviceId, until: Instant);
+
+    /// Says goodbye, where the other side would wait for us otherwise. The last call; takes a second at the most.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Most characters of a detail.

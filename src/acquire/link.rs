@@ -3,12 +3,13 @@
 //! One task per link runs this, for all drivers alike. While it waits for the driver it also hands over what waits for room
 //! in the next stage and watches for silence, so neither holds up the other.
 
-use super::driver::{Driver, Failure, Heard, Said};
+use super::driver::{Driver, Failure, Heard, Reading, Said};
+use super::heartbeat::Beat;
 use super::quiet::Quiet;
 use super::watch::{Watch, Watched};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::model::{Batch, Content, DeviceId, LinkError};
+use crate::model::{Batch, Content, DeviceId, LinkError, Stamp};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::pin;
@@ -54,7 +55,7 @@ impl Pace {
 /// the device that was being asked by its own back-off and the others of the link go on at once; the link itself backs
 /// off where nothing on it works. A full channel stops the reading after the request that is under way, and is counted.
 pub async fn run_link<D: Driver>(
-    driver: D,
+    mut driver: D,
     name: String,
     devices: Vec<Watched>,
     pace: Pace,
@@ -79,7 +80,8 @@ pub async fn run_link<D: Driver>(
         stop,
     };
     // `None` is the wish to stop, or the end of the next stage.
-    let ended: Option<()> = link.keep(driver).await;
+    let ended: Option<()> = link.keep(&mut driver).await;
+    driver.close().await;
     debug!(link = %link.name, stopped = ended.is_none(), "link ends");
     link.hand_over_rest().await;
 }
@@ -104,13 +106,13 @@ struct LinkLoop {
 
 impl LinkLoop {
     /// Connects and reads, again and again. `None` when it is time to end.
-    async fn keep<D: Driver>(&mut self, mut driver: D) -> Option<()> {
+    async fn keep<D: Driver>(&mut self, driver: &mut D) -> Option<()> {
         loop {
             self.attend(sleep_until(self.next_attempt())).await?;
             match self.attend(driver.connect()).await? {
                 Ok(()) => {
                     self.connected();
-                    self.read(&mut driver).await?;
+                    self.read(driver).await?;
                 }
                 Err(error) => self.unreachable(&error),
             }
@@ -193,8 +195,9 @@ impl LinkLoop {
 
     fn connected(&mut self) {
         self.proven = false;
-        for watch in &self.watches {
+        for watch in &mut self.watches {
             watch.device.health.connects.add(1);
+            watch.device.conditioner.connected();
         }
         let name = self.name.clone();
         self.say(|swallowed| info!(link = %name, swallowed, "connected"));
@@ -207,24 +210,72 @@ impl LinkLoop {
         let now = Instant::now();
         let device = heard.device;
         match heard.content {
-            Said::Readings(readings) => {
-                let Some(watch) = self.watch(device) else {
-                    return;
-                };
-                let samples = watch.device.conditioner.samples(readings);
+            Said::Readings(readings) => self.answered(device, heard.stamp, readings, now),
+            Said::Silent(error) => self.rest(device, error, driver, now),
+        }
+    }
+
+    /// A device answered: what it said is conditioned and handed over, unless its program stands still.
+    fn answered(&mut self, device: DeviceId, stamp: Stamp, readings: Vec<Reading>, now: Instant) {
+        let clock = self.clock.clone();
+        let Some(watch) = self.watch(device) else {
+            return;
+        };
+        let was_lost = watch.answered(now);
+        let beat = watch.beat(&readings, now);
+        let conditioner = &mut watch.device.conditioner;
+        if conditioner.needs_utc() {
+            conditioner.set_synchronised(clock.quality().synchronised);
+        }
+        let content = match beat {
+            Beat::Stands => {
+                conditioner.keep(&readings);
+                None
+            }
+            Beat::Stops => {
+                conditioner.keep(&readings);
+                Some(Content::Lost(watch.freeze()))
+            }
+            Beat::Lives | Beat::Returns => {
+                let returns = was_lost || beat == Beat::Returns;
+                let samples = conditioner.hear(readings, stamp, returns);
                 let count = u64::try_from(samples.len()).unwrap_or(u64::MAX);
                 watch.device.health.samples.add(count);
-                if watch.answered(now) {
-                    let name = watch.device.name.clone();
-                    self.say(|swallowed| info!(device = %name, swallowed, "answers again"));
-                }
-                self.pass_on(Batch {
-                    device,
-                    stamp: heard.stamp,
-                    content: Content::Samples(samples),
-                });
+                Some(Content::Samples(samples))
             }
-            Said::Silent(error) => self.rest(device, error, driver, now),
+        };
+        self.tell(device, was_lost, beat);
+        if let Some(content) = content {
+            self.pass_on(Batch {
+                device,
+                stamp,
+                content,
+            });
+        }
+    }
+
+    /// Says in the log what an answer brought: the device is back, its program stands, its clock is wrong.
+    fn tell(&mut self, device: DeviceId, was_lost: bool, beat: Beat) {
+        let Some(watch) = self.watch(device) else {
+            return;
+        };
+        let news = watch.device.conditioner.take_news();
+        if news.is_empty() && !was_lost && matches!(beat, Beat::Lives | Beat::Stands) {
+            return;
+        }
+        let name = watch.device.name.clone();
+        if was_lost {
+            self.say(|swallowed| info!(device = %name, swallowed, "answers again"));
+        }
+        match beat {
+            Beat::Stops => self.say(|swallowed| {
+                warn!(device = %name, swallowed, "lost: its heartbeat stands still: is its program running?");
+            }),
+            Beat::Returns => self.say(|swallowed| info!(device = %name, swallowed, "its heartbeat changes again")),
+            Beat::Lives | Beat::Stands => {}
+        }
+        for news in news {
+            self.say(|swallowed| warn!(device = %name, swallowed, "{news}"));
         }
     }
 

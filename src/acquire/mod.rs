@@ -3,12 +3,15 @@
 //! [`links`] makes one [`Link`] per connection from the settings; the gateway runs each in its own task. Inside: `link` is
 //! the loop for all drivers, `driver` what it asks of them, `modbus` the driver there is, `condition` the last step.
 
+mod clocks;
 mod condition;
 mod decimal;
 mod driver;
+mod heartbeat;
 pub mod lines;
 mod link;
 pub mod modbus;
+pub mod opc_ua;
 mod quiet;
 mod rs485;
 mod schedule;
@@ -24,10 +27,11 @@ pub use watch::Watched;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::model::{Batch, DeviceId};
-use crate::settings::{Device, Lines, ModbusWire, Plant, Protocol, Tag};
+use crate::settings::{Device, Lines, ModbusWire, OpcUa, Plant, Protocol, Tag};
 use indexmap::IndexMap;
 use lines::driver::LinesDevice;
 use modbus::bus::Bus;
+use opc_ua::OpcUaServer;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +49,7 @@ pub struct Link {
 enum Kind {
     Modbus(Bus),
     Lines(Box<LinesDevice>),
+    OpcUa(Box<OpcUaServer>),
 }
 
 /// The links of a plant: the Modbus wires in the order of their devices, then those of lines. Modbus devices of equal wire
@@ -69,7 +74,9 @@ pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
             Protocol::Lines(settings) => {
                 own.push(Link::lines(plant, device, settings, watched, clock));
             }
-            Protocol::OpcUa(_) => {}
+            Protocol::OpcUa(settings) => {
+                own.push(Link::opc_ua(plant, device, settings, watched, clock));
+            }
         }
     }
     shared.into_values().chain(own).collect()
@@ -84,7 +91,8 @@ fn watched(plant: &Plant, device: &Device, health: &Health) -> Watched {
         name: device.name.clone(),
         lost_after: device.lost_after,
         speaks_unasked: device.protocol.speaks_unasked(),
-        conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)),
+        heartbeat: device.heartbeat,
+        conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)).of(device),
         health: cells,
     }
 }
@@ -126,6 +134,31 @@ impl Link {
         }
     }
 
+    /// A session of its own for each OPC UA device.
+    fn opc_ua(
+        plant: &Plant,
+        device: &Device,
+        settings: &OpcUa,
+        watched: Watched,
+        clock: &Clock,
+    ) -> Link {
+        let server = OpcUaServer::new(
+            device,
+            settings,
+            &plant.buffer.path.join("pki"),
+            tags(plant, device),
+            clock.clone(),
+            Arc::clone(&watched.health),
+        );
+        Link {
+            name: settings.endpoint.clone(),
+            devices: vec![watched],
+            pace: Pace::default(),
+            clock: clock.clone(),
+            driver: Kind::OpcUa(Box::new(server)),
+        }
+    }
+
     /// The address, for logs and task names.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -155,6 +188,9 @@ impl Link {
         match driver {
             Kind::Modbus(bus) => {
                 run_link(bus, name, devices, pace, clock, out, stop).await;
+            }
+            Kind::OpcUa(server) => {
+                run_link(*server, name, devices, pace, clock, out, stop).await;
             }
             Kind::Lines(device) => {
                 run_link(*device, name, devices, pace, clock, out, stop).await;

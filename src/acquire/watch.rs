@@ -3,10 +3,11 @@
 //! Pure: time comes in as an argument. A device that never answered is lost `lost_after` after the start.
 
 use super::condition::Conditioner;
-use super::driver::link_error;
+use super::driver::{Reading, link_error};
+use super::heartbeat::{Beat, Heartbeat};
 use crate::backoff::Backoff;
 use crate::health::DeviceHealth;
-use crate::model::{DeviceId, LinkError};
+use crate::model::{DeviceId, LinkError, TagId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ pub struct Watched {
     pub lost_after: Duration,
     /// Its silence means nothing while the connection is there.
     pub speaks_unasked: bool,
+    /// The tag that its program keeps changing, and within what time.
+    pub heartbeat: Option<(TagId, Duration)>,
     /// Its counters.
     pub health: Arc<DeviceHealth>,
     /// What is done to its values.
@@ -33,6 +36,7 @@ pub struct Watched {
 pub(super) struct Watch {
     pub(super) device: Watched,
     backoff: Backoff,
+    heartbeat: Option<Heartbeat>,
     answered: Instant,
     lost: bool,
     rests_until: Option<Instant>,
@@ -43,9 +47,11 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(device: Watched, backoff: Backoff, now: Instant) -> Watch {
+        let heartbeat = device.heartbeat;
         Watch {
             device,
             backoff,
+            heartbeat: heartbeat.map(|(tag, within)| Heartbeat::new(tag, within)),
             answered: now,
             lost: false,
             rests_until: None,
@@ -64,9 +70,29 @@ impl Watch {
         std::mem::take(&mut self.lost)
     }
 
+    /// What its answer says of its heartbeat; a device without one lives as long as it answers.
+    pub(super) fn beat(&mut self, readings: &[Reading], now: Instant) -> Beat {
+        self.heartbeat
+            .as_mut()
+            .map_or(Beat::Lives, |heartbeat| heartbeat.hear(readings, now))
+    }
+
+    /// Its heartbeat stands still: it answers, but what it says is old.
+    pub(super) fn freeze(&mut self) -> LinkError {
+        self.device.conditioner.lost();
+        let within = self.device.heartbeat.map_or(0, |(_, w)| w.as_millis());
+        link_error(
+            "frozen",
+            format!(
+                "it answers, but its heartbeat has not changed for {within} ms: check that its program runs"
+            ),
+        )
+    }
+
     /// It did not answer: says until when it is left alone.
     pub(super) fn missed(&mut self, error: LinkError, now: Instant) -> Instant {
         self.error = Some(error);
+        self.pause_heartbeat();
         let until = now + self.backoff.next_wait();
         self.rests_until = Some(until);
         until
@@ -82,11 +108,22 @@ impl Watch {
     /// Nobody asked it for so long: that was not its silence.
     pub(super) fn excuse(&mut self, by: Duration) {
         self.answered += by;
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.excuse(by);
+        }
     }
 
     /// The whole link is down, which is not this device's fault.
     pub(super) fn unreachable(&mut self, error: &LinkError) {
         self.error = Some(error.clone());
+        self.pause_heartbeat();
+    }
+
+    /// Only while the device answers can its heartbeat stand still.
+    fn pause_heartbeat(&mut self) {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.pause();
+        }
     }
 
     /// When it may be asked.
@@ -106,6 +143,8 @@ impl Watch {
             return None;
         }
         self.lost = true;
+        self.pause_heartbeat();
+        self.device.conditioner.lost();
         let silence_ms = self.device.lost_after.as_millis();
         Some(
             self.error
@@ -126,6 +165,7 @@ mod tests {
             name: "plc".into(),
             lost_after: Duration::from_millis(300),
             speaks_unasked,
+            heartbeat: None,
             health: Arc::default(),
             conditioner: Conditioner::default(),
         };

@@ -7,6 +7,7 @@ mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod modbus;
+mod opcua;
 mod probe;
 mod range;
 mod record;
@@ -48,6 +49,8 @@ pub enum Command {
     Record(record::Record),
     /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
     Replay(replay::Replay),
+    /// Our own OPC UA certificate, and which servers are trusted.
+    Opcua(opcua::OpcUa),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }
@@ -67,6 +70,7 @@ impl Command {
             Command::Browse(browse) => browse.run(),
             Command::Record(record) => record.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Opcua(opcua) => opcua.run(),
             Command::Schema(schema) => schema.run(),
         }
     }

@@ -96,16 +96,25 @@ pub fn means_gs1(symbology: &str) -> bool {
     )
 }
 
-/// True for an identifier that the General Specifications have.
+/// True for what may stand before a value: an identifier that the General Specifications have, or a later one of their
+/// families.
 #[must_use]
-pub fn is_known(identifier: &str) -> bool {
-    table::format(identifier).is_some()
+pub fn is_identifier(text: &str) -> bool {
+    let length = text
+        .get(..2)
+        .filter(|_| all_digits(text))
+        .and_then(table::length);
+    length == Some(text.len())
 }
 
 /// True for a measure or an amount: its value is a number, and the last of its four digits says how many are decimals.
+///
+/// Three digits mean the family whatever the decimals: `310` is a net weight in kg.
 #[must_use]
 pub fn has_decimals(identifier: &str) -> bool {
-    table::format(identifier).is_some_and(|format| format.decimals)
+    let family = (identifier.len() == 3).then(|| format!("{identifier}0"));
+    let format = table::format(family.as_deref().unwrap_or(identifier));
+    format.is_some_and(|format| format.decimals)
 }
 
 /// All elements of a text without symbology identifier, in their order.

@@ -203,6 +203,7 @@ mod tests {
         for example in [
             include_str!("../../examples/press.yaml"),
             include_str!("../../examples/two-machines.yaml"),
+            include_str!("../../examples/press-cell.yaml"),
         ] {
             let first = load(example).unwrap();
             let written = effective(&first.file);

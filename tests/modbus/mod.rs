@@ -3,5 +3,6 @@
 mod cell;
 mod evil;
 mod faults;
+mod others;
 pub(crate) mod peer;
 mod values;

@@ -2,6 +2,7 @@
 
 use super::cell::Cell;
 use super::peer::Plc;
+use crate::recorder::{Recorder, Spoken};
 use millgate::model::{BadReason, Content, Quality, Value};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -155,7 +156,8 @@ async fn what_pymodbus_encodes_is_what_is_read() {
     };
     let sheet = sheet();
     let plc = Plc::start(&python, 0, &Json::from(sheet.cells.clone()));
-    let mut cell = Cell::start(&sheet.device(plc.port, "60s"));
+    let wire = Recorder::to_port(plc.port, Spoken::ModbusTcp).await;
+    let mut cell = Cell::start(&sheet.device(wire.port, "60s"));
     let Content::Samples(samples) = cell.next().await.1 else {
         panic!("no samples");
     };
@@ -193,7 +195,8 @@ async fn a_server_that_is_killed_is_lost_and_found_again() {
         tags: tags.into(),
         ..Sheet::default()
     };
-    let mut cell = Cell::start(&sheet.device(port, "2s"));
+    let wire = Recorder::to_port(port, Spoken::ModbusTcp).await;
+    let mut cell = Cell::start(&sheet.device(wire.port, "2s"));
     let answers = |content: &Content| matches!(content, Content::Samples(_));
     let first = cell.until("plc", "an answer", |_, _| (), answers).await;
     let Content::Samples(samples) = first else {

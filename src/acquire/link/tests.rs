@@ -4,7 +4,7 @@ use super::super::driver::link_error;
 use super::*;
 use crate::acquire::Conditioner;
 use crate::health::DeviceHealth;
-use crate::model::Stamp;
+use crate::model::{Stamp, TagId, Value};
 use std::sync::{Arc, Mutex};
 
 /// What a scripted driver does next.
@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex};
 enum Act {
     /// `next` says that a device answered, after so many milliseconds.
     Answer(u32, u64),
+    /// Device 0 answers after so many milliseconds with its heartbeat and, if it has one, its other tag.
+    Beat(u64, i64, Option<i64>),
     /// `next` says that a gateway cannot reach a device.
     Unreached(u32),
     /// `next` fails over a device.
@@ -54,6 +56,18 @@ impl Driver for Script {
                 self.note(format!("read {device}"));
                 Ok(batch(device, Said::Readings(Vec::new())))
             }
+            Some(Act::Beat(after_ms, beat, other)) => {
+                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                let reading = |(tag, value)| Reading {
+                    tag: TagId(tag),
+                    stamp: Stamp::default(),
+                    source: None,
+                    raw: Ok(Value::Int(value)),
+                    uncertain: false,
+                };
+                let said = [(0, beat)].into_iter().chain(other.map(|other| (1, other)));
+                Ok(batch(0, Said::Readings(said.map(reading).collect())))
+            }
             Some(Act::Unreached(device)) => Ok(batch(
                 device,
                 Said::Silent(link_error("unreachable", "gateway")),
@@ -83,6 +97,11 @@ struct Bench {
 impl Bench {
     /// Devices 0.. that are lost after a second, and a channel for so many batches.
     fn start(devices: u32, room: usize, acts: &[Act]) -> Bench {
+        Bench::with(devices, room, acts, |device| device)
+    }
+
+    /// The same with other devices.
+    fn with(devices: u32, room: usize, acts: &[Act], made: fn(Watched) -> Watched) -> Bench {
         let told = Arc::new(Mutex::new(Vec::new()));
         let script = Script {
             acts: acts.iter().cloned().collect(),
@@ -94,6 +113,7 @@ impl Bench {
             name: format!("plc{id}"),
             lost_after: Duration::from_secs(1),
             speaks_unasked: false,
+            heartbeat: None,
             health: health.clone(),
             conditioner: Conditioner::default(),
         });
@@ -102,7 +122,7 @@ impl Bench {
         let task = tokio::spawn(run_link(
             script,
             "script".into(),
-            watched.collect(),
+            watched.map(made).collect(),
             Pace::default(),
             Clock::manual(Stamp::default()),
             out,
@@ -121,7 +141,13 @@ impl Bench {
     async fn next(&mut self) -> String {
         let batch = self.batches.recv().await.expect("the link runs");
         match batch.content {
-            Content::Samples(_) => format!("{} good", batch.device.0),
+            Content::Samples(samples) if samples.is_empty() => format!("{} good", batch.device.0),
+            Content::Samples(samples) => {
+                let usable = samples
+                    .iter()
+                    .filter_map(|sample| sample.usable()?.number());
+                format!("{} says {:?}", batch.device.0, usable.collect::<Vec<_>>())
+            }
             Content::Lost(error) => format!("{} lost: {}", batch.device.0, error.code),
         }
     }
@@ -238,4 +264,81 @@ async fn attempts_grow_rare_while_nothing_answers() {
     let attempts = bench.told().len();
     // About one in 15 s: evenly drawn waits of at most 30 s.
     assert!((120..600).contains(&attempts), "{attempts}");
+}
+
+/// An OPC UA server with a heartbeat that must change within a second, and one other tag.
+fn with_heartbeat(device: Watched) -> Watched {
+    let text = "gateway: { id: gw-1, path: [acme] }\nmachine: M\ndevices:\n  plc:\n    opc_ua: { endpoint: \"opc.tcp://127.0.0.1:4840\" }\n    heartbeat: { tag: beat, must_change_within: 1s }\n    tags:\n      beat: { node: \"ns=2;s=Beat\", type: i32 }\n      run: { node: \"ns=2;s=Run\", type: i32 }\n";
+    let plant = crate::settings::load(text).unwrap().plant;
+    let settings = plant.devices.first().unwrap();
+    Watched {
+        heartbeat: settings.heartbeat,
+        conditioner: Conditioner::new(&plant.tags, device.health.clone()).of(settings),
+        ..device
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_plc_is_lost_though_it_answers_and_returns_with_its_next_heartbeat() {
+    let acts = [
+        Act::Beat(0, 1, Some(7)),
+        Act::Beat(400, 2, None),
+        Act::Beat(400, 2, None),
+        Act::Beat(600, 2, None),
+        Act::Beat(400, 2, Some(8)),
+        Act::Beat(400, 3, None),
+        Act::Beat(400, 4, None),
+    ];
+    let mut bench = Bench::with(1, 8, &acts, with_heartbeat);
+    // What it said while it was frozen was not handed on; it holds again when the program runs.
+    for expected in [
+        "0 says [1.0, 7.0]",
+        "0 says [2.0]",
+        "0 says [2.0]",
+        "0 lost: frozen",
+        "0 says [3.0, 8.0]",
+        "0 says [4.0]",
+    ] {
+        assert_eq!(bench.next().await, expected);
+    }
+    assert_eq!(bench.health[0].samples.get(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_tells_changes_only_is_believed_again_after_a_silence() {
+    let acts = [
+        Act::Beat(0, 1, Some(7)),
+        Act::Answer(0, 1_500),
+        Act::Break(0, "closed"),
+        Act::Beat(1_500, 1, None),
+    ];
+    let mut bench = Bench::with(1, 8, &acts, with_heartbeat);
+    assert_eq!(bench.next().await, "0 says [1.0, 7.0]");
+    assert_eq!(bench.next().await, "0 lost: timeout");
+    assert_eq!(bench.next().await, "0 says [1.0, 7.0]");
+    // On a new connection it says all by itself.
+    assert_eq!(bench.next().await, "0 lost: closed");
+    assert_eq!(bench.next().await, "0 says [1.0]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_waits_while_the_device_is_silent() {
+    let acts = [
+        Act::Beat(0, 1, None),
+        Act::Beat(900, 1, None),
+        Act::Unreached(0),
+        Act::Beat(900, 1, None),
+        Act::Beat(90, 1, None),
+        Act::Beat(20, 1, None),
+    ];
+    let mut bench = Bench::with(1, 8, &acts, with_heartbeat);
+    for expected in [
+        "0 says [1.0]",
+        "0 says [1.0]",
+        "0 says [1.0]",
+        "0 says [1.0]",
+        "0 lost: frozen",
+    ] {
+        assert_eq!(bench.next().await, expected);
+    }
 }

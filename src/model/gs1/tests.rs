@@ -149,7 +149,13 @@ fn weights_and_amounts_have_their_decimals() {
         assert_eq!(found[0].number(), number, "{text}");
     }
     assert!(has_decimals("3103") && has_decimals("3932") && !has_decimals("21"));
-    assert!(is_known("8200") && !is_known("05") && !is_known("012") && !is_known(""));
+    assert!(has_decimals("310") && has_decimals("393") && !has_decimals("410"));
+    for yes in ["00", "21", "414", "3103", "8299"] {
+        assert!(is_identifier(yes), "{yes}");
+    }
+    for no in ["", "0", "05", "210", "310", "31034", "2a", "é"] {
+        assert!(!is_identifier(no), "{no}");
+    }
 }
 
 #[test]

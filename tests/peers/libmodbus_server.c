@@ -1,0 +1,28 @@
+/* libmodbus' own test server, which misbehaves on purpose at the registers 0x170 to 0x173. Compiled by tests/run.
+ *
+ * Its source comes with the package libmodbus-dev and is included as it is. It listens on a fixed port; the macros below let the
+ * kernel choose one instead, and print it as `port N`. It serves one connection and ends with it. `rtu PATH` serves a serial port.
+ */
+#include <arpa/inet.h>
+#include <modbus.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+static int listen_and_tell(modbus_t *ctx, int backlog) {
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    int listener = modbus_tcp_listen(ctx, backlog);
+    if (listener == -1 || getsockname(listener, (struct sockaddr *)&address, &length) == -1) {
+        perror("listening");
+        exit(1);
+    }
+    printf("port %d\n", ntohs(address.sin_port));
+    fflush(stdout);
+    return listener;
+}
+
+#define modbus_new_tcp(ip, port) modbus_new_tcp(ip, 0)
+#define modbus_new_rtu(path, baud, parity, data, stop) modbus_new_rtu(argv[2], baud, parity, data, stop)
+#define modbus_tcp_listen(ctx, backlog) listen_and_tell(ctx, backlog)
+#include <unit-test-server.c>
