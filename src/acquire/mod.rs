@@ -64,7 +64,7 @@ pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
             Protocol::Modbus(settings) => {
                 let link = shared
                     .entry(&settings.wire)
-                    .or_insert_with(|| Link::modbus(&settings.wire, clock));
+                    .or_insert_with(|| Link::modbus(&settings.wire, plant, clock));
                 if let Kind::Modbus(bus) = &mut link.driver {
                     let cells = Arc::clone(&watched.health);
                     bus.add(device, settings, tags(plant, device), cells);
@@ -105,13 +105,14 @@ fn tags<'a>(plant: &'a Plant, device: &'a Device) -> impl Iterator<Item = &'a Ta
 }
 
 impl Link {
-    fn modbus(wire: &ModbusWire, clock: &Clock) -> Link {
+    fn modbus(wire: &ModbusWire, plant: &Plant, clock: &Clock) -> Link {
+        let state = plant.buffer.path.clone();
         Link {
             name: modbus::wire::name(wire),
             devices: Vec::new(),
             pace: Pace::default(),
             clock: clock.clone(),
-            driver: Kind::Modbus(Bus::new(wire.clone(), clock.clone())),
+            driver: Kind::Modbus(Bus::new(wire.clone(), state, clock.clone())),
         }
     }
 
