@@ -104,7 +104,7 @@ impl Unit {
                 number: settings.unit,
                 timeout: settings.timeout,
                 last: Stamp::default(),
-                usual: settings.timeout / 4,
+                usual: settings.timeout / 16,
                 misses: 0,
                 health,
             },
