@@ -11,6 +11,7 @@ mod buffer;
 mod cases;
 mod deliver;
 mod modbus;
+mod opc_ua;
 mod readme;
 mod settings;
 mod signals;
