@@ -13,6 +13,7 @@ mod counterpart;
 mod deliver;
 mod integrator;
 mod modbus;
+mod opc_ua;
 mod opc_ua_pki;
 mod readme;
 mod recorder;
