@@ -11,6 +11,8 @@ mod buffer;
 mod cases;
 mod deliver;
 mod modbus;
+#[cfg(feature = "demo")]
+mod opc_ua_evil;
 mod opc_ua_pki;
 mod readme;
 mod settings;
