@@ -74,6 +74,11 @@ pub trait Driver: Send {
 
     /// Leaves a device alone until then; the others of the link go on.
     fn rest(&mut self, device: DeviceId, until: Instant);
+
+    /// Says goodbye, where the other side would wait for us otherwise. The last call; takes a second at the most.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Most characters of a detail.

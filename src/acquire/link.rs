@@ -54,7 +54,7 @@ impl Pace {
 /// the device that was being asked by its own back-off and the others of the link go on at once; the link itself backs
 /// off where nothing on it works. A full channel stops the reading after the request that is under way, and is counted.
 pub async fn run_link<D: Driver>(
-    driver: D,
+    mut driver: D,
     name: String,
     devices: Vec<Watched>,
     pace: Pace,
@@ -79,7 +79,8 @@ pub async fn run_link<D: Driver>(
         stop,
     };
     // `None` is the wish to stop, or the end of the next stage.
-    let ended: Option<()> = link.keep(driver).await;
+    let ended: Option<()> = link.keep(&mut driver).await;
+    driver.close().await;
     debug!(link = %link.name, stopped = ended.is_none(), "link ends");
     link.hand_over_rest().await;
 }
@@ -104,13 +105,13 @@ struct LinkLoop {
 
 impl LinkLoop {
     /// Connects and reads, again and again. `None` when it is time to end.
-    async fn keep<D: Driver>(&mut self, mut driver: D) -> Option<()> {
+    async fn keep<D: Driver>(&mut self, driver: &mut D) -> Option<()> {
         loop {
             self.attend(sleep_until(self.next_attempt())).await?;
             match self.attend(driver.connect()).await? {
                 Ok(()) => {
                     self.connected();
-                    self.read(&mut driver).await?;
+                    self.read(driver).await?;
                 }
                 Err(error) => self.unreachable(&error),
             }

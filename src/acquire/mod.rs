@@ -23,6 +23,7 @@ use crate::model::{Batch, DeviceId};
 use crate::settings::{Device, ModbusWire, Plant, Protocol, Tag};
 use indexmap::IndexMap;
 use modbus::tcp::ModbusServer;
+use opc_ua::OpcUaServer;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,9 +40,10 @@ pub struct Link {
 /// The drivers there are.
 enum Kind {
     ModbusTcp(ModbusServer),
+    OpcUa(Box<OpcUaServer>),
 }
 
-/// The links of a plant, in the order of its devices. Devices of equal host and port share one: a small PLC takes few
+/// The links of a plant: those of Modbus, then those of OPC UA. Modbus devices of equal host and port share one: a small PLC takes few
 /// connections, and behind a gateway there is one wire anyhow.
 #[must_use]
 pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
@@ -62,7 +64,9 @@ pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
             .get(device.id.index())
             .cloned()
             .unwrap_or_default();
-        let Kind::ModbusTcp(server) = &mut link.driver;
+        let Kind::ModbusTcp(server) = &mut link.driver else {
+            continue;
+        };
         server.add(device, settings, tags(plant, device), cells.clone());
         link.devices.push(Watched {
             id: device.id,
@@ -73,7 +77,11 @@ pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
             health: cells,
         });
     }
-    links.into_values().collect()
+    let sessions = plant
+        .devices
+        .iter()
+        .filter_map(|device| Link::opc_ua(device, plant, health, clock));
+    links.into_values().chain(sessions).collect()
 }
 
 fn tags<'a>(plant: &'a Plant, device: &'a Device) -> impl Iterator<Item = &'a Tag> {
@@ -92,6 +100,37 @@ impl Link {
             clock: clock.clone(),
             driver: Kind::ModbusTcp(ModbusServer::new(host.to_owned(), port, clock.clone())),
         }
+    }
+
+    /// A session of its own for each OPC UA device; `None` for others.
+    fn opc_ua(device: &Device, plant: &Plant, health: &Health, clock: &Clock) -> Option<Link> {
+        let Protocol::OpcUa(settings) = &device.protocol else {
+            return None;
+        };
+        let cells = health.devices.get(device.id.index()).cloned();
+        let cells = cells.unwrap_or_default();
+        let server = OpcUaServer::new(
+            device,
+            settings,
+            &plant.buffer.path.join("pki"),
+            tags(plant, device),
+            clock.clone(),
+            Arc::clone(&cells),
+        );
+        Some(Link {
+            name: settings.endpoint.clone(),
+            devices: vec![Watched {
+                id: device.id,
+                name: device.name.clone(),
+                lost_after: device.lost_after,
+                speaks_unasked: device.protocol.speaks_unasked(),
+                conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)),
+                health: cells,
+            }],
+            pace: Pace::default(),
+            clock: clock.clone(),
+            driver: Kind::OpcUa(Box::new(server)),
+        })
     }
 
     /// The address, for logs and task names.
@@ -123,6 +162,9 @@ impl Link {
         match driver {
             Kind::ModbusTcp(server) => {
                 run_link(server, name, devices, pace, clock, out, stop).await;
+            }
+            Kind::OpcUa(server) => {
+                run_link(*server, name, devices, pace, clock, out, stop).await;
             }
         }
     }

@@ -4,6 +4,6 @@ pub mod answer;
 mod guard;
 pub mod plan;
 pub mod registers;
-mod schedule;
+pub(super) mod schedule;
 pub(super) mod tcp;
 mod wire;
