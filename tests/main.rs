@@ -14,6 +14,8 @@ mod deliver;
 mod integrator;
 mod modbus;
 mod opc_ua;
+#[cfg(feature = "demo")]
+mod opc_ua_evil;
 mod opc_ua_pki;
 mod readme;
 mod recorder;
