@@ -15,6 +15,8 @@ mod register;
 mod scope;
 mod serial;
 mod template;
+mod time;
+mod untyped;
 mod uplink;
 mod url;
 mod warning;
