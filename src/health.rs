@@ -113,12 +113,10 @@ pub struct DeviceHealth {
     pub unchanged: Counter,
     /// Values stamped by us because the device's clock is too far away.
     pub skewed: Counter,
-    /// Samples that came too late to be put in order.
-    pub late: Counter,
-    /// Samples that came twice.
-    pub duplicates: Counter,
     /// Merged requests that the device refused and that are asked apart since.
     pub unmerged: Counter,
+    /// Values that were sent again after a reconnect, and not handed on.
+    pub repeated: Counter,
     /// Times that the next stage was full and reading waited.
     pub waits: Counter,
     /// Lines that are none of those that the device should send.
@@ -162,6 +160,12 @@ pub struct AggregateHealth {
     pub starts_refused: Counter,
     /// Conditions that failed otherwise than by missing data.
     pub condition_errors: Counter,
+    /// Samples that came after younger ones had been worked off: not merged.
+    pub late: Counter,
+    /// Samples that came twice with one stamp and value: taken once.
+    pub duplicates: Counter,
+    /// Times that a machine held more than it may and did not wait for the order of its samples.
+    pub released_early: Counter,
 }
 
 /// Of the buffer.

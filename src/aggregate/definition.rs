@@ -5,7 +5,7 @@ use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
 use crate::settings::shape::{self, Pieces, Source};
-use crate::settings::{Machine, Plant, Problem};
+use crate::settings::{Machine, Plant, Problem, Reported};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -68,6 +68,7 @@ pub(super) struct Parameter {
     pub(super) name: String,
     pub(super) tag: usize,
     pub(super) unit: Option<String>,
+    /// Zero where silence is no missed poll: the tag comes when it changes.
     pub(super) every: Duration,
     pub(super) plan: Plan,
     pub(super) percentiles: Vec<f64>,
@@ -276,7 +277,10 @@ impl Compiler<'_> {
             name: name.to_owned(),
             tag: local,
             unit: tag.unit.clone(),
-            every: tag.every,
+            every: match tag.reported {
+                Reported::Each => tag.every,
+                Reported::OnChange => Duration::ZERO,
+            },
             plan: Plan {
                 interpolation: tag.interpolation,
                 ..Plan::default()

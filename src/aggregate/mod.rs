@@ -6,7 +6,9 @@
 pub mod condition;
 pub mod counter;
 mod definition;
+mod delay;
 pub mod equipment;
+mod instants;
 mod links;
 mod machine;
 mod operation;
@@ -17,16 +19,19 @@ mod saved;
 pub mod statistics;
 mod task;
 pub mod trigger;
+mod watermark;
 
 pub use task::run;
 
 use crate::health::AggregateHealth;
 use crate::model::{
-    Batch, Birth, Body, BootTime, ClockQuality, Content, Event, Position, Quality, Restored,
-    Sample, Scope, Stamp, TagId, Turn,
+    Batch, Birth, Body, BootTime, ClockQuality, Content, DeviceId, Event, Position, Quality,
+    Restored, Sample, Scope, Stamp, TagId, Turn,
 };
 use crate::settings::{Plant, Problem};
 use condition::Evaluator;
+use delay::Delays;
+use instants::instants;
 use links::Links;
 use machine::{Draft, Machine, Moment, Naming, Resumed, Unsaved};
 use saved::{OnDisk, Saved};
@@ -76,6 +81,8 @@ struct Alive {
 pub struct Aggregate {
     machines: Vec<Machine>,
     links: Links,
+    /// Machines whose devices stamp their own values.
+    delays: Delays,
     /// Machine and local number of each tag.
     places: Vec<(usize, usize)>,
     evaluator: Evaluator,
@@ -119,6 +126,7 @@ impl Aggregate {
         let mut aggregate = Aggregate {
             places: places(plant),
             links: Links::new(plant),
+            delays: Delays::new(plant),
             machines,
             evaluator: Evaluator::default(),
             naming: Naming {
@@ -154,7 +162,9 @@ impl Aggregate {
             .and_then(|bytes| saved::read::<Alive>(bytes));
         let Some(alive) = alive else { return };
         let resumed = self.resumed(&alive);
-        for (machine, settings) in self.machines.iter_mut().zip(&plant.machines) {
+        let machines = self.machines.iter_mut().zip(&plant.machines);
+        for (index, (machine, settings)) in machines.enumerate() {
+            let resumed = self.delays.resumed(index, resumed);
             machine.restore(plant, settings, &restored.checkpoint, resumed);
         }
         self.links.restore(&restored.checkpoint);
@@ -196,47 +206,61 @@ impl Aggregate {
         });
     }
 
-    /// Applies what a device said. Timers that are due before it are worked off first.
+    /// Applies what a device said. Timers that are due before it are worked off first. A machine with a device that stamps
+    /// its own values takes it half a second later.
     pub fn apply(&mut self, batch: &Batch) {
+        if let Content::Samples(samples) = &batch.content {
+            self.health.samples.add(samples.len() as u64);
+        }
+        if let Some(machine) = self.delays.machine_of(batch.device) {
+            self.hold(machine, batch);
+            return;
+        }
         match &batch.content {
             Content::Samples(samples) => {
                 self.advance(samples.first().map_or(batch.stamp, |first| first.stamp));
-                self.health.samples.add(samples.len() as u64);
-                if let Some(draft) = self.links.answered(batch.device, batch.stamp) {
-                    self.drafts.push(draft);
-                }
+                self.answered(batch.device, batch.stamp);
                 for instant in instants(samples) {
-                    self.instant(instant);
+                    if let Some(first) = instant.first() {
+                        self.advance(first.stamp);
+                    }
+                    self.put(instant);
                 }
             }
-            Content::Lost(error) => self.lost(batch, &error.detail),
+            Content::Lost(error) => {
+                self.advance(batch.stamp);
+                self.lose(batch.device, batch.stamp, &error.detail);
+            }
         }
         self.advance(batch.stamp);
     }
 
-    fn lost(&mut self, batch: &Batch, error: &str) {
-        self.advance(batch.stamp);
-        let (draft, tags) = self.links.lost(batch.device, batch.stamp, error);
+    fn answered(&mut self, device: DeviceId, at: Stamp) {
+        let draft = self.links.answered(device, at);
+        self.drafts.extend(draft);
+    }
+
+    fn lose(&mut self, device: DeviceId, at: Stamp, error: &str) {
+        let (draft, tags) = self.links.lost(device, at, error);
         self.drafts.extend(draft);
         let samples: Vec<Sample> = tags
             .into_iter()
             .map(|tag| Sample {
                 tag,
-                stamp: batch.stamp,
+                stamp: at,
                 value: None,
                 quality: Quality::Bad(crate::model::BadReason::DeviceLost),
             })
             .collect();
         for machine in &mut self.machines {
-            machine.lost(batch.device);
+            machine.lost(device);
         }
-        self.instant(&samples);
+        self.put(&samples);
     }
 
-    /// One instant. All its samples are of one device and so of one machine.
-    fn instant(&mut self, samples: &[Sample]) {
+    /// One instant, whose time has come. All its samples are of one device and so of one machine.
+    fn put(&mut self, samples: &[Sample]) {
         let Some(first) = samples.first() else { return };
-        self.advance(first.stamp);
         let Some(machine) = self.place(first.tag).map(|(machine, _)| machine) else {
             return;
         };
@@ -264,23 +288,17 @@ impl Aggregate {
         if now.boot >= self.now.boot {
             self.now = now;
         }
-        for machine in &mut self.machines {
-            let mut moment = Moment {
-                now,
-                evaluator: &self.evaluator,
-                naming: &self.naming,
-                health: &self.health,
-                out: &mut self.drafts,
-            };
-            machine.advance(now, &mut moment);
+        for machine in 0..self.machines.len() {
+            self.advance_machine(machine, now);
         }
     }
 
     /// When [`Aggregate::advance`] and [`Aggregate::take_turn`] have something to do.
     #[must_use]
     pub fn next_wakeup(&self) -> BootTime {
-        let machines = self.machines.iter().filter_map(Machine::due);
+        let machines = self.machines.iter().enumerate();
         machines
+            .filter_map(|(index, machine)| self.delays.due(index, machine.due()))
             .chain([self.checkpoint_due])
             .min()
             .unwrap_or(self.checkpoint_due)
@@ -312,6 +330,7 @@ impl Aggregate {
 
     /// The last turn of a run: everything that is not on disk yet.
     pub fn last_turn(&mut self) -> Option<Turn> {
+        self.release_all();
         self.turn(true)
     }
 
@@ -322,14 +341,14 @@ impl Aggregate {
             .collect();
         self.health.events.add(events.len() as u64);
         let mut checkpoint = Vec::new();
-        for machine in &mut self.machines {
+        for (index, machine) in self.machines.iter_mut().enumerate() {
             let wanted = machine.unsaved == Unsaved::Soon
                 || periodic && (machine.unsaved == Unsaved::Later || machine.has_open_operation());
             if !wanted {
                 continue;
             }
             let mut now = Saved::default();
-            machine.save(self.now.boot, &mut now);
+            machine.save(self.delays.seen_until(index, self.now.boot), &mut now);
             machine.unsaved = Unsaved::Nothing;
             checkpoint.extend(
                 self.on_disk
@@ -405,39 +424,4 @@ fn places(plant: &Plant) -> Vec<(usize, usize)> {
             (tag.machine, local.unwrap_or(usize::MAX))
         })
         .collect()
-}
-
-/// Splits samples into instants: equal stamps belong together, but the same tag twice makes two.
-fn instants(samples: &[Sample]) -> impl Iterator<Item = &[Sample]> {
-    let mut rest = samples;
-    std::iter::from_fn(move || {
-        let first = rest.first()?;
-        let same = rest.partition_point_from(|sample| sample.stamp.boot == first.stamp.boot);
-        let (instant, later) = rest.split_at(same);
-        rest = later;
-        Some(instant)
-    })
-}
-
-/// Where an instant ends.
-trait InstantEnd {
-    fn partition_point_from(&self, same_stamp: impl Fn(&Sample) -> bool) -> usize;
-}
-
-impl InstantEnd for [Sample] {
-    fn partition_point_from(&self, same_stamp: impl Fn(&Sample) -> bool) -> usize {
-        let stamped = self.iter().take_while(|sample| same_stamp(sample)).count();
-        let one = self.get(..stamped).unwrap_or(self);
-        // One request never reads a tag twice in rising order: only then a repeat must be looked for.
-        if one
-            .windows(2)
-            .all(|pair| matches!(pair, [a, b] if a.tag < b.tag))
-        {
-            return stamped;
-        }
-        let mut seen = std::collections::HashSet::with_capacity(stamped);
-        one.iter()
-            .take_while(|sample| seen.insert(sample.tag))
-            .count()
-    }
 }

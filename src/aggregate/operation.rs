@@ -75,19 +75,19 @@ pub(super) struct OpenOperation {
 pub(super) type AtStart = Option<(Stamp, f64, bool)>;
 
 impl OpenOperation {
-    /// Begins at `started`. `tag_at` tells what each tag is then.
+    /// Begins at `started`. `tag_at` tells what the tag of each parameter is then.
     pub(super) fn begin(
         index: usize,
         definition: &Definition,
         started: Stamp,
         facts: Facts,
         counter: Option<i64>,
-        tag_at: impl Fn(usize) -> AtStart,
+        tag_at: impl Fn(&Parameter) -> AtStart,
     ) -> OpenOperation {
         let accumulators = definition
             .parameters
             .iter()
-            .map(|parameter| begin_parameter(parameter, started, tag_at(parameter.tag)))
+            .map(|parameter| begin_parameter(parameter, started, tag_at(parameter)))
             .collect();
         OpenOperation {
             definition: definition.name.clone(),

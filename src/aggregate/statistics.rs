@@ -159,6 +159,19 @@ impl Accumulator {
         self.gap_from(t);
     }
 
+    /// A sample that came too late to be merged, or twice: it is counted, if it belongs here.
+    pub fn refuse(&mut self, t: i64, late: bool) {
+        if t < 0 || self.is_closed() {
+            return;
+        }
+        self.counts.count += 1;
+        if late {
+            self.counts.late += 1;
+        } else {
+            self.counts.duplicate += 1;
+        }
+    }
+
     /// Nothing is known from `t` on: power was off, or `while:` is unknown.
     pub fn gap_from(&mut self, t: i64) {
         self.account(t, None);

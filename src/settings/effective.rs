@@ -1,7 +1,7 @@
 //! The settings with every default written out, as YAML that can be read again, and the digest over them.
 
 use super::check;
-use super::shape::{Device, File, Parity};
+use super::shape::{Device, File, Parity, Timestamps};
 use super::units::Period;
 use super::yaml::{Plain, meaning};
 use serde_json::Value;
@@ -62,10 +62,11 @@ fn settle_device(device: &mut Device) {
         if !none {
             server.security.get_or_insert_default();
         }
-        device.timestamps.get_or_insert_default();
-        device
-            .max_skew
-            .get_or_insert(Period::rounded(check::MAX_SKEW));
+        if *device.timestamps.get_or_insert_default() != Timestamps::Gateway {
+            device
+                .max_skew
+                .get_or_insert(Period::rounded(check::MAX_SKEW));
+        }
     }
     if let Some(lines) = &mut device.lines {
         if lines.serial.is_some() {

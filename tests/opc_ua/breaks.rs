@@ -80,7 +80,7 @@ async fn a_server_that_falls_silent_is_left_and_the_value_it_sends_again_is_no_n
     }
     proxy.swallow(false);
     // The value that is sent again is dropped; the device answers all the same.
-    while press.health().duplicates.get() == 0 {
+    while press.health().repeated.get() == 0 {
         match press.next().await {
             Content::Samples(samples) => assert!(samples.is_empty(), "{samples:?}"),
             Content::Lost(error) => panic!("{error:?}"),
@@ -101,7 +101,7 @@ async fn after_a_loss_the_same_value_comes_again() {
     assert_eq!(press.lost().await.code, "timeout");
     proxy.swallow(false);
     assert_eq!(said(&press.sample("count").await), good(Value::Int(0)));
-    assert_eq!(press.health().duplicates.get(), 0);
+    assert_eq!(press.health().repeated.get(), 0);
     press.stop().await;
 }
 

@@ -399,7 +399,7 @@ impl OpcUaServer {
                 readings.push(item.bad(BadReason::Overflow, stamp));
             }
             if item.readings(value, stamp, &known, &mut readings) == Repeated(true) {
-                self.health.duplicates.add(1);
+                self.health.repeated.add(1);
             }
         }
         drop(context);

@@ -1,7 +1,7 @@
 //! The type check of conditions, over the whole expression: CEL itself would absorb a type error like missing data.
 
 use super::{Allowed, Scope};
-use crate::model::ValueKind;
+use crate::model::{Value, ValueKind};
 use crate::settings::nearest;
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
 use std::collections::BTreeSet;
@@ -60,9 +60,64 @@ impl Type {
     }
 }
 
+/// What a condition needs of a tag whose type only the device knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    Bool,
+    Int,
+    Float,
+    /// Whole or decimal.
+    Number,
+    Text,
+}
+
+impl Expected {
+    /// What goes with a type that stands beside the tag; `None` where anything does.
+    fn beside(kind: &Type) -> Option<Expected> {
+        match kind {
+            Type::Bool => Some(Expected::Bool),
+            Type::Int | Type::Float => Some(Expected::Number),
+            Type::Text => Some(Expected::Text),
+            Type::Any | Type::List(_) => None,
+        }
+    }
+
+    /// Exactly that type, as functions and calculations need it.
+    fn exactly(kind: &Type) -> Option<Expected> {
+        match kind {
+            Type::Int => Some(Expected::Int),
+            Type::Float => Some(Expected::Float),
+            other => Expected::beside(other),
+        }
+    }
+
+    /// True when a value is what is needed.
+    pub(super) fn fits(self, value: &Value) -> bool {
+        match value {
+            Value::Bool(_) => self == Expected::Bool,
+            Value::Int(_) => matches!(self, Expected::Int | Expected::Number),
+            Value::Float(_) => matches!(self, Expected::Float | Expected::Number),
+            Value::Text(_) => self == Expected::Text,
+        }
+    }
+
+    /// In words for the log.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Expected::Bool => "true or false",
+            Expected::Int => "a whole number",
+            Expected::Float => "a decimal number",
+            Expected::Number => "a number",
+            Expected::Text => "a text",
+        }
+    }
+}
+
 /// What a condition refers to.
 #[derive(Debug, Default)]
 pub(super) struct Uses {
+    /// Tags whose type only the device knows, and what they must be here.
+    pub(super) expected: Vec<(usize, Expected)>,
     pub(super) tags: BTreeSet<usize>,
     pub(super) state: bool,
     pub(super) mode: bool,
@@ -213,6 +268,10 @@ impl<'a> Checker<'a> {
         if found == *wanted {
             return Ok(found);
         }
+        if found == Type::Any {
+            self.expect(operand, Expected::exactly(wanted));
+            return Ok(wanted.clone());
+        }
         Err(format!(
             "{who} needs {}, not {}",
             wanted.words(),
@@ -220,9 +279,29 @@ impl<'a> Checker<'a> {
         ))
     }
 
+    /// A tag whose type only the device knows must be this here.
+    fn expect(&mut self, operand: &IdedExpr, expected: Option<Expected>) {
+        if let (Expr::Ident(name), Some(expected)) = (&operand.expr, expected)
+            && let Some((local, ValueKind::Any)) = self.scope.tag(name)
+        {
+            self.uses.expected.push((local, expected));
+        }
+    }
+
+    /// The whole condition is true or false, or only the device knows.
+    pub(super) fn is_condition(&mut self, expression: &IdedExpr) -> Result<Type, String> {
+        let found = self.type_of(expression)?;
+        if found == Type::Any {
+            self.expect(expression, Some(Expected::Bool));
+            return Ok(Type::Bool);
+        }
+        Ok(found)
+    }
+
     fn number(&mut self, operand: &IdedExpr, who: &str) -> Result<Type, String> {
         let found = self.type_of(operand)?;
         if found.is_number() {
+            self.expect(operand, Some(Expected::Number));
             return Ok(found);
         }
         Err(format!("{who} needs a number, not {}", found.words()))
@@ -236,8 +315,11 @@ impl<'a> Checker<'a> {
     ) -> Result<Type, String> {
         self.needs(condition, &Type::Bool, "`? :`")?;
         let (yes, no) = (self.type_of(yes)?, self.type_of(no)?);
-        if yes == no {
+        if yes == no || no == Type::Any {
             return Ok(yes);
+        }
+        if yes == Type::Any {
+            return Ok(no);
         }
         Err(format!(
             "both results of `? :` must be of one kind, not {} and {}",
@@ -252,8 +334,12 @@ impl<'a> Checker<'a> {
         right: &IdedExpr,
         ordered: bool,
     ) -> Result<Type, String> {
-        let (left, right) = (self.type_of(left)?, self.type_of(right)?);
-        if left.comparable(&right) && !(ordered && matches!(left, Type::Bool | Type::List(_))) {
+        let (one, other) = (left, right);
+        let (left, right) = (self.type_of(one)?, self.type_of(other)?);
+        let has_no_order = |kind: &Type| matches!(kind, Type::Bool | Type::List(_));
+        if left.comparable(&right) && !(ordered && (has_no_order(&left) || has_no_order(&right))) {
+            self.expect(one, Expected::beside(&right));
+            self.expect(other, Expected::beside(&left));
             return Ok(Type::Bool);
         }
         Err(format!(
@@ -269,8 +355,16 @@ impl<'a> Checker<'a> {
         left: &IdedExpr,
         right: &IdedExpr,
     ) -> Result<Type, String> {
-        let (left, right) = (self.type_of(left)?, self.type_of(right)?);
+        let (one, other) = (left, right);
+        let (left, right) = (self.type_of(one)?, self.type_of(other)?);
         match (&left, &right) {
+            (Type::Any, Type::Any) => Ok(Type::Any),
+            // CEL calculates with two numbers of one kind only: what the tag must be follows from what stands beside it.
+            (Type::Any, known) | (known, Type::Any) if can_calculate(operator, known) => {
+                let expected = Expected::exactly(known);
+                self.expect(if left == Type::Any { one } else { other }, expected);
+                Ok(known.clone())
+            }
             (Type::Int, Type::Int) => Ok(Type::Int),
             (Type::Float, Type::Float) if operator != operators::MODULO => Ok(Type::Float),
             (Type::Text, Type::Text) if operator == operators::ADD => Ok(Type::Text),
@@ -282,7 +376,11 @@ impl<'a> Checker<'a> {
     }
 
     fn membership(&mut self, needle: &IdedExpr, list: &IdedExpr) -> Result<Type, String> {
+        let sought = needle;
         let (needle, list) = (self.type_of(needle)?, self.type_of(list)?);
+        if let Type::List(Some(element)) = &list {
+            self.expect(sought, Expected::beside(element));
+        }
         match list {
             Type::List(Some(element)) if !needle.comparable(&element) => Err(format!(
                 "`in`: {} and {} cannot be compared",
@@ -315,6 +413,9 @@ impl<'a> Checker<'a> {
             return Err(format!("`{function}` takes the name of a tag"));
         };
         let kind = self.variable(name)?;
+        if function == "delta" {
+            self.expect(tag, Some(Expected::Number));
+        }
         self.uses.pulses = true;
         match (function, kind) {
             ("changed", _) => Ok(Type::Bool),
@@ -335,6 +436,15 @@ impl<'a> Checker<'a> {
         self.needs(target, &Type::Text, &format!("`{name}`"))?;
         self.needs(argument, &Type::Text, &format!("`{name}`"))?;
         Ok(Type::Bool)
+    }
+}
+
+fn can_calculate(operator: &str, kind: &Type) -> bool {
+    match kind {
+        Type::Int => true,
+        Type::Float => operator != operators::MODULO,
+        Type::Text => operator == operators::ADD,
+        Type::Bool | Type::Any | Type::List(_) => false,
     }
 }
 

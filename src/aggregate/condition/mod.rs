@@ -12,7 +12,9 @@ pub use scope::Scope;
 use cel::common::ast::{Expr, IdedExpr};
 use cel::common::types::CelBool;
 use cel::{Context, ExecutionError, ParseErrors, Program};
+use check::Expected;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a condition says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +63,12 @@ impl Allowed {
 /// A compiled condition.
 #[derive(Debug)]
 pub struct Condition {
+    source: String,
     expression: IdedExpr,
+    /// Tags whose type only the device knows, and what they must be here.
+    expected: Vec<(usize, Expected)>,
+    /// That one of them was not, or that the evaluation failed otherwise, was said.
+    complained: AtomicBool,
     /// Machine-local numbers of the tags it refers to.
     pub tags: BTreeSet<usize>,
     /// It refers to `state`.
@@ -85,7 +92,7 @@ impl Condition {
     pub fn compile(source: &str, scope: &Scope, allowed: Allowed) -> Result<Condition, String> {
         let expression = parse(source)?;
         let mut found = check::Checker::new(scope, allowed);
-        let kind = found.type_of(&expression)?;
+        let kind = found.is_condition(&expression)?;
         if kind != Type::Bool {
             return Err(format!(
                 "`{source}` is {} and not a condition that is true or false",
@@ -94,12 +101,36 @@ impl Condition {
         }
         let uses = found.finish();
         Ok(Condition {
+            source: source.to_owned(),
+            expected: uses.expected,
+            complained: AtomicBool::new(false),
             expression: with_pulses_as_variables(expression),
             tags: uses.tags,
             uses_state: uses.state,
             uses_mode: uses.mode,
             uses_pulses: uses.pulses,
         })
+    }
+
+    /// What is wrong with a tag whose type only the device knows, if something is.
+    fn misfit(&self, scope: &Scope) -> Option<String> {
+        let misfits = |(local, expected): &&(usize, Expected)| {
+            let value = scope.value(*local);
+            value.is_some_and(|value| !expected.fits(value))
+        };
+        let (local, expected) = self.expected.iter().find(misfits)?;
+        let name = scope.tag_names().nth(*local).unwrap_or_default();
+        Some(format!(
+            "`{name}` is not {}: write its `type:`",
+            expected.words()
+        ))
+    }
+
+    /// Says once what keeps the condition from being known.
+    fn complain(&self, what: &str) {
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            tracing::warn!(condition = %self.source, "the condition is not known: {what}");
+        }
     }
 }
 
@@ -130,9 +161,14 @@ impl Default for Evaluator {
 
 impl Evaluator {
     /// What `condition` says about `scope` now. An evaluation that fails otherwise than by missing data (a division by
-    /// zero) is unknown, too; `failed` is counted up then.
+    /// zero, a value of another type than is needed) is unknown, too; `failed` is counted up then.
     #[must_use]
     pub fn evaluate(&self, condition: &Condition, scope: &Scope, failed: &mut u64) -> Known {
+        if let Some(misfit) = condition.misfit(scope) {
+            condition.complain(&misfit);
+            *failed += 1;
+            return Known::Unknown;
+        }
         let root: &Context<'_, '_> = &self.root;
         let mut inner = root.new_inner_scope();
         inner.set_variable_resolver(scope);
@@ -140,10 +176,15 @@ impl Evaluator {
             Ok(value) => match value.as_ref().downcast_ref::<CelBool>().map(|b| *b.inner()) {
                 Some(true) => Known::True,
                 Some(false) => Known::False,
-                None => Known::Unknown,
+                None => {
+                    condition.complain("it is neither true nor false");
+                    *failed += 1;
+                    Known::Unknown
+                }
             },
             Err(ExecutionError::UndeclaredReference(_)) => Known::Unknown,
-            Err(_) => {
+            Err(error) => {
+                condition.complain(&error.to_string());
                 *failed += 1;
                 Known::Unknown
             }
@@ -253,140 +294,4 @@ fn pulse_variable(function: &str, args: &[IdedExpr]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Value, ValueKind};
-
-    fn scope() -> Scope {
-        let mut scope = Scope::new([
-            ("status", ValueKind::Int),
-            ("pressure", ValueKind::Float),
-            ("door", ValueKind::Bool),
-            ("order_no", ValueKind::Text),
-        ]);
-        (0..4).for_each(|local| scope.watch(local));
-        scope.set(0, Some(Value::Int(0b1010_0001)));
-        scope.set(1, Some(Value::Float(12.5)));
-        scope.set(3, Some(Value::Text("WO-1".into())));
-        scope
-    }
-
-    #[track_caller]
-    fn check(source: &str, expected: Known) {
-        let scope = scope();
-        let condition = Condition::compile(source, &scope, Allowed::ALL).expect(source);
-        let mut failed = 0;
-        assert_eq!(
-            Evaluator::default().evaluate(&condition, &scope, &mut failed),
-            expected,
-            "{source}"
-        );
-    }
-
-    #[test]
-    fn conditions_are_kleene_logic_over_what_is_known() {
-        // `door` was never read.
-        for (source, expected) in [
-            ("bit(status, 0)", Known::True),
-            ("bit(status, 1)", Known::False),
-            ("mask(status, 0xF0) == 160", Known::True),
-            ("pressure > 12", Known::True),
-            ("pressure * 2.0 < 12.0", Known::False),
-            (
-                "order_no == 'WO-1' && order_no.startsWith('WO')",
-                Known::True,
-            ),
-            ("status in [1, 161]", Known::True),
-            ("door", Known::Unknown),
-            ("!door", Known::Unknown),
-            ("door && bit(status, 0)", Known::Unknown),
-            ("door && bit(status, 1)", Known::False),
-            ("bit(status, 1) && door", Known::False),
-            ("door || bit(status, 0)", Known::True),
-            ("bit(status, 0) || door", Known::True),
-            ("door || bit(status, 1)", Known::Unknown),
-            ("door ? true : false", Known::Unknown),
-            ("door == true", Known::Unknown),
-            ("changed(door)", Known::Unknown),
-            ("changed(status)", Known::False),
-            ("delta(status) == 0", Known::True),
-            ("delta(pressure) == 0.0", Known::True),
-            ("status / 0 == 1", Known::Unknown),
-        ] {
-            check(source, expected);
-        }
-    }
-
-    #[test]
-    fn a_change_is_a_pulse_of_one_instant() {
-        let mut scope = scope();
-        let changed = Condition::compile(
-            "changed(status) && delta(status) == 2",
-            &scope,
-            Allowed::ALL,
-        )
-        .unwrap();
-        let evaluator = Evaluator::default();
-        scope.set(0, Some(Value::Int(0b1010_0011)));
-        assert_eq!(evaluator.evaluate(&changed, &scope, &mut 0), Known::True);
-        scope.end_of_instant();
-        assert_eq!(evaluator.evaluate(&changed, &scope, &mut 0), Known::False);
-    }
-
-    #[test]
-    fn a_change_over_a_gap_is_a_change_and_the_same_value_is_none() {
-        let mut scope = scope();
-        let changed = Condition::compile("changed(status)", &scope, Allowed::ALL).unwrap();
-        let evaluator = Evaluator::default();
-        scope.set(0, None);
-        assert_eq!(evaluator.evaluate(&changed, &scope, &mut 0), Known::Unknown);
-        scope.set(0, Some(Value::Int(0b1010_0001)));
-        assert_eq!(evaluator.evaluate(&changed, &scope, &mut 0), Known::False);
-        scope.set(0, None);
-        scope.set(0, Some(Value::Int(1)));
-        assert_eq!(evaluator.evaluate(&changed, &scope, &mut 0), Known::True);
-    }
-
-    #[test]
-    fn what_cannot_be_meant_is_refused_with_words() {
-        for (source, words) in [
-            ("bit(staus, 0)", "`staus`"),
-            ("status", "a whole number"),
-            ("pressure + 1 > 2.0", "write 1.0"),
-            ("status && true", "`&&`"),
-            ("order_no > 3", "cannot be compared"),
-            ("order_no == 3", "cannot be compared"),
-            ("bit(pressure, 1)", "whole number"),
-            ("bit(status, 64)", "0 to 63"),
-            ("changed(status + 1)", "name of a tag"),
-            ("foo(status)", "`foo`"),
-            (
-                "status == ",
-                "not a condition: at character 11: unexpected end",
-            ),
-            ("status == )", "at character 11: unexpected `)`"),
-            ("status == 1 1", "at character 13: unexpected `1`"),
-            ("status # 1", "at character 8: unexpected `#`"),
-            ("(status == 1", "at character 13: unexpected end"),
-            ("[1, 2].exists(x, x == status)", "not known in conditions"),
-            ("status in [1, 'a']", "cannot be compared"),
-            ("true ? 1 : 2.0", "one kind"),
-            // Type errors in the branch that an evaluation would not take count as well.
-            ("false && 1 + 1.5 > 2.0", "write 1.0"),
-        ] {
-            let error = Condition::compile(source, &scope(), Allowed::ALL).unwrap_err();
-            assert!(error.contains(words), "{source}: {error}");
-        }
-        let flat = vec!["!bit(status, 0)"; 60].join(" && ");
-        assert!(Condition::compile(&flat, &scope(), Allowed::ALL).is_ok());
-        let nested = format!("{}true{}", "(".repeat(100), ")".repeat(100));
-        assert!(Condition::compile(&nested, &scope(), Allowed::ALL).is_err());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_makes_the_compiler_panic(source in ".{0,200}") {
-            drop(Condition::compile(&source, &scope(), Allowed::ALL));
-        }
-    }
-}
+mod tests;

@@ -192,10 +192,9 @@ impl Scope {
 
     fn pulse(&self, local: usize) -> Option<&dyn Val> {
         let tag = self.tags.get(local)?;
-        tag.now.as_ref()?;
-        match (&tag.pulse, tag.kind) {
+        match (&tag.pulse, tag.now.as_ref()?) {
             (Some(pulse), _) => Some(pulse.as_val()),
-            (None, ValueKind::Float) => Some(&self.zero.1),
+            (None, Value::Float(_)) => Some(&self.zero.1),
             (None, _) => Some(&self.zero.0),
         }
     }
@@ -206,6 +205,8 @@ fn difference(last: &Value, now: &Value) -> CelValue {
     match (last, now) {
         (Value::Int(last), Value::Int(now)) => CelValue::Int(now.wrapping_sub(*last).into()),
         (Value::Float(last), Value::Float(now)) => CelValue::Float((now - last).into()),
+        (Value::Int(last), Value::Float(now)) => CelValue::Float((now - *last as f64).into()),
+        (Value::Float(last), Value::Int(now)) => CelValue::Float((*now as f64 - last).into()),
         _ => CelValue::Int(1.into()),
     }
 }

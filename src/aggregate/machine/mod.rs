@@ -7,6 +7,7 @@
 mod compile;
 mod counters;
 mod operations;
+mod refused;
 mod restart;
 mod state;
 
@@ -250,11 +251,13 @@ impl Machine {
             return;
         };
         for (definition, parameter) in &tag.routes {
-            let slot = self
-                .definitions
-                .get(*definition)
-                .and_then(|definition| self.slots.get_mut(definition.slot));
-            let Some(slot) = slot else { continue };
+            let Some(found) = self.definitions.get(*definition) else {
+                continue;
+            };
+            let hidden = found.parameters.get(*parameter).is_some_and(|p| p.hidden);
+            let Some(slot) = self.slots.get_mut(found.slot) else {
+                continue;
+            };
             for operation in slot.operations_mut() {
                 if operation.definition_index != *definition {
                     continue;
@@ -266,7 +269,9 @@ impl Machine {
                 match (&sample.quality, tag.number) {
                     (Quality::Bad(_), _) => accumulator.bad(t),
                     (_, Some(value)) => accumulator.add(t, value, tag.uncertain),
-                    (_, None) => accumulator.add(t, 0.0, tag.uncertain),
+                    // A text covers the time of an operation without parameters; where a number is measured it is none.
+                    (_, None) if hidden => accumulator.add(t, 0.0, tag.uncertain),
+                    (_, None) => accumulator.bad(t),
                 }
             }
         }

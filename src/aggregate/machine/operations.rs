@@ -2,7 +2,7 @@
 
 use super::{Draft, Machine, Moment, Part, Slot, Unsaved};
 use crate::aggregate::condition::Known;
-use crate::aggregate::definition::{Definition, PieceCount};
+use crate::aggregate::definition::{Definition, Parameter, PieceCount};
 use crate::aggregate::operation::{AtStart, Facts, OpenOperation, Role};
 use crate::aggregate::report::{self, End};
 use crate::aggregate::trigger::Edge;
@@ -237,17 +237,18 @@ impl Machine {
             mode_at_start: Some(self.mode()),
         };
         let counter = definition.recovery_counter.and_then(|c| self.raw_count(c));
-        OpenOperation::begin(d, definition, at, facts, counter, |local| {
-            self.at_start(local)
+        OpenOperation::begin(d, definition, at, facts, counter, |parameter| {
+            self.at_start(parameter)
         })
     }
 
-    fn at_start(&self, local: usize) -> AtStart {
-        let tag = self.tags.get(local)?;
+    fn at_start(&self, parameter: &Parameter) -> AtStart {
+        let tag = self.tags.get(parameter.tag)?;
         // A text has no number, but its presence covers the time of an operation without parameters.
+        let present = || self.scope.value(parameter.tag).map(|_| 0.0);
         let number = tag
             .number
-            .or_else(|| self.scope.value(local).map(|_| 0.0))?;
+            .or_else(|| parameter.hidden.then(present).flatten())?;
         Some((tag.stamp, number, tag.uncertain))
     }
 

@@ -158,7 +158,9 @@ impl Tape {
             self.wait(first.unwrap_or(batch.stamp.boot), line);
         }
         if let Content::Samples(samples) = &batch.content {
-            samples.iter().for_each(|sample| self.sample(sample));
+            for sample in samples {
+                self.sample(sample, batch.stamp.boot);
+            }
         }
     }
 
@@ -222,7 +224,8 @@ impl Tape {
         Ok(self.counts)
     }
 
-    fn sample(&mut self, sample: &Sample) {
+    /// What a device stamped itself stands where it arrived, with its own time beside it: replay orders it as the gateway did.
+    fn sample(&mut self, sample: &Sample, arrived: BootTime) {
         let Some(tag) = self.tags.get(sample.tag.index()) else {
             return;
         };
@@ -231,17 +234,19 @@ impl Tape {
             Quality::Uncertain => (Some("uncertain"), None),
             Quality::Bad(reason) => (Some("bad"), Some(words(reason))),
         };
+        let has_own_time = tag.has_own_time;
         let line = Line {
             tag: Some(tag.name.clone()),
             value: sample.value.as_ref().map(json),
             quality,
             reason,
-            source_time: tag.has_own_time.then(|| utc(sample.stamp.utc)),
+            source_time: has_own_time.then(|| utc(sample.stamp.utc)),
             ..Line::default()
         };
         self.counts.samples += 1;
         self.counts.bad += u64::from(matches!(sample.quality, Quality::Bad(_)));
-        self.wait(sample.stamp.boot, line);
+        let at = if has_own_time { arrived } else { sample.stamp.boot };
+        self.wait(at, line);
     }
 
     fn wait(&mut self, at: BootTime, line: Line) {

@@ -4,19 +4,24 @@ use crate::model::{
     BadReason, BootTime, DeviceId, Quality, Sample, Stamp, TagId, UtcTime, Value, ValueKind,
 };
 use crate::settings::Plant;
+use crate::settings::shape::Timestamps;
 use serde::Deserialize;
 use std::collections::HashMap;
 
 /// Longest line: a sample's text is at most 1 KiB.
 const MAX_LINE: usize = 8 * 1024;
+/// Oldest stamp of a device that is believed: 7 days.
+const OLDEST_NS: i64 = 7 * 86_400 * 1_000_000_000;
+/// How far ahead such a stamp may be: 5 minutes.
+const MOST_AHEAD_NS: i64 = 300 * 1_000_000_000;
 /// Where virtual UTC begins when the capture does not say: 2026-01-01T00:00:00Z.
 const DEFAULT_START_NS: i64 = 1_767_225_600_000_000_000;
 
 /// Something that happens in a capture.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::commands) enum Happening {
-    /// A reading of a tag; stamps are set by the player.
-    Reading(DeviceId, TagId, Option<Value>, Quality),
+    /// A reading of a tag, with the device's own stamp if it has one; the player sets the sample's.
+    Reading(DeviceId, TagId, Option<Value>, Quality, Option<UtcTime>),
     /// A device is lost or back.
     Link(DeviceId, bool),
     /// The gateway loses or regains power.
@@ -48,10 +53,6 @@ struct Raw {
     value: Option<serde_json::Value>,
     quality: Option<String>,
     reason: Option<String>,
-    #[expect(
-        dead_code,
-        reason = "captures may carry it; gateway stamps are the only ones there are"
-    )]
     source_time: Option<String>,
     device: Option<String>,
     link: Option<String>,
@@ -93,11 +94,7 @@ impl Capture {
             }
             let raw: Raw = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
             if let Some(start) = &raw.start {
-                let start: jiff::Timestamp = start
-                    .parse()
-                    .map_err(|error| wrong(format!("`start`: {error}")))?;
-                let ns = i64::try_from(start.as_nanosecond()).unwrap_or(DEFAULT_START_NS);
-                capture.start.utc = UtcTime(ns);
+                capture.start.utc = utc(start).map_err(|what| wrong(format!("`start`: {what}")))?;
                 continue;
             }
             let (t, happening) = names.happening(raw).map_err(wrong)?;
@@ -150,9 +147,11 @@ impl Names<'_> {
         }
         let t = (seconds * 1e9).round() as i64;
         let happening = match raw {
-            Raw { tag: Some(tag), value, quality, reason, .. } => {
+            Raw { tag: Some(tag), value, quality, reason, source_time, .. } => {
                 let quality = quality_of(quality.as_deref(), reason.as_deref())?;
-                self.reading(&tag, value, quality)?
+                let source = source_time.as_deref().map(utc).transpose();
+                let source = source.map_err(|what| format!("`source_time`: {what}"))?;
+                self.reading(&tag, value, quality, source)?
             }
             Raw { device: Some(device), link: Some(link), .. } => {
                 let id = self.devices.get(&device);
@@ -173,6 +172,7 @@ impl Names<'_> {
         name: &str,
         value: Option<serde_json::Value>,
         quality: Quality,
+        source: Option<UtcTime>,
     ) -> Result<Happening, String> {
         let id = *self
             .tags
@@ -183,7 +183,10 @@ impl Names<'_> {
         if value.is_none() && !matches!(quality, Quality::Bad(_)) {
             return Err("`value` is missing".into());
         }
-        Ok(Happening::Reading(tag.device, id, value, quality))
+        let device = self.plant.devices.get(tag.device.index());
+        let source = source
+            .filter(|_| device.is_some_and(|device| device.timestamps != Timestamps::Gateway));
+        Ok(Happening::Reading(tag.device, id, value, quality, source))
     }
 }
 
@@ -218,6 +221,16 @@ fn reason(text: &str) -> Option<BadReason> {
         Some(code) => code.parse().ok().map(BadReason::Exception),
         None => PLAIN.into_iter().find(|reason| reason.word() == text),
     }
+}
+
+/// An RFC 3339 time.
+fn utc(text: &str) -> Result<UtcTime, String> {
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|error: jiff::Error| error.to_string())?;
+    i64::try_from(time.as_nanosecond())
+        .map(UtcTime)
+        .map_err(|_| "further away than 292 years".to_owned())
 }
 
 fn one_of(found: &str, yes: &str, no: &str) -> Result<bool, String> {
@@ -262,19 +275,30 @@ fn any(value: &serde_json::Value) -> Option<Value> {
 }
 
 impl Happening {
-    /// The sample of a reading at `stamp`.
-    pub(in crate::commands) fn sample(self, stamp: Stamp) -> Option<(DeviceId, Sample)> {
-        match self {
-            Happening::Reading(device, tag, value, quality) => Some((
-                device,
-                Sample {
-                    tag,
-                    stamp,
-                    value,
-                    quality,
-                },
-            )),
-            _ => None,
-        }
+    /// The sample of a reading that arrived at `arrival`. `device_time` puts a device's own time on the boot clock.
+    pub(in crate::commands) fn sample(
+        self,
+        arrival: Stamp,
+        device_time: impl Fn(UtcTime) -> Stamp,
+    ) -> Option<(DeviceId, Sample)> {
+        let Happening::Reading(device, tag, value, quality, source) = self else {
+            return None;
+        };
+        let own = source.map(device_time);
+        let age_ns = own.map_or(0, |own| arrival.boot.0.saturating_sub(own.boot.0));
+        let possible = (-MOST_AHEAD_NS..=OLDEST_NS).contains(&age_ns);
+        // What is stamped a little ahead was stamped when it came.
+        let own = own.filter(|own| possible && own.boot < arrival.boot);
+        let sample = Sample {
+            tag,
+            stamp: own.unwrap_or(arrival),
+            value,
+            quality: if possible {
+                quality
+            } else {
+                Quality::Bad(BadReason::Stamp)
+            },
+        };
+        Some((device, sample))
     }
 }

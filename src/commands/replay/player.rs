@@ -89,6 +89,12 @@ impl<'a, W: Write> Player<'a, W> {
         anchor.at(boot)
     }
 
+    /// Where a device's own time lies: devices follow the wall clock of the start, whatever happens to ours.
+    fn device_time(&self, source: UtcTime) -> Stamp {
+        let since_start = source.0.saturating_sub(self.start.utc.0);
+        self.stamp(self.start.boot.shifted(since_start))
+    }
+
     /// The power is on: go on with what was committed.
     fn switch_on(&mut self) -> Result<(), Vec<Problem>> {
         self.boots += 1;
@@ -152,7 +158,8 @@ impl<'a, W: Write> Player<'a, W> {
         let stamp = self.stamp(self.now);
         let mut readings: Option<(DeviceId, Vec<Sample>)> = None;
         for happening in together {
-            if let Some((device, sample)) = happening.clone().sample(stamp) {
+            let device_time = |source| self.device_time(source);
+            if let Some((device, sample)) = happening.clone().sample(stamp, device_time) {
                 match &mut readings {
                     Some((same, samples)) if *same == device => samples.push(sample),
                     _ => {
@@ -169,7 +176,8 @@ impl<'a, W: Write> Player<'a, W> {
     }
 
     fn say(&mut self, readings: Option<(DeviceId, Vec<Sample>)>, stamp: Stamp) {
-        if let (Some((device, samples)), Some(aggregate)) = (readings, &mut self.aggregate) {
+        if let (Some((device, mut samples)), Some(aggregate)) = (readings, &mut self.aggregate) {
+            samples.sort_by_key(|sample| sample.stamp.boot);
             aggregate.apply(&Batch {
                 device,
                 stamp,

@@ -1,7 +1,7 @@
 //! What is done to a value after it was read: scale, range, rate, deadband, words. For every driver alike.
 
 use super::join;
-use crate::model::ValueKind;
+use crate::model::{Interpolation, ValueKind};
 use crate::settings::plant::{Conditioning, Deadband};
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
@@ -11,6 +11,10 @@ use std::sync::Arc;
 
 /// Longest unit in bytes; UCUM's are short.
 const MAX_UNIT_BYTES: usize = 64;
+/// Most words of one tag.
+const MAX_WORDS: usize = 1_000;
+/// Longest word in bytes.
+const MAX_WORD_BYTES: usize = 256;
 
 /// What is done to the values of a tag whose raw values are of `raw`; and what they are afterwards.
 pub(super) fn check(
@@ -27,6 +31,7 @@ pub(super) fn check(
         );
     }
     numbers(tag, raw, path, report);
+    linear(tag, path, report);
     let values = words(tag, raw, path, report);
     let scaled = tag.scale.is_some() || tag.offset.is_some() || tag.linear.is_some();
     let kind = match raw {
@@ -71,12 +76,40 @@ fn numbers(tag: &Tag, raw: ValueKind, path: &str, report: &mut Report) {
             "a scale of 0 makes every value 0: leave `scale` out, or write the factor",
         );
     }
+    if tag.max_rate.is_some_and(|rate| rate.per_second() <= 0.0) {
+        report.add(
+            join(path, "max_rate"),
+            "the fastest believable change is above 0: write it in units per second, such as 100/s, or leave it out",
+        );
+    }
     if let Some([low, high]) = tag.range.filter(|[low, high]| low >= high) {
         let found = shown(&format!("[{low}, {high}]"));
         report.add(
             join(path, "range"),
             format!("{found} holds nothing: write the lowest value first, then the highest"),
         );
+    }
+}
+
+/// `linear:`, two different points and nothing else that scales.
+fn linear(tag: &Tag, path: &str, report: &mut Report) {
+    let Some(line) = tag.linear else { return };
+    let at = join(path, "linear");
+    if tag.scale.is_some() || tag.offset.is_some() {
+        report.add(
+            at,
+            "`linear` says how raw values become real ones, and so do `scale` and `offset`: write one or the other",
+        );
+        return;
+    }
+    for (key, [first, second], says) in [
+        ("from", line.from, "two different raw values make a line"),
+        ("to", line.to, "every value would become this one"),
+    ] {
+        if first == second {
+            let message = format!("both points are {first}: {says}");
+            report.add(join(&at, key), message);
+        }
     }
 }
 
@@ -97,18 +130,20 @@ fn words(
             "`values` has words for whole numbers: this tag is none",
         );
     }
-    let mut listed = BTreeMap::new();
-    for (number, word) in &tag.values {
-        match number.parse::<i64>() {
-            Ok(number) => {
-                listed.insert(number, Arc::from(word.as_str()));
-            }
-            Err(_) => {
-                let message = format!("{} is no whole number: write `\"0\": idle`", shown(number));
-                report.add(join(&at, number), message);
-            }
-        }
+    if tag.values.len() > MAX_WORDS {
+        let message = format!(
+            "{} words are too many: at most {MAX_WORDS}",
+            tag.values.len()
+        );
+        report.add(at.as_str(), message);
     }
+    if tag.interpolation == Interpolation::Linear {
+        report.add(
+            join(path, "interpolation"),
+            "a word does not move along a line: leave `interpolation` out",
+        );
+    }
+    let listed = listed(tag, &at, report);
     for (key, given) in [
         ("scale", tag.scale.is_some()),
         ("offset", tag.offset.is_some()),
@@ -127,10 +162,46 @@ fn words(
     Some(listed)
 }
 
+/// The words by their numbers.
+fn listed(tag: &Tag, path: &str, report: &mut Report) -> BTreeMap<i64, Arc<str>> {
+    let mut listed = BTreeMap::new();
+    for (key, word) in &tag.values {
+        let at = join(path, key);
+        let Ok(number) = key.parse::<i64>() else {
+            let message = format!("{} is no whole number: write `\"0\": idle`", shown(key));
+            report.add(at, message);
+            continue;
+        };
+        if word.trim().is_empty() || word.len() > MAX_WORD_BYTES {
+            let message = format!(
+                "{} is no word: write what {number} means, in at most {MAX_WORD_BYTES} bytes",
+                shown(word)
+            );
+            report.add(at.as_str(), message);
+        }
+        if listed.insert(number, Arc::from(word.as_str())).is_some() {
+            let message = format!("{number} stands here a second time: take one away");
+            report.add(at, message);
+        }
+    }
+    listed
+}
+
 /// `deadband:`, a percentage worked out.
 fn deadband(tag: &Tag, path: &str, report: &mut Report) -> Option<Deadband> {
     let deadband = tag.deadband?;
     let at = join(path, "deadband");
+    if deadband.heartbeat.get().is_zero() {
+        report.add(
+            join(&at, "heartbeat"),
+            "a heartbeat of 0 hands on every value: leave `deadband` out, or write how long it may be silent",
+        );
+    }
+    if let Some(percent) = deadband.percent.filter(|percent| *percent >= 100.0) {
+        let message =
+            format!("`{percent}` percent of the range is all of it: no change would be told");
+        report.add(join(&at, "percent"), message);
+    }
     let absolute = match (deadband.absolute, deadband.percent, tag.range) {
         (Some(absolute), None, _) => absolute,
         (None, Some(percent), Some([low, high])) => (high - low) * percent / 100.0,

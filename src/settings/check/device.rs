@@ -1,6 +1,6 @@
 //! A device: one protocol, reachable, with tags that exist once in the machine.
 
-use super::{conditioning, join, line_field, lines, modbus, names, opc_ua, register};
+use super::{conditioning, join, line_field, lines, modbus, names, opc_ua, register, time};
 use crate::model::{DeviceId, TagId, ValueKind};
 use crate::settings::plant::{Device, Machine, Plant, Protocol, Reported, Tag, TagSource};
 use crate::settings::problem::shown;
@@ -115,7 +115,8 @@ pub(super) fn check(
         device.tags.push(id);
         machine.tags.insert(tag_name.clone(), id);
     }
-    device.heartbeat = heartbeat(shape, &device, plant, path, report);
+    device.heartbeat = time::heartbeat(shape, &device, plant, path, report);
+    time::stamps(shape, &device, plant, path, report);
     machine.devices.push(device.id);
     plant.devices.push(device);
 }
@@ -298,49 +299,6 @@ fn check_every(tag: &shape::Tag, path: &str, report: &mut Report) {
             format!("{found} is too short: a tag is read at most every 1ms"),
         );
     }
-}
-
-/// The heartbeat: a tag of the same device.
-fn heartbeat(
-    shape: &shape::Device,
-    device: &Device,
-    plant: &Plant,
-    path: &str,
-    report: &mut Report,
-) -> Option<(TagId, Duration)> {
-    let heartbeat = shape.heartbeat.as_ref()?;
-    let at = join(&join(path, "heartbeat"), "tag");
-    let named = |id: &&TagId| {
-        plant
-            .tags
-            .get(id.index())
-            .is_some_and(|tag| tag.name == heartbeat.tag)
-    };
-    let Some(id) = device.tags.iter().find(named) else {
-        let message = format!("{} is not a tag of this device", shown(&heartbeat.tag));
-        report.unknown(
-            &at,
-            &heartbeat.tag,
-            message,
-            shape.tags.keys().map(String::as_str),
-        );
-        return None;
-    };
-    let within = heartbeat.must_change_within.get();
-    let every = plant
-        .tags
-        .get(id.index())
-        .map_or(Duration::ZERO, |tag| tag.every);
-    if within < every.saturating_mul(2) {
-        let at = join(&join(path, "heartbeat"), "must_change_within");
-        let message = format!(
-            "{} is too short: the tag is read every {}; write at least twice that",
-            report.written(&at),
-            String::from(Period::rounded(every))
-        );
-        report.add(at, message);
-    }
-    Some((*id, within))
 }
 
 /// A file of 1 MiB cannot hold more tags than a `u32`.

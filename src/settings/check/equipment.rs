@@ -63,7 +63,7 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, report: &mut Report) {
 fn check_counter(counter: &Counter, scope: &Scope<'_>, path: &str, report: &mut Report) {
     let at = join(path, "tag");
     let tag = scope.tag(&counter.tag, &at, report);
-    if let Some(tag) = tag.filter(|tag| tag.kind != ValueKind::Int) {
+    if let Some(tag) = tag.filter(|tag| !matches!(tag.kind, ValueKind::Int | ValueKind::Any)) {
         let message = format!(
             "{} does not count: a counter is a whole number without `scale` and `offset`, not {}",
             shown(&counter.tag),

@@ -18,6 +18,8 @@ mod register;
 mod scope;
 mod serial;
 mod template;
+mod time;
+mod untyped;
 mod uplink;
 mod url;
 mod warning;

@@ -38,7 +38,7 @@ pub(super) fn check(
     if let Pieces::Tag(from) = &operation.pieces {
         let at = join(path, "pieces.tag");
         let tag = scope.tag(&from.tag, &at, report);
-        if let Some(tag) = tag.filter(|tag| tag.kind != ValueKind::Int) {
+        if let Some(tag) = tag.filter(|tag| !matches!(tag.kind, ValueKind::Int | ValueKind::Any)) {
             let message = format!(
                 "{} is {}: pieces are a whole number without `scale` and `offset`",
                 shown(&from.tag),
@@ -117,7 +117,8 @@ fn times(operation: &Operation, path: &str, report: &mut Report) {
 fn check_parameter(parameter: &Parameter, scope: &Scope<'_>, path: &str, report: &mut Report) {
     let at = join(path, "tag");
     let tag = scope.tag(&parameter.tag, &at, report);
-    if let Some(tag) = tag.filter(|tag| !matches!(tag.kind, ValueKind::Int | ValueKind::Float)) {
+    let measures = |kind| matches!(kind, ValueKind::Int | ValueKind::Float | ValueKind::Any);
+    if let Some(tag) = tag.filter(|tag| !measures(tag.kind)) {
         let message = format!(
             "{} is {}: a parameter measures a number",
             shown(&parameter.tag),

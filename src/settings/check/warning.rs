@@ -1,7 +1,7 @@
 //! What is allowed and probably not meant, and what the box alone can tell: told by `check`, stops nothing.
 
 use super::register::looks_like_a_manual;
-use super::{join, line_warning, url};
+use super::{join, line_warning, untyped, url};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{Counts, Equipment};
 use crate::settings::shape::{
@@ -46,6 +46,7 @@ fn machine(machine: &Machine, path: &str, found: &mut Vec<Problem>) {
         counters(equipment, &join(path, "equipment"), found);
     }
     operations(&machine.operations, &join(path, "operations"), found);
+    untyped::warn(machine, path, found);
 }
 
 fn devices(devices: &IndexMap<String, Device>, path: &str, found: &mut Vec<Problem>) {

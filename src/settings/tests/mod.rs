@@ -1,5 +1,6 @@
 //! Bad input, as a table: what is changed in a good file, where the problem is shown, what is said.
 
+mod conditioning;
 mod keys;
 mod lines;
 mod opc_ua_box;

@@ -174,6 +174,8 @@ fn what_the_clocks_do_is_on_the_tape() {
 fn copied(plant: &Plant, capture: Capture) -> Option<String> {
     let mut out = Vec::new();
     let mut tape = Tape::begin(plant, capture.start, &mut out).unwrap();
+    let start = capture.start;
+    let own = |source: UtcTime| start.at(start.boot.shifted(source.0 - start.utc.0));
     let mut last = BootTime(0);
     let mut lines = capture.lines.into_iter().peekable();
     while let Some((t, happening)) = lines.next() {
@@ -191,13 +193,13 @@ fn copied(plant: &Plant, capture: Capture) -> Option<String> {
             Happening::End => continue,
             Happening::Power(_) | Happening::WallStep(_) | Happening::Clock(_) => return None,
             reading => {
-                let (device, first) = reading.sample(stamp).unwrap();
+                let (device, first) = reading.sample(stamp, own).unwrap();
                 let mut samples = vec![first];
                 let same = |next: &(i64, Happening)| {
                     next.0 == t && matches!(next.1, Happening::Reading(of, ..) if of == device)
                 };
                 while let Some((_, next)) = lines.next_if(same) {
-                    samples.extend(next.sample(stamp).map(|(_, sample)| sample));
+                    samples.extend(next.sample(stamp, own).map(|(_, sample)| sample));
                 }
                 (device, Content::Samples(samples))
             }

@@ -1,0 +1,28 @@
+//! Samples that came twice or too late: counted by the operations that they would have belonged to, and nothing else.
+
+use super::Machine;
+use crate::model::BootTime;
+
+impl Machine {
+    /// A sample of a tag, stamped `at`, was refused: it was late, or a repeat.
+    pub(in crate::aggregate) fn refused(&mut self, local: usize, at: BootTime, late: bool) {
+        let Some(tag) = self.tags.get(local) else {
+            return;
+        };
+        for (definition, parameter) in &tag.routes {
+            let slot = self
+                .definitions
+                .get(*definition)
+                .and_then(|definition| self.slots.get_mut(definition.slot));
+            let Some(slot) = slot else { continue };
+            for operation in slot.operations_mut() {
+                let t = operation.offset(at);
+                if operation.definition_index == *definition
+                    && let Some(accumulator) = operation.accumulators.get_mut(*parameter)
+                {
+                    accumulator.refuse(t, late);
+                }
+            }
+        }
+    }
+}
