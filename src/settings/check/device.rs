@@ -165,10 +165,6 @@ fn protocol<'a>(
     }
     if let Some(lines) = &shape.lines {
         let checked = lines::check(lines, &join(path, "lines"), report)?;
-        if lines.poll.is_none() && shape.heartbeat.is_some() {
-            let message = "a device that speaks when it wants to has no heartbeat: leave it out, or write `poll:`";
-            report.add(join(path, "heartbeat"), message);
-        }
         return Some((Protocol::Lines(checked), Way::Lines(lines)));
     }
     let message = format!(

@@ -74,7 +74,7 @@ pub(super) fn heartbeat(
     if device.protocol.speaks_unasked() {
         report.add(
             path,
-            "what speaks only when it has something to say has no heartbeat: leave it out",
+            "a device that speaks when it wants to has no heartbeat: leave it out, or write `poll:`",
         );
         return None;
     }
