@@ -7,6 +7,7 @@
 mod certificate;
 mod folder;
 mod judge;
+mod keygen;
 mod own;
 
 pub use certificate::{
@@ -14,6 +15,7 @@ pub use certificate::{
 };
 pub use folder::{Filed, FolderError, MAX_REJECTED};
 pub use judge::{MAX_CHAIN, MAX_KEY_BITS, MIN_KEY_BITS, Refusal};
+pub use keygen::{KeygenError, MAX_DAYS, MAX_HOSTS, NewOwn};
 pub use own::Own;
 
 use crate::acquire::driver::link_error;
@@ -178,6 +180,12 @@ fn judge_sent<'a>(
     let issuers: Result<Vec<Certificate>, Unreadable> = issuers.iter().map(read).collect();
     let issuers = issuers.map_err(|_| (*server, Refusal::Unreadable))?;
     judge(&certificate, &issuers, known, expected).map_err(|refusal| (*server, refusal))
+}
+
+/// What a refused certificate would still be refused for if it was trusted, as far as that does not depend on the server.
+#[must_use]
+pub fn lasting_fault(certificate: &Certificate, now_unix_s: i64) -> Option<Refusal> {
+    judge::lasting_fault(certificate, now_unix_s)
 }
 
 fn unreadable(bytes: &[u8]) -> Refusal {

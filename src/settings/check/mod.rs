@@ -10,6 +10,7 @@ mod lines;
 mod modbus;
 mod names;
 mod opc_ua;
+mod opc_ua_box;
 mod operation;
 mod register;
 mod scope;

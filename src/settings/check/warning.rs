@@ -30,6 +30,7 @@ pub(in crate::settings) fn warnings(file: &File) -> Vec<Problem> {
             "no uplinks: events are kept in the buffer and go nowhere",
         ));
     }
+    super::opc_ua_box::warnings(file, &mut found);
     for (name, shape) in &file.uplinks {
         uplink(shape, &join("uplinks", name), &mut found);
     }
@@ -143,12 +144,12 @@ fn tls(tls: Option<&Tls>, path: &str, found: &mut Vec<Problem>) {
     }
 }
 
-fn user(user: &User, path: &str, found: &mut Vec<Problem>) {
+pub(super) fn user(user: &User, path: &str, found: &mut Vec<Problem>) {
     secret(&user.password, &join(path, "password"), found);
 }
 
 /// Credentials are there when systemd has started the gateway; elsewhere only their directory can be missed.
-fn secret(secret: &Secret, path: &str, found: &mut Vec<Problem>) {
+pub(super) fn secret(secret: &Secret, path: &str, found: &mut Vec<Problem>) {
     match secret {
         Secret::File(file) => absent(file, &join(path, "file"), found),
         Secret::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
@@ -161,7 +162,7 @@ fn secret(secret: &Secret, path: &str, found: &mut Vec<Problem>) {
     }
 }
 
-fn absent(file: &Path, path: &str, found: &mut Vec<Problem>) {
+pub(super) fn absent(file: &Path, path: &str, found: &mut Vec<Problem>) {
     if !file.exists() {
         let message = format!("{} is not on this machine", file.display());
         found.push(Problem::new(path, message));

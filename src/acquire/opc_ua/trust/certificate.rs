@@ -207,6 +207,12 @@ impl Certificate {
         seconds(self.parsed.tbs_certificate.validity.not_after)
     }
 
+    /// The end of its validity, for people.
+    #[must_use]
+    pub fn valid_until_text(&self) -> String {
+        super::judge::date(self.valid_until())
+    }
+
     /// Length of its RSA key in bits; `None` where it has another kind of key.
     #[must_use]
     pub fn key_bits(&self) -> Option<usize> {

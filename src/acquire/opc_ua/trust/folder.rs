@@ -5,7 +5,7 @@ use super::certificate::{Certificate, MAX_FILE_BYTES, Thumbprint, Unreadable};
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -156,10 +156,23 @@ pub(super) fn make(folder: &Path) -> Result<(), FolderError> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
+        .and_then(|()| give_away(folder))
         .map_err(|source| FolderError {
             path: folder.to_owned(),
             source,
         })
+}
+
+/// Gives what root has made to the owner of the folder above: the service runs as another user, and could not read it.
+fn give_away(path: &Path) -> io::Result<()> {
+    let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let (mine, above) = (fs::metadata(path)?, fs::metadata(above)?);
+    if mine.uid() != 0 || above.uid() == 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(path, Some(above.uid()), Some(above.gid()))
 }
 
 /// Writes a file that only its owner can read: whole, or not at all.
@@ -178,6 +191,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
             file.write_all(bytes)?;
             file.sync_all()
         })
+        .and_then(|()| give_away(&part))
         .and_then(|()| fs::rename(&part, path));
     written.map_err(|source| FolderError {
         path: path.to_owned(),

@@ -140,14 +140,23 @@ pub(super) fn judge(
     known: &Known,
     expected: &Expected<'_>,
 ) -> Result<(), Refusal> {
+    lasting(server, expected.now)?;
+    host(server, expected.host)?;
+    application(server, expected.application)?;
+    trusted(server, sent, known, expected.now)
+}
+
+/// What is wrong with a certificate whoever has it, and whoever trusts it.
+pub(super) fn lasting_fault(certificate: &Certificate, now: i64) -> Option<Refusal> {
+    lasting(certificate, now).err()
+}
+
+fn lasting(server: &Certificate, now: i64) -> Result<(), Refusal> {
     key(server)?;
     if let Signed::Broken(hash) = server.signed() {
         return Err(Refusal::Broken(hash));
     }
-    dates(server, expected.now)?;
-    host(server, expected.host)?;
-    application(server, expected.application)?;
-    trusted(server, sent, known, expected.now)
+    dates(server, now)
 }
 
 fn key(server: &Certificate) -> Result<(), Refusal> {
@@ -226,6 +235,10 @@ fn trusted(
     if is_among(server, &known.trusted) {
         return Ok(());
     }
+    let thumbprint = server.thumbprint();
+    if server.names_itself_as_issuer() {
+        return Err(Refusal::Unknown(thumbprint));
+    }
     let mut search = Search {
         known,
         sent,
@@ -236,15 +249,9 @@ fn trusted(
     if search.leads_to_trust(server, 1) {
         return Ok(());
     }
-    Err(search.fault.unwrap_or_else(|| {
-        let thumbprint = server.thumbprint();
-        if server.names_itself_as_issuer() {
-            return Refusal::Unknown(thumbprint);
-        }
-        Refusal::UnknownIssuer {
-            issuer: server.issuer(),
-            thumbprint,
-        }
+    Err(search.fault.unwrap_or_else(|| Refusal::UnknownIssuer {
+        issuer: server.issuer(),
+        thumbprint,
     }))
 }
 

@@ -3,6 +3,7 @@
 use super::certificate::{Certificate, MAX_FILE_BYTES, Thumbprint};
 use super::folder::{self, FolderError};
 use super::judge::date;
+use super::keygen::{self, KeygenError, NewOwn};
 use crate::acquire::driver::link_error;
 use crate::model::LinkError;
 use rsa::RsaPrivateKey;
@@ -47,6 +48,21 @@ impl Own {
             certificate_path,
             key_path,
         })
+    }
+
+    /// Makes a new key and certificate, and writes them to `own`; `now_unix_s` is seconds since 1970. Takes seconds on a
+    /// small box.
+    ///
+    /// # Errors
+    /// When a wish is out of range, there is one already and `force` is not set, or a file cannot be written.
+    pub fn make(
+        pki: &Path,
+        wish: &NewOwn,
+        force: bool,
+        now_unix_s: u64,
+    ) -> Result<Own, KeygenError> {
+        keygen::make(pki, wish, force, now_unix_s)?;
+        Own::load(pki).map_err(KeygenError::Unusable)
     }
 
     /// Whether the certificate is valid now; a server would refuse it without saying why.
