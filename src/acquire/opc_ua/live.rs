@@ -11,7 +11,7 @@ use super::subscribe::Subscription;
 use super::types::Types;
 use super::wire::{Answering, Trouble, Wire};
 use crate::acquire::driver::link_error;
-use crate::acquire::modbus::schedule::Grid;
+use crate::acquire::schedule::Grid;
 use crate::model::LinkError;
 use crate::settings::shape::Timestamps;
 use futures_util::StreamExt;

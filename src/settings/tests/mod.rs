@@ -1,6 +1,7 @@
 //! Bad input, as a table: what is changed in a good file, where the problem is shown, what is said.
 
 mod keys;
+mod lines;
 mod opc_ua_box;
 mod operations;
 mod pairs;
