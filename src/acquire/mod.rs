@@ -52,8 +52,9 @@ enum Kind {
     OpcUa(Box<OpcUaServer>),
 }
 
-/// The links of a plant: the Modbus wires in the order of their devices, then those of lines. Modbus devices of equal wire
-/// share one: a small PLC takes few connections, and on a serial line or behind a gateway there is one wire anyhow.
+/// The links of a plant: the Modbus wires in the order of their devices, then those that have one device each. Modbus
+/// devices of equal wire share one: a small PLC takes few connections, and on a serial line or behind a gateway there is one
+/// wire anyhow.
 #[must_use]
 pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
     let mut shared: IndexMap<&ModbusWire, Link> = IndexMap::new();
@@ -135,7 +136,6 @@ impl Link {
         }
     }
 
-    /// A session of its own for each OPC UA device.
     fn opc_ua(
         plant: &Plant,
         device: &Device,
@@ -143,20 +143,16 @@ impl Link {
         watched: Watched,
         clock: &Clock,
     ) -> Link {
-        let server = OpcUaServer::new(
-            device,
-            settings,
-            &plant.buffer.path.join("pki"),
-            tags(plant, device),
-            clock.clone(),
-            Arc::clone(&watched.health),
-        );
+        let cells = Arc::clone(&watched.health);
+        let pki = plant.buffer.path.join("pki");
+        let tags = tags(plant, device);
+        let driver = OpcUaServer::new(device, settings, &pki, tags, clock.clone(), cells);
         Link {
             name: settings.endpoint.clone(),
             devices: vec![watched],
             pace: Pace::default(),
             clock: clock.clone(),
-            driver: Kind::OpcUa(Box::new(server)),
+            driver: Kind::OpcUa(Box::new(driver)),
         }
     }
 

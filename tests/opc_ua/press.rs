@@ -5,6 +5,7 @@ use millgate::clock::Clock;
 use millgate::health::{DeviceHealth, Health};
 use millgate::model::{Batch, Content, LinkError, Quality, Sample, Value};
 use millgate::settings::{self, Plant};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(super) struct Press {
     plant: Plant,
     health: Arc<Health>,
     batches: mpsc::Receiver<Batch>,
+    /// Came in a batch of which only a part was looked at.
+    waiting: VecDeque<Sample>,
     stop: CancellationToken,
     link: JoinHandle<()>,
 }
@@ -62,6 +65,7 @@ impl Press {
             plant,
             health,
             batches,
+            waiting: VecDeque::new(),
             link: tokio::spawn(link.run(out, stop.clone())),
             stop,
         }
@@ -97,10 +101,7 @@ impl Press {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         while Instant::now() < deadline {
-            let Content::Samples(samples) = self.next().await else {
-                continue;
-            };
-            for sample in samples {
+            while let Some(sample) = self.waiting.pop_front() {
                 if self.plant.tags[sample.tag.index()].name != tag {
                     continue;
                 }
@@ -108,6 +109,9 @@ impl Press {
                     return sample;
                 }
                 seen.push(sample);
+            }
+            if let Content::Samples(samples) = self.next().await {
+                self.waiting.extend(samples);
             }
         }
         panic!("in vain for {tag}: {seen:?}");

@@ -341,7 +341,8 @@ async fn a_tag_that_appears_later_is_found_at_the_next_connection() {
 async fn a_press_that_stamps_its_values_is_asked_for_its_time() {
     // The stamp itself is mapped by conditioning; here it must only not be refused or lost on the way.
     let tags = ["flow: { node: \"p:s=Counter\", type: i32 }"];
-    let Some((mut server, mut press, _state)) = pair("lost_after: 60s, timestamps: source", &tags)
+    let Some((mut server, mut press, _state)) =
+        pair("lost_after: 60s\n    timestamps: source", &tags)
     else {
         return;
     };

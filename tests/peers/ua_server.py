@@ -2,7 +2,7 @@
 
 Orders come as JSON, one a line, on standard input; each is answered by a line. The first says how to start:
 `{"port": 0, "pki": DIR, "user": [NAME, PASSWORD], "before": [URI...]}`; the answer is `port N`. Later ones:
-`{"set": {NAME: VALUE}}`, `{"status": {NAME: CODE}}`, `{"burst": [NAME, FIRST, LAST]}`, `{"state": NAME}`.
+`{"set": {NAME: VALUE}}`, `{"status": {NAME: CODE}}` (an Int32, 0), `{"burst": [NAME, FIRST, LAST]}`, `{"state": NAME}`.
 `python ua_server.py certificates DIR` makes `DIR/server` and `DIR/pki/own` and ends.
 """
 
@@ -202,8 +202,7 @@ class Press:
             await self.nodes[name].write_value(self.job(count))
         for name, code in order.get("status", {}).items():
             node = self.nodes[name]
-            old = await node.read_data_value(raise_on_bad_status=False)
-            value = ua.DataValue(old.Value, ua.StatusCode(code), SourceTimestamp=datetime.datetime.now(datetime.timezone.utc))
+            value = ua.DataValue(ua.Variant(0, ua.VariantType.Int32), ua.StatusCode(code), SourceTimestamp=datetime.datetime.now(datetime.timezone.utc))
             await node.write_value(value)
         if "burst" in order:
             name, first, last = order["burst"]
