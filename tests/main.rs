@@ -10,6 +10,7 @@ mod boards;
 mod buffer;
 mod cases;
 mod deliver;
+mod lines;
 mod modbus;
 mod readme;
 mod settings;

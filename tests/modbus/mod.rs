@@ -1,6 +1,6 @@
 //! Modbus TCP against servers that misbehave in every way the protocol allows, and against one that others wrote.
 
-mod cell;
+pub(crate) mod cell;
 mod evil;
 mod faults;
 mod peer;
