@@ -5,6 +5,7 @@
 
 use crate::model::{BadReason, DeviceId, LinkError, Stamp, TagId, UtcTime, Value};
 use std::future::Future;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The connection cannot be used any more.
@@ -86,4 +87,13 @@ pub(super) fn link_error(code: &'static str, detail: impl Into<String>) -> LinkE
         detail.truncate(cut);
     }
     LinkError { code, detail }
+}
+
+/// Two answers are two instants, even if the clock did not move in between.
+pub(super) fn later(now: Stamp, last: Stamp) -> Stamp {
+    if now.boot > last.boot {
+        now
+    } else {
+        now.at(last.boot.plus(Duration::from_nanos(1)))
+    }
 }

@@ -231,6 +231,9 @@ impl LinkLoop {
     /// The connection broke, most likely over the device that was being asked.
     fn broken<D: Driver>(&mut self, failure: Failure, driver: &mut D) {
         let now = Instant::now();
+        for watch in &mut self.watches {
+            watch.cut_off(now);
+        }
         // A time-out says something of one device; anything else on a connection that never worked, of the link.
         if failure.device.is_none() || (!self.proven && failure.error.code != "timeout") {
             self.not_before = now + self.backoff.next_wait();

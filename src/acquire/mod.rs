@@ -6,12 +6,14 @@
 mod condition;
 mod decimal;
 mod driver;
+pub mod lines;
 mod link;
 pub mod modbus;
 mod quiet;
 mod rs485;
 mod schedule;
 pub(crate) mod serial;
+mod tcp;
 mod watch;
 
 pub use condition::Conditioner;
@@ -22,8 +24,9 @@ pub use watch::Watched;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::model::{Batch, DeviceId};
-use crate::settings::{Device, ModbusWire, Plant, Protocol, Tag};
+use crate::settings::{Device, Lines, ModbusWire, Plant, Protocol, Tag};
 use indexmap::IndexMap;
+use lines::driver::LinesDevice;
 use modbus::bus::Bus;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -41,37 +44,49 @@ pub struct Link {
 /// The drivers there are.
 enum Kind {
     Modbus(Bus),
+    Lines(Box<LinesDevice>),
 }
 
-/// The links of a plant, in the order of its devices. Devices of equal wire share one: a small PLC takes few connections,
-/// and on a serial line or behind a gateway there is one wire anyhow.
+/// The links of a plant: the Modbus wires in the order of their devices, then those of lines. Modbus devices of equal wire
+/// share one: a small PLC takes few connections, and on a serial line or behind a gateway there is one wire anyhow.
 #[must_use]
 pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
-    let mut links: IndexMap<&ModbusWire, Link> = IndexMap::new();
+    let mut shared: IndexMap<&ModbusWire, Link> = IndexMap::new();
+    let mut own = Vec::new();
     for device in &plant.devices {
-        let Protocol::Modbus(settings) = &device.protocol else {
-            continue;
-        };
-        let link = links
-            .entry(&settings.wire)
-            .or_insert_with(|| Link::modbus(&settings.wire, plant, clock));
-        let cells = health
-            .devices
-            .get(device.id.index())
-            .cloned()
-            .unwrap_or_default();
-        let Kind::Modbus(bus) = &mut link.driver;
-        bus.add(device, settings, tags(plant, device), cells.clone());
-        link.devices.push(Watched {
-            id: device.id,
-            name: device.name.clone(),
-            lost_after: device.lost_after,
-            speaks_unasked: device.protocol.speaks_unasked(),
-            conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)),
-            health: cells,
-        });
+        let watched = watched(plant, device, health);
+        match &device.protocol {
+            Protocol::Modbus(settings) => {
+                let link = shared
+                    .entry(&settings.wire)
+                    .or_insert_with(|| Link::modbus(&settings.wire, plant, clock));
+                if let Kind::Modbus(bus) = &mut link.driver {
+                    let cells = Arc::clone(&watched.health);
+                    bus.add(device, settings, tags(plant, device), cells);
+                }
+                link.devices.push(watched);
+            }
+            Protocol::Lines(settings) => {
+                own.push(Link::lines(plant, device, settings, watched, clock));
+            }
+            Protocol::OpcUa(_) => {}
+        }
     }
-    links.into_values().collect()
+    shared.into_values().chain(own).collect()
+}
+
+/// What the link watches of a device.
+fn watched(plant: &Plant, device: &Device, health: &Health) -> Watched {
+    let cells = health.devices.get(device.id.index());
+    let cells = cells.cloned().unwrap_or_default();
+    Watched {
+        id: device.id,
+        name: device.name.clone(),
+        lost_after: device.lost_after,
+        speaks_unasked: device.protocol.speaks_unasked(),
+        conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)),
+        health: cells,
+    }
 }
 
 fn tags<'a>(plant: &'a Plant, device: &'a Device) -> impl Iterator<Item = &'a Tag> {
@@ -90,6 +105,25 @@ impl Link {
             pace: Pace::default(),
             clock: clock.clone(),
             driver: Kind::Modbus(Bus::new(wire.clone(), state, clock.clone())),
+        }
+    }
+
+    fn lines(
+        plant: &Plant,
+        device: &Device,
+        settings: &Lines,
+        watched: Watched,
+        clock: &Clock,
+    ) -> Link {
+        let cells = Arc::clone(&watched.health);
+        let tags = tags(plant, device);
+        let driver = LinesDevice::new(device, settings, tags, clock.clone(), cells);
+        Link {
+            name: lines::wire::name(&settings.wire),
+            devices: vec![watched],
+            pace: Pace::default(),
+            clock: clock.clone(),
+            driver: Kind::Lines(Box::new(driver)),
         }
     }
 
@@ -122,6 +156,9 @@ impl Link {
         match driver {
             Kind::Modbus(bus) => {
                 run_link(bus, name, devices, pace, clock, out, stop).await;
+            }
+            Kind::Lines(device) => {
+                run_link(*device, name, devices, pace, clock, out, stop).await;
             }
         }
     }

@@ -9,16 +9,11 @@ use super::rtu::{Line, RtuWire};
 use super::tcp::TcpWire;
 use crate::acquire::driver::link_error;
 use crate::acquire::serial;
+use crate::acquire::tcp::connect;
 use crate::model::LinkError;
 use crate::settings::{ModbusWire, Table};
 use std::fmt;
-use std::io;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-
-/// Longest wait for a connection, name lookup included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why there is no answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,29 +132,6 @@ pub fn name(wire: &ModbusWire) -> String {
         }
         ModbusWire::Rtu(port) => port.path.display().to_string(),
     }
-}
-
-/// Connects to `host` (a name or an address).
-async fn connect(host: &str, port: u16, check: &str) -> Result<TcpStream, LinkError> {
-    let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await {
-        Ok(connected) => connected,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
-    };
-    let ready = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-    ready.map_err(|error| no_connection(host, port, &error, check))
-}
-
-fn no_connection(host: &str, port: u16, error: &io::Error, refused: &str) -> LinkError {
-    let (code, check) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => ("refused", refused),
-        io::ErrorKind::TimedOut => ("timeout", "check the address, the cable and the firewall"),
-        _ => ("unreachable", "check the name or address and the network"),
-    };
-    let cause = match code {
-        "timeout" => "no connection in time".into(),
-        _ => error.to_string(),
-    };
-    link_error(code, format!("{host}:{port}: {cause}; {check}"))
 }
 
 /// `unit 7, holding registers 100 to 124 (zero-based)`

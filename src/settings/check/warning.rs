@@ -1,7 +1,7 @@
 //! What is allowed and probably not meant, and what the box alone can tell: told by `check`, stops nothing.
 
 use super::register::looks_like_a_manual;
-use super::{join, url};
+use super::{join, line_warning, url};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{Counts, Equipment};
 use crate::settings::shape::{
@@ -56,6 +56,7 @@ fn devices(devices: &IndexMap<String, Device>, path: &str, found: &mut Vec<Probl
                 format!("`{name}` has no tags: nothing is read from it"),
             ));
         }
+        line_warning::warnings(device, &path, found);
         for (name, tag) in &device.tags {
             if let Some(how) = looks_like_a_manual(tag) {
                 let message = format!("the address looks like a number of a manual: {how}");

@@ -1,6 +1,8 @@
 //! Bad input, as a table: what is changed in a good file, where the problem is shown, what is said.
 
 mod keys;
+mod lines;
+mod modbus;
 mod operations;
 mod pairs;
 mod robust;
