@@ -1,7 +1,7 @@
 //! Stage 1, machine -> Sample: reads devices and hands over what they say, one batch per device and poll cycle.
 //!
 //! [`links`] makes one [`Link`] per connection from the settings; the gateway runs each in its own task. Inside: `link` is
-//! the loop for all drivers, `driver` what it asks of them, `modbus` the driver there is, `condition` the last step.
+//! the loop for all drivers, `driver` what it asks of them, `modbus` and `lines` drivers, `condition` the last step.
 
 mod condition;
 mod decimal;
@@ -43,7 +43,7 @@ pub struct Link {
 
 /// The drivers there are.
 enum Kind {
-    Modbus(Bus),
+    Modbus(Box<Bus>),
     Lines(Box<LinesDevice>),
 }
 
@@ -59,7 +59,7 @@ pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
             Protocol::Modbus(settings) => {
                 let link = shared
                     .entry(&settings.wire)
-                    .or_insert_with(|| Link::modbus(&settings.wire, clock));
+                    .or_insert_with(|| Link::modbus(&settings.wire, plant, clock));
                 if let Kind::Modbus(bus) = &mut link.driver {
                     let cells = Arc::clone(&watched.health);
                     bus.add(device, settings, tags(plant, device), cells);
@@ -97,13 +97,14 @@ fn tags<'a>(plant: &'a Plant, device: &'a Device) -> impl Iterator<Item = &'a Ta
 }
 
 impl Link {
-    fn modbus(wire: &ModbusWire, clock: &Clock) -> Link {
+    fn modbus(wire: &ModbusWire, plant: &Plant, clock: &Clock) -> Link {
+        let state = plant.buffer.path.clone();
         Link {
             name: modbus::wire::name(wire),
             devices: Vec::new(),
             pace: Pace::default(),
             clock: clock.clone(),
-            driver: Kind::Modbus(Bus::new(wire.clone(), clock.clone())),
+            driver: Kind::Modbus(Box::new(Bus::new(wire.clone(), state, clock.clone()))),
         }
     }
 
@@ -154,7 +155,7 @@ impl Link {
         } = self;
         match driver {
             Kind::Modbus(bus) => {
-                run_link(bus, name, devices, pace, clock, out, stop).await;
+                run_link(*bus, name, devices, pace, clock, out, stop).await;
             }
             Kind::Lines(device) => {
                 run_link(*device, name, devices, pace, clock, out, stop).await;

@@ -7,6 +7,7 @@ use millgate::model::{Batch, Content, Quality, Sample, Value};
 use millgate::settings::{self, Plant};
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,13 +27,22 @@ pub(crate) struct Cell {
     batches: mpsc::Receiver<Batch>,
     stop: CancellationToken,
     links: Vec<JoinHandle<()>>,
+    /// The state directory, where what is learnt is kept.
+    pub(crate) state: Arc<TempDir>,
 }
 
 impl Cell {
     /// Runs the devices of a machine `CELL`, given as the block below `devices:`.
     pub(crate) fn start(devices: &str) -> Cell {
-        let text =
-            format!("gateway: {{ id: gw-1, path: [acme] }}\nmachine: CELL\ndevices:\n{devices}\n");
+        Cell::start_in(Arc::new(tempfile::tempdir().unwrap()), devices)
+    }
+
+    /// The same with the state directory of an earlier run.
+    pub(crate) fn start_in(state: Arc<TempDir>, devices: &str) -> Cell {
+        let path = state.path().display();
+        let text = format!(
+            "gateway: {{ id: gw-1, path: [acme] }}\nbuffer: {{ path: {path} }}\nmachine: CELL\ndevices:\n{devices}\n"
+        );
         let plant = settings::load(&text)
             .unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))
             .plant;
@@ -49,6 +59,7 @@ impl Cell {
             batches,
             stop,
             links,
+            state,
         }
     }
 

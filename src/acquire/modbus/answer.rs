@@ -39,13 +39,13 @@ pub fn read(request: &Request, answer: &Answer, stamp: Stamp, readings: &mut Vec
     }));
 }
 
-/// Appends a bad reading for each tag of a request that the device answered with an exception.
-pub fn refused(request: &Request, code: u8, stamp: Stamp, readings: &mut Vec<Reading>) {
+/// Appends a bad reading for each tag of a request without an answer.
+pub fn bad(request: &Request, reason: BadReason, stamp: Stamp, readings: &mut Vec<Reading>) {
     readings.extend(request.fields.iter().map(|field| Reading {
         tag: field.tag,
         stamp,
         source: None,
-        raw: Err(BadReason::Exception(code)),
+        raw: Err(reason),
         uncertain: false,
     }));
 }

@@ -46,6 +46,51 @@ pub struct Request {
     pub fields: Vec<Field>,
 }
 
+impl Request {
+    /// The same values in several requests, for a device that refuses them in one: cut at each gap, or in halves where there
+    /// is none. `None` where all values lie in the same place.
+    #[must_use]
+    pub fn split(&self) -> Option<Vec<Request>> {
+        let mut parts: Vec<Vec<Field>> = Vec::new();
+        let mut end = 0;
+        for field in &self.fields {
+            match parts.last_mut() {
+                Some(part) if u32::from(field.offset) <= end => part.push(field.clone()),
+                _ => parts.push(vec![field.clone()]),
+            }
+            end = end.max(field.end());
+        }
+        if parts.len() == 1 {
+            let places: Vec<&[Field]> = self.fields.chunk_by(Field::same_place).collect();
+            let (first, second) = places.split_at(places.len() / 2);
+            parts = vec![first.concat(), second.concat()];
+        }
+        let whole = parts.iter().all(|part| !part.is_empty());
+        whole.then(|| parts.into_iter().map(|part| self.part(part)).collect())
+    }
+
+    /// Only these of its fields.
+    fn part(&self, mut fields: Vec<Field>) -> Request {
+        let first = fields.iter().map(|field| field.offset).min().unwrap_or(0);
+        for field in &mut fields {
+            field.offset -= first;
+        }
+        let end = fields.iter().map(Field::end).max().unwrap_or(1);
+        Request {
+            table: self.table,
+            start: self.start.saturating_add(first),
+            count: u16::try_from(end).unwrap_or(u16::MAX),
+            fields,
+        }
+    }
+
+    /// A request for its first value alone: the shortest that shows whether somebody is there.
+    #[must_use]
+    pub fn shortest(&self) -> Request {
+        self.part(self.fields.first().cloned().into_iter().collect())
+    }
+}
+
 /// A tag's place in an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
@@ -55,6 +100,17 @@ pub struct Field {
     pub offset: u16,
     /// How the value lies there.
     pub register: Register,
+}
+
+impl Field {
+    /// The place behind its last one.
+    fn end(&self) -> u32 {
+        u32::from(self.offset) + u32::from(self.register.width().max(1))
+    }
+
+    fn same_place(&self, other: &Field) -> bool {
+        self.offset == other.offset && self.end() == other.end()
+    }
 }
 
 /// True for coils and discrete inputs.

@@ -127,6 +127,12 @@ impl RtuWire {
         }
     }
 
+    /// What a request takes beyond its time-out: request and answer, and the silence after a failure.
+    pub(super) fn overhead(&self, request: &Request) -> Duration {
+        let ask = Ask::new(0, request);
+        self.line.exchange(ask) + self.silence_after(ask)
+    }
+
     /// Asks one request of one unit.
     pub(super) async fn ask(
         &mut self,
@@ -206,8 +212,12 @@ impl RtuWire {
     fn abandon(&mut self, ask: Ask) {
         self.known.abandoned = Some(ask);
         self.heard = Instant::now();
-        let answer = self.line.time_of(ask.answer_bytes());
-        self.unsettled = Some(answer + self.line.silence + ADAPTER_LATENCY);
+        self.unsettled = Some(self.silence_after(ask));
+    }
+
+    /// How long the line must be silent after a request that was given up: its answer may just have begun.
+    fn silence_after(&self, ask: Ask) -> Duration {
+        self.line.time_of(ask.answer_bytes()) + self.line.silence + ADAPTER_LATENCY
     }
 
     /// Waits until the line has been silent as long as it must before a request. What comes meanwhile is nobody's.

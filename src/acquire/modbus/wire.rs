@@ -100,6 +100,29 @@ impl Wire {
     }
 }
 
+#[cfg(test)]
+impl Wire {
+    /// Modbus TCP over a stream of a test.
+    pub(super) fn tcp_over(stream: tokio::io::DuplexStream) -> Wire {
+        Wire(Kind::Tcp(TcpWire::over(stream)))
+    }
+
+    /// RTU over a stream of a test.
+    pub(super) fn rtu_over(stream: tokio::io::DuplexStream, line: Line) -> Wire {
+        Wire(Kind::Rtu(RtuWire::over(stream, line)))
+    }
+}
+
+impl Wire {
+    /// What a request takes of the wire beyond its time-out: bytes, and the silence after a failure.
+    pub(super) fn overhead(&self, request: &Request) -> Duration {
+        match &self.0 {
+            Kind::Tcp(_) => Duration::ZERO,
+            Kind::Rtu(wire) => wire.overhead(request),
+        }
+    }
+}
+
 /// The name of a wire in logs: `10.0.0.5:502`, `/dev/ttyS1`.
 #[must_use]
 pub fn name(wire: &ModbusWire) -> String {

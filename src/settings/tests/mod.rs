@@ -2,6 +2,7 @@
 
 mod keys;
 mod lines;
+mod modbus;
 mod operations;
 mod pairs;
 mod robust;
