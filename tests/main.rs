@@ -12,6 +12,7 @@ mod cases;
 mod counterpart;
 mod deliver;
 mod integrator;
+mod lines;
 mod modbus;
 mod opc_ua;
 #[cfg(feature = "demo")]

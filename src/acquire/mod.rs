@@ -1,7 +1,7 @@
 //! Stage 1, machine -> Sample: reads devices and hands over what they say, one batch per device and poll cycle.
 //!
 //! [`links`] makes one [`Link`] per connection from the settings; the gateway runs each in its own task. Inside: `link` is
-//! the loop for all drivers, `driver` what it asks of them, `modbus` the driver there is, `condition` the last step.
+//! the loop for all drivers, `driver` what it asks of them, `modbus` and `lines` drivers, `condition` the last step.
 
 mod clocks;
 mod condition;
@@ -47,7 +47,7 @@ pub struct Link {
 
 /// The drivers there are.
 enum Kind {
-    Modbus(Bus),
+    Modbus(Box<Bus>),
     Lines(Box<LinesDevice>),
     OpcUa(Box<OpcUaServer>),
 }
@@ -113,7 +113,7 @@ impl Link {
             devices: Vec::new(),
             pace: Pace::default(),
             clock: clock.clone(),
-            driver: Kind::Modbus(Bus::new(wire.clone(), state, clock.clone())),
+            driver: Kind::Modbus(Box::new(Bus::new(wire.clone(), state, clock.clone()))),
         }
     }
 
@@ -184,7 +184,7 @@ impl Link {
         } = self;
         match driver {
             Kind::Modbus(bus) => {
-                run_link(bus, name, devices, pace, clock, out, stop).await;
+                run_link(*bus, name, devices, pace, clock, out, stop).await;
             }
             Kind::OpcUa(server) => {
                 run_link(*server, name, devices, pace, clock, out, stop).await;

@@ -91,6 +91,7 @@ impl Loaded {
     #[must_use]
     pub fn warnings(&self) -> Vec<Problem> {
         let mut found = check::warnings(&self.file);
+        found.extend(check::bus_warnings(&self.plant));
         found.sort_by_cached_key(|problem| self.places.of(problem));
         found
     }

@@ -28,7 +28,7 @@ pub(crate) struct Cell {
     stop: CancellationToken,
     links: Vec<JoinHandle<()>>,
     /// The state directory, where what is learnt is kept.
-    pub(super) state: Arc<TempDir>,
+    pub(crate) state: Arc<TempDir>,
 }
 
 impl Cell {

@@ -101,10 +101,6 @@ impl Blocks {
         made
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.blocks.len()
-    }
-
     /// The request at a place, and why it is not asked now.
     pub(super) fn at(&self, place: usize, now: Instant) -> Option<(&Request, Option<BadReason>)> {
         let block = self.blocks.get(place)?;

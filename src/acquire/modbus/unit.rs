@@ -10,7 +10,7 @@ use super::notebook::Notebook;
 use super::plan::{Group, Limits, Request, plan};
 use super::turn::Standing;
 use super::wire::{NoAnswer, Wire};
-use crate::acquire::driver::{Reading, link_error};
+use crate::acquire::driver::{Reading, later, link_error};
 use crate::acquire::schedule::Grid;
 use crate::clock::Clock;
 use crate::health::DeviceHealth;
@@ -359,15 +359,6 @@ impl Peer {
             Err(NoAnswer::Silent(_) | NoAnswer::Broken(_)) => self.health.failures.add(1),
         }
         said
-    }
-}
-
-/// Two answers are two instants, even if the clock did not move in between.
-fn later(now: Stamp, last: Stamp) -> Stamp {
-    if now.boot > last.boot {
-        now
-    } else {
-        now.at(last.boot.plus(Duration::from_nanos(1)))
     }
 }
 

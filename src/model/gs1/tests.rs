@@ -197,7 +197,9 @@ fn nearly() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text: String) {
-        split_symbology(&text);
+        if let Some((symbology, rest)) = split_symbology(&text) {
+            prop_assert_eq!(symbology.len() + rest.len(), text.len());
+        }
         drop(elements(&text));
     }
 
@@ -208,8 +210,8 @@ proptest! {
         let mut again = String::new();
         for element in &found {
             prop_assert!(text.contains(element.value) && text.contains(element.identifier));
-            element.number();
-            element.date();
+            prop_assert!(element.number().is_none_or(f64::is_finite));
+            prop_assert!(element.date().is_none_or(|date| (1..=12).contains(&date.month)));
             again.extend([element.identifier, element.value]);
             again.push(GS);
         }

@@ -79,7 +79,7 @@ fn group(name: &str, lines: &shape::Lines, path: &str, report: &mut Report) {
             "{} is no named group of `pattern:`, such as (?<{name}>...)",
             shown(name)
         );
-        report.unknown(&at, name, message, names.into_iter());
+        report.unknown(&at, name, message, names);
     }
 }
 

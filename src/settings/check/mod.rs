@@ -3,6 +3,7 @@
 //! Called by `load` with a file whose single keys are already right. Notes every problem and goes on; conditions are
 //! compiled and type-checked by `aggregate`, which knows CEL.
 
+mod bus_load;
 mod conditioning;
 mod device;
 mod equipment;
@@ -24,6 +25,7 @@ mod uplink;
 mod url;
 mod warning;
 
+pub(super) use bus_load::warnings as bus_warnings;
 pub(super) use device::{MAX_SKEW, every, lost_after};
 pub(super) use lines::{EVERY as POLL_EVERY, TIMEOUT as POLL_TIMEOUT};
 pub(super) use modbus::{MAX_GAP, MAX_REGISTERS, kind};
@@ -81,6 +83,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
         machine(name, &path, &blocks, &mut plant, report);
     }
     lines::shared_ports(&plant, report);
+    modbus::shared_ports(&plant, report);
     buffer(&file.buffer, report);
     uplink::check(file, &mut plant, report);
     plant

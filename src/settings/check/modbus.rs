@@ -3,7 +3,7 @@
 use super::serial::{self, Usual, Wire, Written};
 use super::{join, register};
 use crate::model::ValueKind;
-use crate::settings::plant::{Modbus, ModbusWire};
+use crate::settings::plant::{Device, Modbus, ModbusWire, Plant, Protocol, SerialPort};
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
 use crate::settings::shape::{self, Parity, TagType};
@@ -88,6 +88,84 @@ fn unit(wire: ModbusWire, unit: u8, timeout: Duration, device: &shape::Device) -
         timeout,
         max_registers: device.max_registers.unwrap_or(MAX_REGISTERS),
         max_gap: device.max_gap.unwrap_or(MAX_GAP),
+    }
+}
+
+/// The devices on one port speak alike.
+pub(super) fn shared_ports(plant: &Plant, report: &mut Report) {
+    let ports: Vec<(&Device, &SerialPort)> = plant
+        .devices
+        .iter()
+        .filter_map(|device| Some((device, port(device)?)))
+        .collect();
+    for (at, (device, port)) in ports.iter().enumerate() {
+        let first = ports
+            .iter()
+            .take(at)
+            .find(|(_, other)| other.path == port.path);
+        let Some((first, other)) = first else {
+            continue;
+        };
+        if let Some((key, here, there)) = difference(port, other) {
+            let message = format!(
+                "`{key}` is {here} here and {there} at `{}`, on the same port {}: all devices on one wire are set alike",
+                first.name,
+                port.path.display()
+            );
+            report.add(join(&path_of(device, plant), "modbus_rtu"), message);
+        }
+    }
+}
+
+/// The serial port of a device, if it has one.
+pub(super) fn port(device: &Device) -> Option<&SerialPort> {
+    match &device.protocol {
+        Protocol::Modbus(Modbus {
+            wire: ModbusWire::Rtu(port),
+            ..
+        }) => Some(port),
+        _ => None,
+    }
+}
+
+/// Where a device stands in the file.
+pub(super) fn path_of(device: &Device, plant: &Plant) -> String {
+    let machine = plant.machines.get(device.machine);
+    let (path, name) = machine.map_or(("", device.name.as_str()), |machine| {
+        let short = device.name.strip_prefix(&format!("{}.", machine.name));
+        (machine.path.as_str(), short.unwrap_or(&device.name))
+    });
+    join(&join(path, "devices"), name)
+}
+
+/// The first key in which two settings of one port differ, and both values.
+fn difference(one: &SerialPort, other: &SerialPort) -> Option<(&'static str, String, String)> {
+    let word = |parity| match parity {
+        Parity::None => "none".to_owned(),
+        Parity::Even => "even".to_owned(),
+        Parity::Odd => "odd".to_owned(),
+    };
+    let direction = |port: &SerialPort| {
+        let there = if port.rs485.is_some() {
+            "set"
+        } else {
+            "left out"
+        };
+        there.to_owned()
+    };
+    if one.baud != other.baud {
+        Some(("baud", one.baud.to_string(), other.baud.to_string()))
+    } else if one.parity != other.parity {
+        Some(("parity", word(one.parity), word(other.parity)))
+    } else if one.stop_bits != other.stop_bits {
+        let bits = |port: &SerialPort| port.stop_bits.to_string();
+        Some(("stop_bits", bits(one), bits(other)))
+    } else if one.rs485.is_some() != other.rs485.is_some() {
+        Some(("rs485", direction(one), direction(other)))
+    } else if one.rs485 != other.rs485 {
+        Some(("rs485", "one thing".into(), "another".into()))
+    } else {
+        None
     }
 }
 

@@ -4,6 +4,7 @@ mod conditioning;
 mod keys;
 mod lines;
 mod opc_ua_box;
+mod modbus;
 mod operations;
 mod pairs;
 mod robust;

@@ -59,7 +59,7 @@ fn a_character_of_wrong_parity_makes_the_line_bad() {
     let even = fields("serial: /dev/ttyS1, parity: even", "code: { line: text }");
     check(&even, b"A\x007", "code!malformed");
     let none = fields("serial: /dev/ttyS1", "code: { line: text }");
-    check(&none, b"A\x007", "code=A\07");
+    check(&none, b"A\x007", "code=A\x007");
 }
 
 #[test]

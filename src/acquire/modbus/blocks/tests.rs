@@ -101,7 +101,8 @@ fn one_absent_value_stands_alone_and_is_asked_seldom() {
     assert_eq!(spans(&blocks), [(0, 4), (4, 1), (5, 1), (6, 2)]);
     let later = now + Duration::from_millis(9_999);
     assert_eq!(cycle(&mut blocks, later, without_five).1, 3);
-    let place = (0..blocks.len()).find(|place| blocks.at(*place, later).unwrap().0.start == 5);
+    let place =
+        (0..blocks.blocks.len()).find(|place| blocks.at(*place, later).unwrap().0.start == 5);
     let (_, rests) = blocks.at(place.unwrap(), later).unwrap();
     assert_eq!(rests, Some(BadReason::Exception(2)));
     let after = now + Duration::from_secs(10);
