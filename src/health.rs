@@ -113,6 +113,8 @@ pub struct DeviceHealth {
     pub unchanged: Counter,
     /// Values stamped by us because the device's clock is too far away.
     pub skewed: Counter,
+    /// Values told again after a reconnect, unchanged: not handed on.
+    pub duplicates: Counter,
     /// Merged requests that the device refused and that are asked apart since.
     pub unmerged: Counter,
     /// Values that were sent again after a reconnect, and not handed on.

@@ -130,8 +130,8 @@ impl Conditioner {
             .collect()
     }
 
-    /// Makes the samples of an answer that was complete at `stamp`. A device that `returns` from a loss on the same
-    /// connection tells changes only, so that its other values hold again as they were.
+    /// Makes the samples of an answer that was complete at `stamp`. A device that `returns` from a loss and tells changes
+    /// only does not say what has not changed: that holds again as it was.
     pub(super) fn hear(
         &mut self,
         mut readings: Vec<Reading>,
@@ -151,13 +151,6 @@ impl Conditioner {
     pub(super) fn keep(&mut self, readings: &[Reading]) {
         if let Some(kept) = &mut self.kept {
             kept.keep(readings);
-        }
-    }
-
-    /// The connection was made anew: the device tells all its values again.
-    pub(super) fn connected(&mut self) {
-        if let Some(kept) = &mut self.kept {
-            kept.forget();
         }
     }
 

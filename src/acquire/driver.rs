@@ -54,8 +54,8 @@ pub struct Reading {
 
 /// One way to reach devices.
 pub trait Driver: Send {
-    /// Makes the connection, once; what was left of an older one is closed. What a device tells unasked is told anew after
-    /// it, unchanged or not: the device may have been declared lost, and all its values bad.
+    /// Makes the connection, once; what was left of an older one is closed. A device that has
+    /// been silent for its `lost_after` is lost, and all its values are bad: then everything is told anew, changed or not.
     ///
     /// # Errors
     /// Why there is none.

@@ -109,6 +109,7 @@ impl LinkLoop {
     async fn keep<D: Driver>(&mut self, driver: &mut D) -> Option<()> {
         loop {
             self.attend(sleep_until(self.next_attempt())).await?;
+            self.watches.iter_mut().for_each(Watch::connecting);
             match self.attend(driver.connect()).await? {
                 Ok(()) => {
                     self.connected();
@@ -195,9 +196,8 @@ impl LinkLoop {
 
     fn connected(&mut self) {
         self.proven = false;
-        for watch in &mut self.watches {
+        for watch in &self.watches {
             watch.device.health.connects.add(1);
-            watch.device.conditioner.connected();
         }
         let name = self.name.clone();
         self.say(|swallowed| info!(link = %name, swallowed, "connected"));
@@ -221,6 +221,7 @@ impl LinkLoop {
         let Some(watch) = self.watch(device) else {
             return;
         };
+        let anew = watch.tells_anew();
         let was_lost = watch.answered(now);
         let beat = watch.beat(&readings, now);
         let conditioner = &mut watch.device.conditioner;
@@ -237,7 +238,7 @@ impl LinkLoop {
                 Some(Content::Lost(watch.freeze()))
             }
             Beat::Lives | Beat::Returns => {
-                let returns = was_lost || beat == Beat::Returns;
+                let returns = was_lost && !anew || beat == Beat::Returns;
                 let samples = conditioner.hear(readings, stamp, returns);
                 let count = u64::try_from(samples.len()).unwrap_or(u64::MAX);
                 watch.device.health.samples.add(count);

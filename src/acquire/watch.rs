@@ -39,6 +39,8 @@ pub(super) struct Watch {
     heartbeat: Option<Heartbeat>,
     answered: Instant,
     lost: bool,
+    /// It was lost already when the connection was last attempted.
+    lost_at_connect: bool,
     rests_until: Option<Instant>,
     error: Option<LinkError>,
     /// It has said something on the connection that there is.
@@ -54,6 +56,7 @@ impl Watch {
             heartbeat: heartbeat.map(|(tag, within)| Heartbeat::new(tag, within)),
             answered: now,
             lost: false,
+            lost_at_connect: false,
             rests_until: None,
             error: None,
             on_line: false,
@@ -68,6 +71,16 @@ impl Watch {
         self.error = None;
         self.on_line = true;
         std::mem::take(&mut self.lost)
+    }
+
+    /// The connection is about to be made.
+    pub(super) fn connecting(&mut self) {
+        self.lost_at_connect = self.lost;
+    }
+
+    /// The driver knew when it connected that all values are news: a device that tells changes only says them all.
+    pub(super) fn tells_anew(&self) -> bool {
+        self.lost_at_connect
     }
 
     /// What its answer says of its heartbeat; a device without one lives as long as it answers.

@@ -30,10 +30,6 @@ impl Kept {
         }
     }
 
-    pub(super) fn forget(&mut self) {
-        self.last.fill(None);
-    }
-
     /// Adds what the answer does not say, as known again since `stamp`.
     pub(super) fn complete(&self, readings: &mut Vec<Reading>, stamp: Stamp) {
         let said: std::collections::HashSet<_> =

@@ -21,7 +21,7 @@ struct Last {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// The trust in the clock changed.
-    Clock(Change),
+    Trust(Change),
     /// A stamp that cannot be came, so many seconds old (negative: ahead).
     Impossible(i64),
 }
@@ -112,7 +112,7 @@ impl Stamps {
         if let Some((least, arrival)) = least.zip(arrival)
             && let Some(change) = self.clock.hear(least, arrival, synchronised)
         {
-            self.tell(News::Clock(change));
+            self.tell(News::Trust(change));
         }
     }
 
@@ -164,11 +164,11 @@ fn local(reading: &Reading, first: usize) -> Option<usize> {
 /// For the log: what happened to the device's stamps, and what is to be done.
 pub(super) fn in_words(news: News) -> String {
     match news {
-        News::Clock(Change::Good) => "its clock is good again: its own stamps are used".to_owned(),
-        News::Clock(Change::Skewed(None)) => {
+        News::Trust(Change::Good) => "its clock is good again: its own stamps are used".to_owned(),
+        News::Trust(Change::Skewed(None)) => {
             "its clock is set again and again: our own stamps are used instead".to_owned()
         }
-        News::Clock(Change::Skewed(Some(behind_ns))) => {
+        News::Trust(Change::Skewed(Some(behind_ns))) => {
             let (by, way) = if behind_ns < 0 {
                 (behind_ns.saturating_neg(), "ahead of ours")
             } else {

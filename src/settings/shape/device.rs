@@ -43,13 +43,16 @@ pub struct Device {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 124))]
     pub max_gap: Option<u16>,
-    /// Whose clock stamps the values (OPC UA); the gateway's when left out.
+    /// Whose clock stamps the values (OPC UA); the gateway's when left out. With another one the whole machine is told half
+    /// a second later, so that the values of all its devices come in order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamps: Option<Timestamps>,
-    /// How far the device's clock may be from ours before its stamps are no longer used; 500 ms when left out.
+    /// How far the device's clock may be from ours before its stamps are no longer used; 500 ms when left out. While our own
+    /// clock is not synchronised, a constant difference is fine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_skew: Option<Period>,
-    /// A tag that the program of the PLC keeps changing: a frozen PLC still answers.
+    /// A tag that the program of the PLC keeps changing: a frozen PLC still answers. While it stands still, or is bad for so
+    /// long, all tags of the device are bad; its next change brings them back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<Heartbeat>,
     /// Silence after which the device is lost; by default three times its longest period, at least 2 s.
@@ -207,7 +210,8 @@ pub struct Tag {
     /// A straight line through two points instead of scale and offset: `{ from: [0, 27648], to: [0, 400] }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linear: Option<Linear>,
-    /// Fastest believable change, in units of the value after scaling: `100/s`. A faster one is bad.
+    /// Fastest believable change, in units of the value after scaling: `100/s`. A faster one is bad, until three in a row
+    /// agree with one another: a step that stays is real.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<Rate>,
     /// Changes that are too small to be handed on.
@@ -234,7 +238,8 @@ pub struct Linear {
     pub to: [f64; 2],
 }
 
-/// Changes that are too small to be handed on; one of `absolute` and `percent`.
+/// Changes that are too small to be handed on, counted from the last value that was; one of `absolute` and `percent`. A change
+/// of quality always passes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deadband {
