@@ -245,7 +245,11 @@ impl Tape {
         };
         self.counts.samples += 1;
         self.counts.bad += u64::from(matches!(sample.quality, Quality::Bad(_)));
-        let at = if has_own_time { arrived } else { sample.stamp.boot };
+        let at = if has_own_time {
+            arrived
+        } else {
+            sample.stamp.boot
+        };
         self.wait(at, line);
     }
 

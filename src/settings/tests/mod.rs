@@ -3,8 +3,8 @@
 mod conditioning;
 mod keys;
 mod lines;
-mod opc_ua_box;
 mod modbus;
+mod opc_ua_box;
 mod operations;
 mod pairs;
 mod robust;
