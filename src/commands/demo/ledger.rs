@@ -165,7 +165,9 @@ impl Ledger {
                 }
             }
         }
-        let part = event.pointer("/data/lot/id").and_then(Value::as_str);
+        let part = event
+            .pointer("/data/operation/lot/id")
+            .and_then(Value::as_str);
         if let Some(part) = part.filter(|part| !began && part.len() <= MAX_TEXT_BYTES)
             && self.parts.len() < MAX_REMEMBERED
             && self.parts.insert(part.to_owned())
