@@ -55,12 +55,17 @@ fn with_causes(error: &anyhow::Error) -> String {
     text
 }
 
+/// Libraries that are not to be heard unless somebody asks for them.
+const QUIET: &str =
+    "opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_server=off,opcua_types=off";
+
 /// Logs go to standard error: the journal has its own time stamps, a terminal gets colours.
 fn log_to_stderr() {
+    let wished = std::env::var("MILLGATE_LOG").unwrap_or_default();
+    // The OPC UA library tells much that is no trouble; what is, `acquire` tells with the device.
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
-        .with_env_var("MILLGATE_LOG")
-        .from_env_lossy();
+        .parse_lossy(format!("{QUIET},{wished}"));
     let colours =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     tracing_subscriber::fmt()

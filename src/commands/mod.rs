@@ -14,6 +14,7 @@ mod record;
 pub mod replay;
 mod run;
 mod schema;
+mod session;
 mod target;
 mod terminal;
 

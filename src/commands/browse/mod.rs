@@ -4,15 +4,17 @@
 //! to say go to standard error.
 
 mod modbus;
+mod opc_ua;
 mod scan;
 mod yaml;
 
 use super::modbus::Bus;
 use super::range::Ranges;
 use super::target::{self, Target};
-use super::{Exit, Failure, run};
+use super::{Exit, Failure, run, session};
 use crate::settings::Period;
 use anyhow::anyhow;
+use std::path::PathBuf;
 
 /// Find what a device has: scan Modbus addresses or walk an OPC UA server, and print ready settings.
 #[derive(Debug, clap::Args)]
@@ -37,6 +39,15 @@ pub struct Browse {
     /// A tag for everything, also for what is 0 and does not change
     #[arg(long)]
     all: bool,
+    /// OPC UA: levels below the folder of all objects
+    #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = upto_20)]
+    depth: usize,
+    /// OPC UA: most nodes that are looked at
+    #[arg(long, value_name = "NUMBER", default_value_t = 2_000)]
+    most: usize,
+    /// Settings whose device with this OPC UA address lends its security and user
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -67,12 +78,30 @@ impl Browse {
                 };
                 runtime.block_on(modbus::browse(walk, &wish))
             }
-            Target::OpcUa { .. } => Err(usage("not here".into())),
+            Target::OpcUa { endpoint } => {
+                let wish = opc_ua::Wish {
+                    insecure: self.config.is_none(),
+                    endpoint,
+                    depth: self.depth,
+                    nodes: self.most,
+                    json: self.json,
+                };
+                runtime.block_on(async {
+                    let (config, timeout) = (self.config.as_deref(), self.timeout.get());
+                    let client = session::connect(&wish.endpoint, config, timeout).await?;
+                    opc_ua::browse(client, &wish).await
+                })
+            }
             Target::Lines(_) => Err(usage(
                 "a device that sends lines has nothing to browse: `millgate probe` shows what it sends".into(),
             )),
         }
     }
+}
+
+fn upto_20(text: &str) -> Result<usize, String> {
+    let levels = text.parse().ok().filter(|levels| (1..=20).contains(levels));
+    levels.ok_or_else(|| "write a number from 1 to 20".into())
 }
 
 fn usage(what: String) -> Failure {

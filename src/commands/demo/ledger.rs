@@ -59,6 +59,8 @@ pub struct Counts {
     pub undecided: u64,
     /// Different lots of operations that ended: scanned parts.
     pub parts: u64,
+    /// Operations of the deburring cell that were completed; in no other count but the events.
+    pub deburred: u64,
     /// Numbers missing in the sequences.
     pub missing: u64,
     /// Numbers missing in the ordinals of operations.
@@ -144,7 +146,14 @@ impl Ledger {
             "operation.completed" | "operation.aborted" => false,
             _ => return,
         };
+        let deburring = event
+            .pointer("/data/operation/name")
+            .and_then(Value::as_str)
+            == Some("deburr");
         match envelope.kind {
+            _ if deburring => {
+                self.counts.deburred += u64::from(envelope.kind == "operation.completed");
+            }
             "operation.started" => self.counts.started += 1,
             "operation.aborted" => self.counts.aborted += 1,
             _ => {
@@ -156,7 +165,9 @@ impl Ledger {
                 }
             }
         }
-        let part = event.pointer("/data/lot/id").and_then(Value::as_str);
+        let part = event
+            .pointer("/data/operation/lot/id")
+            .and_then(Value::as_str);
         if let Some(part) = part.filter(|part| !began && part.len() <= MAX_TEXT_BYTES)
             && self.parts.len() < MAX_REMEMBERED
             && self.parts.insert(part.to_owned())

@@ -1,8 +1,9 @@
-//! `millgate demo`: a simulated press, the gateway and a small MES on loopback, with nothing to set up.
+//! `millgate demo`: a simulated press cell, the gateway and a small MES on loopback, with nothing to set up.
 //!
 //! Called by `main`, which hands in the gateway as a function of a settings file and a stop signal. Events are shown
 //! as the MES takes them; at the end stands what the press did against what the MES knows.
 
+mod cell;
 mod curve;
 pub mod ledger;
 pub mod mes;
@@ -19,6 +20,7 @@ use crate::format;
 use crate::gateway::Account;
 use crate::settings::Period;
 use anyhow::Context;
+use cell::{CellServer, SharedCell};
 use ledger::Counts;
 use mes::{Mes, MesServer, News, Outage};
 use press::Press;
@@ -125,8 +127,8 @@ where
     let stage = Stage::set(options, press).await?;
     writeln!(
         out,
-        "A press (Modbus TCP, {}), the gateway, and a MES ({}).\nPress no. {seed} works for {}; Ctrl-C ends it early. Times are UTC.\n",
-        stage.press_address,
+        "{},\nthe gateway, and a MES ({}).\nPress no. {seed} works for {}; Ctrl-C ends it early. Times are UTC.\n",
+        stage.ways_in,
         stage.mes_url,
         String::from(options.run_for),
     )?;
@@ -138,7 +140,14 @@ where
 /// The players, ready to begin.
 struct Stage {
     press: SharedPress,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the tests ask the press themselves")
+    )]
     press_address: std::net::SocketAddr,
+    cell: SharedCell,
+    /// What there is to be read, in words.
+    ways_in: String,
     mes: Mes,
     mes_url: String,
     news: mpsc::Receiver<News>,
@@ -159,19 +168,30 @@ impl Stage {
 
         let scanner = Scanner::plug_in(press.clone())?;
         let workplace = Workplace::new()?;
+        let cell = SharedCell::default();
+        let cell_server = CellServer::bind(&cell, &workplace.cell()).await?;
         let settings = workplace.write_settings(&Places {
             modbus_port: press_address.port(),
             scanner: scanner.path(),
+            opc_ua_url: cell_server.url(),
             mes_url: &mes_url,
             mqtt_url: options.mqtt.as_deref(),
         })?;
         let mut servers = JoinSet::new();
         servers.spawn(press_server.run());
         servers.spawn(mes_server.run());
+        let ways_in = format!(
+            "A press (Modbus TCP, {press_address}) with a barcode scanner ({}), a deburring cell (OPC UA, {})",
+            scanner.path().display(),
+            cell_server.url()
+        );
         servers.spawn(scanner.run());
+        servers.spawn(cell_server.run());
         Ok(Stage {
             press,
             press_address,
+            cell,
+            ways_in,
             mes,
             mes_url,
             news,
@@ -231,6 +251,7 @@ impl Stage {
             Act::Waiting(end) if now >= end => anyhow::bail!("the gateway does not read the press"),
             Act::Shift(end) if now >= end => {
                 self.press.finish();
+                self.cell.finish();
                 Act::CatchingUp(now + CATCH_UP)
             }
             Act::CatchingUp(end) if self.all_arrived() || now >= end => {
@@ -248,9 +269,15 @@ impl Stage {
     fn all_arrived(&self) -> bool {
         let made = self.press.tally();
         let Counts {
-            completed, aborted, ..
+            completed,
+            aborted,
+            deburred,
+            ..
         } = self.mes.counts();
-        !self.press.in_stroke() && completed + aborted >= made.completed + made.aborted
+        let cell_is_told = !self.cell.is_working() && deburred >= self.cell.done();
+        !self.press.in_stroke()
+            && cell_is_told
+            && completed + aborted >= made.completed + made.aborted
     }
 
     fn summary(&self, account: &Account) -> Summary {
@@ -260,6 +287,7 @@ impl Stage {
             .find(|(name, ..)| name == workplace::BROKER);
         Summary {
             press: self.press.tally(),
+            deburred: self.cell.done(),
             mes: self.mes.counts(),
             turned_away: self.mes.turned_away(),
             not_shown: self.mes.not_shown(),

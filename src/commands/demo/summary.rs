@@ -9,6 +9,8 @@ use std::fmt;
 pub struct Summary {
     /// What the press did.
     pub press: Tally,
+    /// Parts that the deburring cell has finished.
+    pub deburred: u64,
     /// What the MES got.
     pub mes: Counts,
     /// Requests that the MES turned away in its outage.
@@ -26,6 +28,7 @@ impl Summary {
         self.mes.completed == self.press.completed
             && self.mes.aborted == self.press.aborted
             && self.mes.parts == self.press.completed + self.press.aborted
+            && self.mes.deburred == self.deburred
             && self.verdicts_agree()
             && self.mes.missing == 0
             && self.mes.missing_ordinals == 0
@@ -52,7 +55,10 @@ impl fmt::Display for Summary {
                 mes.parts,
             ),
         ];
-        writeln!(f, "{:<28}{:>10}{:>10}", "", "the press", "the MES")?;
+        let rows = rows
+            .into_iter()
+            .chain([("parts deburred", self.deburred, mes.deburred)]);
+        writeln!(f, "{:<28}{:>10}{:>10}", "", "the cell", "the MES")?;
         for (what, did, got) in rows {
             let mark = if did == got { "" } else { "  <- differs" };
             writeln!(f, "{what:<28}{did:>10}{got:>10}{mark}")?;
@@ -100,8 +106,8 @@ impl fmt::Display for Summary {
             )?;
         }
         f.write_str(match self.agrees() {
-            true => "The MES knows exactly what the press did.",
-            false => "The MES does not know exactly what the press did.",
+            true => "The MES knows exactly what press and cell did.",
+            false => "The MES does not know exactly what press and cell did.",
         })
     }
 }
@@ -126,6 +132,7 @@ mod tests {
                 aborted: 2,
                 over_limit: 3,
             },
+            deburred: 9,
             mes: Counts {
                 accepted: 40,
                 started: 12,
@@ -134,6 +141,7 @@ mod tests {
                 passed: 7,
                 failed: 3,
                 parts: 12,
+                deburred: 9,
                 ..Counts::default()
             },
             ..Summary::default()
@@ -144,7 +152,7 @@ mod tests {
     fn a_mes_that_knows_everything_agrees() {
         let text = good().to_string();
         assert!(good().agrees(), "{text}");
-        assert!(text.ends_with("The MES knows exactly what the press did."));
+        assert!(text.ends_with("The MES knows exactly what press and cell did."));
         assert!(
             text.contains("strokes completed                   10        10\n"),
             "{text}"
@@ -177,7 +185,8 @@ mod tests {
 
     #[test]
     fn whatever_differs_is_no_agreement() {
-        let spoil: [fn(&mut Summary); 8] = [
+        let spoil: [fn(&mut Summary); 9] = [
+            |s| s.deburred += 1,
             |s| s.mes.parts -= 1,
             |s| s.mes.completed -= 1,
             |s| s.mes.aborted += 1,

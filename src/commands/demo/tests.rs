@@ -94,8 +94,11 @@ impl StandIn {
             "time": "2026-11-22T09:14:02Z",
             "sequence": format!("0000000001.{:020}", self.seq),
             "data": {
-                "operation": { "name": "form", "ordinal": ordinal },
-                "lot": { "id": scanner::code(ordinal) },
+                "operation": {
+                    "name": "form",
+                    "ordinal": ordinal,
+                    "lot": { "id": scanner::code(ordinal) },
+                },
                 "verdict": verdict,
             },
         })
@@ -212,6 +215,8 @@ async fn the_gateway_reads_what_the_press_shows() {
 
     assert_eq!(seen["status"], Some(Read::Int(32)));
     assert_eq!(seen["fault"], Some(Read::Int(0)));
+    assert_eq!(seen["cell_state"], Some(Read::Int(1)));
+    assert_eq!(seen["parts_done"], Some(Read::Int(0)));
     assert_eq!(seen["strokes"], Some(Read::Int(0)));
     assert_eq!(seen["order_no"], Some(Read::Text("WO-100482".into())));
     assert_eq!(seen["pressure"], Some(Read::Float(4.0)));

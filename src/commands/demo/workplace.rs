@@ -24,6 +24,8 @@ pub(super) struct Places<'a> {
     pub(super) modbus_port: u16,
     /// Where the scanner is.
     pub(super) scanner: &'a Path,
+    /// Where the deburring cell is.
+    pub(super) opc_ua_url: &'a str,
     /// Where the MES takes events.
     pub(super) mes_url: &'a str,
     /// A broker that gets the events too.
@@ -40,6 +42,11 @@ impl Workplace {
             .create(&dir)
             .with_context(|| format!("cannot make the directory {}", dir.display()))?;
         Ok(Workplace { dir })
+    }
+
+    /// Where the deburring cell may keep what it needs.
+    pub(super) fn cell(&self) -> PathBuf {
+        self.dir.join("cell")
     }
 
     /// Writes the settings file and says where it is.
@@ -66,6 +73,7 @@ fn settings(store: &Path, places: &Places<'_>) -> anyhow::Result<String> {
     let scanner = places.scanner.to_string_lossy();
     let mut text = SETTINGS
         .replace("${MODBUS_PORT}", &places.modbus_port.to_string())
+        .replace("${OPC_UA_URL}", &quoted(places.opc_ua_url))
         .replace("${SCANNER}", &quoted(&scanner))
         .replace("${STORE}", &quoted(store))
         .replace("${MES_URL}", &quoted(places.mes_url));
@@ -90,6 +98,7 @@ pub(super) fn broker(url: &str) -> Result<String, String> {
     let places = Places {
         modbus_port: 502,
         scanner: Path::new("/dev/ttyS0"),
+        opc_ua_url: "opc.tcp://127.0.0.1:4840/",
         mes_url: "http://127.0.0.1/events",
         mqtt_url: Some(url),
     };
@@ -127,17 +136,21 @@ mod tests {
         let places = Places {
             modbus_port: 15_020,
             scanner: Path::new("/dev/pts/7"),
+            opc_ua_url: "opc.tcp://127.0.0.1:4840/",
             mes_url: "http://127.0.0.1:8099/events",
             mqtt_url: None,
         };
         let file = read(&settings(Path::new("/tmp/with \"quotes\" # and: such"), &places).unwrap());
-        let plc = file.devices["plc"].modbus_tcp.as_ref().unwrap();
+        let plc = file.machines["PRESS-04"].devices["plc"]
+            .modbus_tcp
+            .as_ref()
+            .unwrap();
         assert_eq!(plc.port, 15_020);
         let mes = file.uplinks["mes"].http.as_ref().unwrap();
         assert_eq!(mes.url, "http://127.0.0.1:8099/events");
         let store = Path::new("/tmp/with \"quotes\" # and: such");
         assert_eq!(file.buffer.path, store);
-        let limit = file.operations["form"].quality[0].high;
+        let limit = file.machines["PRESS-04"].operations["form"].quality[0].high;
         assert_eq!(limit, Some(super::super::press::PRESSURE_LIMIT));
     }
 
@@ -147,6 +160,7 @@ mod tests {
             let places = Places {
                 modbus_port: 1,
                 scanner: Path::new("/dev/pts/7"),
+                opc_ua_url: "opc.tcp://127.0.0.1:4840/",
                 mes_url: "http://127.0.0.1:1/events",
                 mqtt_url: Some(url),
             };

@@ -6,19 +6,21 @@
 mod heard;
 mod lines;
 mod modbus;
-mod report;
+mod opc_ua;
+pub(super) mod report;
 mod screen;
-mod table;
+pub(super) mod table;
 pub(super) mod view;
 
 use super::modbus::Bus;
 use super::range::Ranges;
 use super::target::{self, Target};
-use super::{Exit, Failure, run, terminal};
-use crate::settings::{LinesWire, ModbusWire, Period};
+use super::{Exit, Failure, run, session, terminal};
+use crate::settings::{LinesWire, ModbusWire, Node, Period};
 use anyhow::anyhow;
 use lines::Listen;
 use modbus::{MOST_PLACES, Sight};
+use std::path::PathBuf;
 use table::Style;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,6 +54,9 @@ pub struct Probe {
     /// Longest wait for one answer
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::period)]
     timeout: Period,
+    /// Settings whose device with this OPC UA address lends its security and user
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON; with --watch one line for each look
     #[arg(long)]
     json: bool,
@@ -81,8 +86,32 @@ impl Probe {
                     lines::listen(listen, end).await
                 })
             }
-            Target::OpcUa { .. } => Err(usage("not here".into())),
+            Target::OpcUa { endpoint } => {
+                let watched = self.watched(endpoint)?;
+                runtime.block_on(async {
+                    let (config, timeout) = (self.config.as_deref(), self.timeout.get());
+                    let client = session::connect(&watched.endpoint, config, timeout).await?;
+                    let end = end(self.run_for)?;
+                    opc_ua::probe(client, &watched, end).await
+                })
+            }
         }
+    }
+
+    fn watched(&self, endpoint: String) -> Result<opc_ua::Watched, Failure> {
+        if self.nodes.is_empty() {
+            return Err(usage(format!(
+                "which nodes? Write \"nsu=URI;s=NAME\" behind the address; `millgate browse {endpoint}` finds what there is"
+            )));
+        }
+        let nodes: Result<Vec<Node>, String> =
+            self.nodes.iter().map(|text| session::node(text)).collect();
+        Ok(opc_ua::Watched {
+            endpoint,
+            nodes: nodes.map_err(usage)?,
+            json: self.json,
+            every: self.watch.then(|| self.every.get()),
+        })
     }
 
     fn listen(&self, wire: LinesWire) -> Result<Listen, Failure> {

@@ -65,7 +65,7 @@ fn several(rows: &[Several]) -> Vec<Json> {
 }
 
 /// A value as JSON has it.
-pub(super) fn number(value: &Value) -> Json {
+pub(in crate::commands) fn number(value: &Value) -> Json {
     match value {
         Value::Bool(on) => (*on).into(),
         Value::Int(whole) => (*whole).into(),

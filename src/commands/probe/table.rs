@@ -160,7 +160,7 @@ fn cell(value: Option<&Value>, style: Style) -> String {
 }
 
 /// A number as short as it can be told in a column.
-pub(super) fn number(value: &Value) -> String {
+pub(in crate::commands) fn number(value: &Value) -> String {
     match value {
         Value::Float(number) => {
             let size = number.abs();
