@@ -119,6 +119,12 @@ pub struct DeviceHealth {
     pub unmerged: Counter,
     /// Times that the next stage was full and reading waited.
     pub waits: Counter,
+    /// Lines that are none of those that the device should send.
+    pub refused_lines: Counter,
+    /// Lines thrown away because they were too long, too slow or broken off.
+    pub dropped_lines: Counter,
+    /// Answers thrown away because they came too late, or twice.
+    pub stale_answers: Counter,
 }
 
 impl DeviceHealth {

@@ -90,6 +90,8 @@ fn each_library_is_known_in_one_place() {
         ("reqwest", &["deliver/"]),
         ("tokio_modbus", &["acquire/", "commands/demo/"]),
         ("opcua", &["acquire/", "commands/demo/"]),
+        ("x509_cert", &["acquire/opc_ua/"]),
+        ("rsa", &["acquire/opc_ua/"]),
         ("tokio_serial", &["acquire/"]),
         ("axum", &["commands/demo/"]),
         ("cel", &["aggregate/"]),

@@ -11,6 +11,10 @@ mod buffer;
 mod cases;
 mod deliver;
 mod modbus;
+mod opc_ua;
+#[cfg(feature = "demo")]
+mod opc_ua_evil;
+mod opc_ua_pki;
 mod readme;
 mod settings;
 mod signals;

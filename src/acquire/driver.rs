@@ -5,6 +5,7 @@
 
 use crate::model::{BadReason, DeviceId, LinkError, Stamp, TagId, UtcTime, Value};
 use std::future::Future;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The connection cannot be used any more.
@@ -75,6 +76,11 @@ pub trait Driver: Send {
 
     /// Leaves a device alone until then; the others of the link go on.
     fn rest(&mut self, device: DeviceId, until: Instant);
+
+    /// Says goodbye, where the other side would wait for us otherwise. The last call; takes a second at the most.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Most characters of a detail.
@@ -87,4 +93,13 @@ pub(super) fn link_error(code: &'static str, detail: impl Into<String>) -> LinkE
         detail.truncate(cut);
     }
     LinkError { code, detail }
+}
+
+/// Two answers are two instants, even if the clock did not move in between.
+pub(super) fn later(now: Stamp, last: Stamp) -> Stamp {
+    if now.boot > last.boot {
+        now
+    } else {
+        now.at(last.boot.plus(Duration::from_nanos(1)))
+    }
 }

@@ -55,7 +55,7 @@ impl Pace {
 /// the device that was being asked by its own back-off and the others of the link go on at once; the link itself backs
 /// off where nothing on it works. A full channel stops the reading after the request that is under way, and is counted.
 pub async fn run_link<D: Driver>(
-    driver: D,
+    mut driver: D,
     name: String,
     devices: Vec<Watched>,
     pace: Pace,
@@ -80,7 +80,8 @@ pub async fn run_link<D: Driver>(
         stop,
     };
     // `None` is the wish to stop, or the end of the next stage.
-    let ended: Option<()> = link.keep(driver).await;
+    let ended: Option<()> = link.keep(&mut driver).await;
+    driver.close().await;
     debug!(link = %link.name, stopped = ended.is_none(), "link ends");
     link.hand_over_rest().await;
 }
@@ -105,14 +106,14 @@ struct LinkLoop {
 
 impl LinkLoop {
     /// Connects and reads, again and again. `None` when it is time to end.
-    async fn keep<D: Driver>(&mut self, mut driver: D) -> Option<()> {
+    async fn keep<D: Driver>(&mut self, driver: &mut D) -> Option<()> {
         loop {
             self.attend(sleep_until(self.next_attempt())).await?;
             self.watches.iter_mut().for_each(Watch::connecting);
             match self.attend(driver.connect()).await? {
                 Ok(()) => {
                     self.connected();
-                    self.read(&mut driver).await?;
+                    self.read(driver).await?;
                 }
                 Err(error) => self.unreachable(&error),
             }
@@ -282,6 +283,9 @@ impl LinkLoop {
     /// The connection broke, most likely over the device that was being asked.
     fn broken<D: Driver>(&mut self, failure: Failure, driver: &mut D) {
         let now = Instant::now();
+        for watch in &mut self.watches {
+            watch.cut_off(now);
+        }
         // A time-out says something of one device; anything else on a connection that never worked, of the link.
         if failure.device.is_none() || (!self.proven && failure.error.code != "timeout") {
             self.not_before = now + self.backoff.next_wait();

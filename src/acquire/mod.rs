@@ -8,9 +8,15 @@ mod condition;
 mod decimal;
 mod driver;
 mod heartbeat;
+pub mod lines;
 mod link;
 pub mod modbus;
+pub mod opc_ua;
 mod quiet;
+mod rs485;
+mod schedule;
+pub(crate) mod serial;
+mod tcp;
 mod watch;
 
 pub use condition::Conditioner;
@@ -21,9 +27,11 @@ pub use watch::Watched;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::model::{Batch, DeviceId};
-use crate::settings::{Device, ModbusWire, Plant, Protocol, Tag};
+use crate::settings::{Device, Lines, ModbusWire, OpcUa, Plant, Protocol, Tag};
 use indexmap::IndexMap;
-use modbus::tcp::ModbusServer;
+use lines::driver::LinesDevice;
+use modbus::bus::Bus;
+use opc_ua::OpcUaServer;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,43 +47,55 @@ pub struct Link {
 
 /// The drivers there are.
 enum Kind {
-    ModbusTcp(ModbusServer),
+    Modbus(Bus),
+    Lines(Box<LinesDevice>),
+    OpcUa(Box<OpcUaServer>),
 }
 
-/// The links of a plant, in the order of its devices. Devices of equal host and port share one: a small PLC takes few
-/// connections, and behind a gateway there is one wire anyhow.
+/// The links of a plant: the Modbus wires in the order of their devices, then those that have one device each. Modbus
+/// devices of equal wire share one: a small PLC takes few connections, and on a serial line or behind a gateway there is one
+/// wire anyhow.
 #[must_use]
 pub fn links(plant: &Plant, health: &Health, clock: &Clock) -> Vec<Link> {
-    let mut links: IndexMap<(&str, u16), Link> = IndexMap::new();
+    let mut shared: IndexMap<&ModbusWire, Link> = IndexMap::new();
+    let mut own = Vec::new();
     for device in &plant.devices {
-        let Protocol::Modbus(settings) = &device.protocol else {
-            continue;
-        };
-        let ModbusWire::Tcp { host, port } = &settings.wire else {
-            continue;
-        };
-        let (host, port) = (host.as_str(), *port);
-        let link = links
-            .entry((host, port))
-            .or_insert_with(|| Link::modbus_tcp(host, port, clock));
-        let cells = health
-            .devices
-            .get(device.id.index())
-            .cloned()
-            .unwrap_or_default();
-        let Kind::ModbusTcp(server) = &mut link.driver;
-        server.add(device, settings, tags(plant, device), cells.clone());
-        link.devices.push(Watched {
-            id: device.id,
-            name: device.name.clone(),
-            lost_after: device.lost_after,
-            speaks_unasked: device.protocol.speaks_unasked(),
-            heartbeat: device.heartbeat,
-            conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)).of(device),
-            health: cells,
-        });
+        let watched = watched(plant, device, health);
+        match &device.protocol {
+            Protocol::Modbus(settings) => {
+                let link = shared
+                    .entry(&settings.wire)
+                    .or_insert_with(|| Link::modbus(&settings.wire, clock));
+                if let Kind::Modbus(bus) = &mut link.driver {
+                    let cells = Arc::clone(&watched.health);
+                    bus.add(device, settings, tags(plant, device), cells);
+                }
+                link.devices.push(watched);
+            }
+            Protocol::Lines(settings) => {
+                own.push(Link::lines(plant, device, settings, watched, clock));
+            }
+            Protocol::OpcUa(settings) => {
+                own.push(Link::opc_ua(plant, device, settings, watched, clock));
+            }
+        }
     }
-    links.into_values().collect()
+    shared.into_values().chain(own).collect()
+}
+
+/// What the link watches of a device.
+fn watched(plant: &Plant, device: &Device, health: &Health) -> Watched {
+    let cells = health.devices.get(device.id.index());
+    let cells = cells.cloned().unwrap_or_default();
+    Watched {
+        id: device.id,
+        name: device.name.clone(),
+        lost_after: device.lost_after,
+        speaks_unasked: device.protocol.speaks_unasked(),
+        heartbeat: device.heartbeat,
+        conditioner: Conditioner::new(tags(plant, device), Arc::clone(&cells)).of(device),
+        health: cells,
+    }
 }
 
 fn tags<'a>(plant: &'a Plant, device: &'a Device) -> impl Iterator<Item = &'a Tag> {
@@ -86,13 +106,52 @@ fn tags<'a>(plant: &'a Plant, device: &'a Device) -> impl Iterator<Item = &'a Ta
 }
 
 impl Link {
-    fn modbus_tcp(host: &str, port: u16, clock: &Clock) -> Link {
+    fn modbus(wire: &ModbusWire, clock: &Clock) -> Link {
         Link {
-            name: format!("{host}:{port}"),
+            name: modbus::wire::name(wire),
             devices: Vec::new(),
             pace: Pace::default(),
             clock: clock.clone(),
-            driver: Kind::ModbusTcp(ModbusServer::new(host.to_owned(), port, clock.clone())),
+            driver: Kind::Modbus(Bus::new(wire.clone(), clock.clone())),
+        }
+    }
+
+    fn lines(
+        plant: &Plant,
+        device: &Device,
+        settings: &Lines,
+        watched: Watched,
+        clock: &Clock,
+    ) -> Link {
+        let cells = Arc::clone(&watched.health);
+        let tags = tags(plant, device);
+        let driver = LinesDevice::new(device, settings, tags, clock.clone(), cells);
+        Link {
+            name: lines::wire::name(&settings.wire),
+            devices: vec![watched],
+            pace: Pace::default(),
+            clock: clock.clone(),
+            driver: Kind::Lines(Box::new(driver)),
+        }
+    }
+
+    fn opc_ua(
+        plant: &Plant,
+        device: &Device,
+        settings: &OpcUa,
+        watched: Watched,
+        clock: &Clock,
+    ) -> Link {
+        let cells = Arc::clone(&watched.health);
+        let pki = plant.buffer.path.join("pki");
+        let tags = tags(plant, device);
+        let driver = OpcUaServer::new(device, settings, &pki, tags, clock.clone(), cells);
+        Link {
+            name: settings.endpoint.clone(),
+            devices: vec![watched],
+            pace: Pace::default(),
+            clock: clock.clone(),
+            driver: Kind::OpcUa(Box::new(driver)),
         }
     }
 
@@ -123,8 +182,14 @@ impl Link {
             driver,
         } = self;
         match driver {
-            Kind::ModbusTcp(server) => {
-                run_link(server, name, devices, pace, clock, out, stop).await;
+            Kind::Modbus(bus) => {
+                run_link(bus, name, devices, pace, clock, out, stop).await;
+            }
+            Kind::Lines(device) => {
+                run_link(*device, name, devices, pace, clock, out, stop).await;
+            }
+            Kind::OpcUa(server) => {
+                run_link(*server, name, devices, pace, clock, out, stop).await;
             }
         }
     }

@@ -43,6 +43,8 @@ pub(super) struct Watch {
     lost_at_connect: bool,
     rests_until: Option<Instant>,
     error: Option<LinkError>,
+    /// It has said something on the connection that there is.
+    on_line: bool,
 }
 
 impl Watch {
@@ -57,6 +59,7 @@ impl Watch {
             lost_at_connect: false,
             rests_until: None,
             error: None,
+            on_line: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl Watch {
         self.backoff.reset();
         self.rests_until = None;
         self.error = None;
+        self.on_line = true;
         std::mem::take(&mut self.lost)
     }
 
@@ -107,6 +111,13 @@ impl Watch {
         until
     }
 
+    /// The connection is gone. Who speaks when he wants to was there until now.
+    pub(super) fn cut_off(&mut self, now: Instant) {
+        if std::mem::take(&mut self.on_line) && self.device.speaks_unasked {
+            self.answered = now;
+        }
+    }
+
     /// Nobody asked it for so long: that was not its silence.
     pub(super) fn excuse(&mut self, by: Duration) {
         self.answered += by;
@@ -133,9 +144,10 @@ impl Watch {
         self.rests_until.unwrap_or(now)
     }
 
-    /// When it will be lost, if it does not answer before; `None` when it is lost already.
+    /// When it will be lost, if it does not answer before; `None` when it is lost already, or its silence means nothing.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        (!self.lost).then(|| self.answered + self.device.lost_after)
+        let may_be_silent = self.device.speaks_unasked && self.on_line;
+        (!self.lost && !may_be_silent).then(|| self.answered + self.device.lost_after)
     }
 
     /// Declares it lost if its time has come: says why, once.
@@ -159,20 +171,47 @@ impl Watch {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_device_is_lost_once_until_it_answers() {
-        let start = Instant::now();
-        let after = |ms| start + Duration::from_millis(ms);
+    /// Of a device that is lost after 300 ms.
+    fn watch(speaks_unasked: bool, start: Instant) -> Watch {
         let device = Watched {
             id: DeviceId(0),
             name: "plc".into(),
             lost_after: Duration::from_millis(300),
-            speaks_unasked: false,
             heartbeat: None,
+            speaks_unasked,
             health: Arc::default(),
             conditioner: Conditioner::default(),
         };
-        let mut watch = Watch::new(device, Backoff::standard(), start);
+        Watch::new(device, Backoff::standard(), start)
+    }
+
+    #[test]
+    fn a_silent_scanner_is_lost_only_while_there_is_no_connection() {
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
+        let mut scanner = watch(true, start);
+        assert_eq!(scanner.deadline(), Some(after(300)));
+        assert!(!scanner.answered(after(200)));
+        assert_eq!(scanner.deadline(), None);
+        assert_eq!(scanner.lose(after(3_600_000)), None);
+        scanner.cut_off(after(4_000_000));
+        // Attempts that fail do not prolong it.
+        scanner.cut_off(after(4_000_200));
+        assert_eq!(scanner.deadline(), Some(after(4_000_300)));
+        assert!(scanner.lose(after(4_000_300)).is_some());
+        assert!(scanner.answered(after(4_000_400)));
+        assert_eq!(scanner.deadline(), None);
+        let mut plc = watch(false, start);
+        plc.answered(after(100));
+        plc.cut_off(after(200));
+        assert_eq!(plc.deadline(), Some(after(400)));
+    }
+
+    #[test]
+    fn a_device_is_lost_once_until_it_answers() {
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
+        let mut watch = watch(false, start);
         assert_eq!(watch.lose(after(299)), None);
         assert_eq!(
             watch.lose(after(300)).map(|error| error.code),

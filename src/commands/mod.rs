@@ -5,6 +5,7 @@
 mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod opcua;
 pub mod replay;
 mod run;
 mod schema;
@@ -35,6 +36,8 @@ pub enum Command {
     Check(check::Check),
     /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
     Replay(replay::Replay),
+    /// Our own OPC UA certificate, and which servers are trusted.
+    Opcua(opcua::OpcUa),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }
@@ -51,6 +54,7 @@ impl Command {
             Command::Demo(options) => demo::command(&options),
             Command::Check(check) => check.run(),
             Command::Replay(replay) => replay.run(),
+            Command::Opcua(opcua) => opcua.run(),
             Command::Schema(schema) => schema.run(),
         }
     }

@@ -4,6 +4,7 @@
 
 mod envelope;
 mod event;
+pub mod gs1;
 mod identity;
 mod operation;
 mod sample;

@@ -20,7 +20,7 @@ const PACE: Pace = Pace {
 };
 
 /// Links that run.
-pub(super) struct Cell {
+pub(crate) struct Cell {
     plant: Plant,
     health: Arc<Health>,
     batches: mpsc::Receiver<Batch>,
@@ -30,7 +30,7 @@ pub(super) struct Cell {
 
 impl Cell {
     /// Runs the devices of a machine `CELL`, given as the block below `devices:`.
-    pub(super) fn start(devices: &str) -> Cell {
+    pub(crate) fn start(devices: &str) -> Cell {
         let text =
             format!("gateway: {{ id: gw-1, path: [acme] }}\nmachine: CELL\ndevices:\n{devices}\n");
         let plant = settings::load(&text)
@@ -53,14 +53,14 @@ impl Cell {
     }
 
     /// The counters of a device.
-    pub(super) fn health(&self, device: &str) -> &DeviceHealth {
+    pub(crate) fn health(&self, device: &str) -> &DeviceHealth {
         let full = format!("CELL.{device}");
         let id = self.plant.devices.iter().find(|known| known.name == full);
         &self.health.devices[id.unwrap().id.index()]
     }
 
     /// The next batch: short name of its device, and what it says.
-    pub(super) async fn next(&mut self) -> (String, Content) {
+    pub(crate) async fn next(&mut self) -> (String, Content) {
         let batch = tokio::time::timeout(PATIENCE, self.batches.recv())
             .await
             .expect("no batch in a minute")
@@ -70,7 +70,7 @@ impl Cell {
     }
 
     /// Reads batches until one of `device` is what is wanted; each one on the way is shown to `along`.
-    pub(super) async fn until(
+    pub(crate) async fn until(
         &mut self,
         device: &str,
         what: &str,
@@ -89,7 +89,7 @@ impl Cell {
     }
 
     /// Name, value and quality of each sample.
-    pub(super) fn named(&self, samples: &[Sample]) -> Vec<(String, Option<Value>, Quality)> {
+    pub(crate) fn named(&self, samples: &[Sample]) -> Vec<(String, Option<Value>, Quality)> {
         let named = samples.iter().map(|sample| {
             let name = self.plant.tags[sample.tag.index()].name.clone();
             (name, sample.value.clone(), sample.quality)
@@ -98,7 +98,7 @@ impl Cell {
     }
 
     /// Stops the links and waits for their ends; a panic in one of them fails the test.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         for link in std::mem::take(&mut self.links) {
             tokio::select! {
@@ -110,7 +110,7 @@ impl Cell {
 }
 
 /// True for samples that are all good.
-pub(super) fn good(content: &Content) -> bool {
+pub(crate) fn good(content: &Content) -> bool {
     matches!(content, Content::Samples(samples)
         if !samples.is_empty() && samples.iter().all(|sample| sample.quality == Quality::Good))
 }

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// One way to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// None: registers that hold their own addresses.
     Nothing,
     /// This exception to everything.
@@ -48,8 +48,8 @@ pub(super) enum Fault {
 }
 
 /// A listening server.
-pub(super) struct Server {
-    pub(super) port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     state: Arc<State>,
 }
 
@@ -62,7 +62,7 @@ struct State {
 
 impl Server {
     /// Listens on a port that the kernel chooses.
-    pub(super) async fn start(fault: Fault) -> Server {
+    pub(crate) async fn start(fault: Fault) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State {
@@ -84,17 +84,17 @@ impl Server {
     }
 
     /// From now on it answers rightly.
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.state.healed.store(true, Ordering::SeqCst);
     }
 
     /// Connections so far.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
     /// Requests so far that were not one of the four reads.
-    pub(super) fn other_than_reads(&self) -> usize {
+    pub(crate) fn other_than_reads(&self) -> usize {
         self.state.other_than_reads.load(Ordering::SeqCst)
     }
 }

@@ -1,7 +1,7 @@
 //! Modbus TCP against servers that misbehave in every way the protocol allows, and against one that others wrote.
 
-mod cell;
-mod evil;
+pub(crate) mod cell;
+pub(crate) mod evil;
 mod faults;
 mod peer;
 mod values;

@@ -1,274 +1,215 @@
-//! The driver for Modbus TCP: polls all units behind one host and port over one connection, one request at a time.
+//! One Modbus TCP connection: asks one request at a time through the library, and says exactly what went wrong.
 //!
-//! Called by `link`. The next cycle is that of the unit that is due longest; it asks all groups of the unit that are due,
-//! and what they answer is one batch. An exception makes the tags of its request bad and the others go on. After a
-//! time-out the connection is closed, because the late answer would be taken for the next one.
+//! Called by `wire`. The library compares unit and function; `guard` has checked the header and thrown away the answer to a
+//! request that was given up; the number of registers or bits is compared here, because the library's typed read functions
+//! compare it by `debug_assert` only (a panic in debug builds, a wrong answer in release), which is why `call` is used and
+//! not those. After an error that is neither an exception nor a time-out the connection must not be used again.
 
-use super::answer;
-use super::plan::{Group, Limits, Request, plan};
-use super::schedule::Grid;
-use super::wire::{NoAnswer, Wire};
-use crate::acquire::driver::{Driver, Failure, Heard, Reading, Said, link_error};
-use crate::clock::Clock;
-use crate::health::DeviceHealth;
-use crate::model::{DeviceId, LinkError, Stamp};
-use crate::settings::{Device, Modbus, Tag};
-use std::sync::Arc;
+use super::answer::Answer;
+use super::guard::Guard;
+use super::plan::Request;
+use super::wire::{NoAnswer, silent, what, wrong};
+use crate::acquire::driver::link_error;
+use crate::model::LinkError;
+use crate::settings::Table;
+use std::fmt::Debug;
+use std::io;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_modbus::client::{Client, Context, tcp};
+use tokio_modbus::slave::{Slave, SlaveContext};
+use tokio_modbus::{Error, ProtocolError, Request as Ask, Response};
 
-/// "Gateway path unavailable" and "gateway target device failed to respond": said of a device, not by it.
-const SAID_BY_A_GATEWAY: [u8; 2] = [0x0A, 0x0B];
-
-/// All units of one Modbus TCP server.
-pub(in crate::acquire) struct ModbusServer {
-    host: String,
-    port: u16,
-    clock: Clock,
-    wire: Option<Wire>,
-    units: Vec<Unit>,
-    /// Found in the cycle whose readings were returned last.
-    broken: Option<Failure>,
+/// An open connection.
+pub(super) struct TcpWire {
+    context: Context,
 }
 
-/// One device and when it is asked what.
-struct Unit {
-    peer: Peer,
-    polls: Vec<Poll>,
-    rests_until: Option<Instant>,
-}
-
-/// One device, as it is asked.
-struct Peer {
-    device: DeviceId,
-    number: u8,
-    timeout: Duration,
-    /// Of its last answer: the next one is later, even on a clock that stands.
-    last: Stamp,
-    health: Arc<DeviceHealth>,
-}
-
-/// One period of a device.
-struct Poll {
-    grid: Grid,
-    requests: Vec<Request>,
-}
-
-/// What one cycle of a unit brought.
-#[derive(Default)]
-struct Cycle {
-    readings: Vec<Reading>,
-    /// A gateway says that the unit does not answer.
-    silent: Option<LinkError>,
-    /// The connection is gone.
-    broken: Option<LinkError>,
-}
-
-impl ModbusServer {
-    /// A server without units.
-    pub(in crate::acquire) fn new(host: String, port: u16, clock: Clock) -> ModbusServer {
-        ModbusServer {
-            host,
-            port,
-            clock,
-            wire: None,
-            units: Vec::new(),
-            broken: None,
-        }
+impl TcpWire {
+    /// Speaks Modbus over a stream that is open.
+    pub(super) fn over<S>(stream: S) -> TcpWire
+    where
+        S: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static,
+    {
+        let context = tcp::attach(Guard::new(stream));
+        TcpWire { context }
     }
 
-    /// Adds a device of this server and plans its requests.
-    pub(in crate::acquire) fn add<'a>(
+    /// Asks one request of one unit; the answer has exactly as many registers or bits as were asked for.
+    pub(super) async fn ask(
         &mut self,
-        device: &Device,
-        settings: &Modbus,
-        tags: impl IntoIterator<Item = &'a Tag>,
-        health: Arc<DeviceHealth>,
-    ) {
-        let limits = Limits {
-            max_registers: settings.max_registers,
-            max_gap: settings.max_gap,
-        };
-        let origin = self.units.first().and_then(|unit| unit.polls.first());
-        let origin = origin.map_or_else(Instant::now, |poll| poll.grid.due());
-        let poll = |group: Group| Poll {
-            grid: Grid::new(origin, group.every),
-            requests: group.requests,
-        };
-        self.units.push(Unit {
-            peer: Peer {
-                device: device.id,
-                number: settings.unit,
-                timeout: settings.timeout,
-                last: Stamp::default(),
-                health,
-            },
-            polls: plan(tags, limits).into_iter().map(poll).collect(),
-            rests_until: None,
-        });
-    }
-
-    /// The unit that is due first, and when.
-    fn most_urgent(&self) -> Option<(usize, Instant)> {
-        let dues = self.units.iter().enumerate();
-        dues.filter_map(|(index, unit)| Some((index, unit.due()?)))
-            .min_by_key(|(_, due)| *due)
-    }
-
-    /// Lets one unit have its cycle.
-    async fn turn(&mut self, index: usize) -> Result<Heard, Failure> {
-        let (Some(unit), Some(wire)) = (self.units.get_mut(index), self.wire.as_mut()) else {
-            return Err(Failure {
-                device: None,
-                error: link_error("closed", "not connected"),
-            });
-        };
-        let cycle = unit.cycle(wire, &self.clock).await;
-        let device = unit.peer.device;
-        let stamp = later(self.clock.now(), unit.peer.last);
-        if let Some(error) = cycle.broken {
-            self.wire = None;
-            let failure = Failure {
-                device: Some(device),
-                error,
-            };
-            if cycle.readings.is_empty() {
-                return Err(failure);
-            }
-            self.broken = Some(failure);
+        unit: u8,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        self.context.set_slave(Slave(unit));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "`call` could send anything; `read_only` makes read requests only"
+        )]
+        let asked = self.context.call(read_only(request));
+        match timeout(limit, asked).await {
+            Err(_) => Err(NoAnswer::Silent(silent(&what(unit, request), limit))),
+            Ok(Err(error)) => Err(NoAnswer::Broken(broken(&what(unit, request), &error))),
+            Ok(Ok(Err(exception))) => Err(NoAnswer::Exception(exception.into())),
+            Ok(Ok(Ok(response))) => complete(request, response).ok_or_else(|| {
+                let how = "another number of values than was asked for";
+                NoAnswer::Broken(wrong(&what(unit, request), how))
+            }),
         }
-        let content = match cycle.silent {
-            Some(error) if cycle.readings.is_empty() => Said::Silent(error),
-            _ => Said::Readings(cycle.readings),
-        };
-        Ok(Heard {
-            device,
-            stamp,
-            content,
+    }
+}
+
+/// The request on the wire: one of the four read functions, never another.
+fn read_only(request: &Request) -> Ask<'static> {
+    match request.table {
+        Table::Coils => Ask::ReadCoils(request.start, request.count),
+        Table::DiscreteInputs => Ask::ReadDiscreteInputs(request.start, request.count),
+        Table::HoldingRegisters => Ask::ReadHoldingRegisters(request.start, request.count),
+        Table::InputRegisters => Ask::ReadInputRegisters(request.start, request.count),
+    }
+}
+
+/// The values, if they are as many as were asked for. Bits come in whole bytes.
+fn complete(request: &Request, response: Response) -> Option<Answer> {
+    let count = usize::from(request.count);
+    match response {
+        Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) => {
+            (words.len() == count).then_some(Answer::Words(words))
+        }
+        Response::ReadCoils(mut bits) | Response::ReadDiscreteInputs(mut bits) => {
+            let whole_bytes = bits.len() == count.next_multiple_of(8);
+            bits.truncate(count);
+            whole_bytes.then_some(Answer::Bits(bits))
+        }
+        _ => None,
+    }
+}
+
+fn broken(what: &str, error: &Error) -> LinkError {
+    match error {
+        Error::Protocol(ProtocolError::HeaderMismatch { message, .. }) => wrong(
+            what,
+            &format!("the answer belongs to another request: {message}"),
+        ),
+        Error::Protocol(ProtocolError::FunctionCodeMismatch { .. }) => {
+            wrong(what, "the answer is of another function")
+        }
+        Error::Transport(error) => match error.kind() {
+            // The codec ran out of bytes inside a whole frame; a closed connection is another kind (see `guard`).
+            io::ErrorKind::UnexpectedEof => wrong(what, "the answer is too short"),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                wrong(what, &error.to_string())
+            }
+            _ => link_error("closed", format!("{what}: {error}")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt;
+
+    const LIMIT: Duration = Duration::from_millis(500);
+
+    fn request(table: Table, count: u16) -> Request {
+        Request {
+            table,
+            start: 100,
+            count,
+            fields: Vec::new(),
+        }
+    }
+
+    /// What comes of an answer made of these bytes, in virtual time; the other side stays open and silent after them.
+    fn answered(request: &Request, bytes: &[u8]) -> Result<Answer, NoAnswer> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (ours, mut theirs) = tokio::io::duplex(8_192);
+            theirs.write_all(bytes).await.unwrap();
+            let mut wire = TcpWire::over(ours);
+            wire.ask(1, request, LIMIT).await
         })
     }
-}
 
-impl Driver for ModbusServer {
-    async fn connect(&mut self) -> Result<(), LinkError> {
-        self.wire = None;
-        self.broken = None;
-        self.wire = Some(Wire::open(&self.host, self.port).await?);
-        let now = Instant::now();
-        for poll in self.units.iter_mut().flat_map(|unit| &mut unit.polls) {
-            poll.grid.resume(now);
-        }
-        Ok(())
-    }
-
-    async fn next(&mut self) -> Result<Heard, Failure> {
-        if let Some(failure) = self.broken.take() {
-            return Err(failure);
-        }
-        match self.most_urgent() {
-            Some((index, due)) => {
-                sleep_until(due).await;
-                self.turn(index).await
-            }
-            None => std::future::pending().await,
+    fn code(request: &Request, bytes: &[u8]) -> &'static str {
+        match answered(request, bytes) {
+            Ok(_) => "answer",
+            Err(NoAnswer::Exception(_)) => "exception",
+            Err(NoAnswer::Silent(error) | NoAnswer::Broken(error)) => error.code,
         }
     }
 
-    fn rest(&mut self, device: DeviceId, until: Instant) {
-        for unit in self
-            .units
-            .iter_mut()
-            .filter(|unit| unit.peer.device == device)
-        {
-            unit.rests_until = Some(until);
-        }
-    }
-}
-
-impl Unit {
-    /// When its next group is due, or its rest is over.
-    fn due(&self) -> Option<Instant> {
-        let first = self.polls.iter().map(|poll| poll.grid.due()).min()?;
-        Some(self.rests_until.map_or(first, |until| until.max(first)))
+    /// A right answer to the first request of a connection: transaction 0, unit 1.
+    fn frame(function: u8, values: &[u8]) -> Vec<u8> {
+        let bytes = u8::try_from(values.len()).unwrap();
+        let mut frame = vec![0, 0, 0, 0, 0, bytes + 3, 1, function, bytes];
+        frame.extend(values);
+        frame
     }
 
-    /// Asks what is due, and stops at the first silence.
-    async fn cycle(&mut self, wire: &mut Wire, clock: &Clock) -> Cycle {
-        let now = Instant::now();
-        if self.rests_until.take().is_some() {
-            self.polls.iter_mut().for_each(|poll| poll.grid.resume(now));
-        }
-        let due = |poll: &Poll| poll.grid.due() <= now;
-        let tags = self.polls.iter().filter(|poll| due(poll)).map(Poll::tags);
-        let mut cycle = Cycle {
-            readings: Vec::with_capacity(tags.sum()),
-            ..Cycle::default()
-        };
-        for poll in self.polls.iter_mut().filter(|poll| due(poll)) {
-            for request in &poll.requests {
-                self.peer.ask(request, wire, clock, &mut cycle).await;
-                if cycle.silent.is_some() || cycle.broken.is_some() {
-                    return cycle;
-                }
-            }
-            self.peer
-                .health
-                .overruns
-                .add(poll.grid.done(Instant::now()));
-        }
-        cycle
+    #[test]
+    fn an_answer_has_exactly_what_was_asked_for() {
+        let words = request(Table::HoldingRegisters, 2);
+        let read = answered(&words, &frame(3, &[0, 7, 1, 0])).unwrap();
+        assert_eq!(read, Answer::Words(vec![7, 256]));
+        assert_eq!(code(&words, &frame(3, &[0, 7])), "protocol");
+        assert_eq!(code(&words, &frame(3, &[0; 6])), "protocol");
+        assert_eq!(code(&words, &frame(4, &[0; 4])), "protocol");
+        let bits = request(Table::Coils, 9);
+        let read = answered(&bits, &frame(1, &[0b101, 0b11])).unwrap();
+        let expected = [true, false, true, false, false, false, false, false, true];
+        assert_eq!(read, Answer::Bits(expected.to_vec()));
+        assert_eq!(code(&bits, &frame(1, &[0b101])), "protocol");
+        assert_eq!(code(&bits, &frame(1, &[0; 3])), "protocol");
     }
-}
 
-impl Peer {
-    /// Asks one request and adds to the cycle what came of it.
-    async fn ask(&mut self, request: &Request, wire: &mut Wire, clock: &Clock, cycle: &mut Cycle) {
-        let asked = wire.ask(self.number, request, self.timeout).await;
-        self.last = later(clock.now(), self.last);
-        match asked {
-            Ok(answer) => {
-                self.health.answers.add(1);
-                answer::read(request, &answer, self.last, &mut cycle.readings);
-            }
-            Err(NoAnswer::Exception(code)) => {
-                self.health.exceptions.add(1);
-                if SAID_BY_A_GATEWAY.contains(&code) {
-                    cycle.silent = Some(behind_gateway(self.number, code));
-                } else {
-                    answer::refused(request, code, self.last, &mut cycle.readings);
-                }
-            }
-            Err(NoAnswer::Broken(error)) => {
-                self.health.failures.add(1);
-                cycle.broken = Some(error);
+    #[test]
+    fn an_exception_keeps_its_code_and_silence_is_a_time_out() {
+        let words = request(Table::InputRegisters, 2);
+        let said = answered(&words, &[0, 0, 0, 0, 0, 3, 1, 0x84, 0x99]);
+        assert!(matches!(said, Err(NoAnswer::Exception(0x99))), "{said:?}");
+        assert_eq!(code(&words, &[]), "timeout");
+        assert_eq!(code(&words, &frame(4, &[0, 7, 1, 0])[..12]), "timeout");
+    }
+
+    fn any_request() -> impl Strategy<Value = Request> {
+        let tables = [
+            (Table::Coils, 2_000),
+            (Table::DiscreteInputs, 2_000),
+            (Table::HoldingRegisters, 125),
+            (Table::InputRegisters, 125),
+        ];
+        (prop::sample::select(tables.to_vec()), any::<u16>())
+            .prop_map(|((table, most), count)| request(table, count % most + 1))
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(request in any_request(), bytes in prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..300)) {
+            code(&request, &bytes);
+        }
+
+        #[test]
+        fn a_damaged_answer_is_never_taken_for_one_of_another_size(
+            count in 1u16..=125,
+            place in any::<prop::sample::Index>(),
+            byte: u8,
+        ) {
+            let request = request(Table::HoldingRegisters, count);
+            let mut bytes = frame(3, &vec![0xA5; usize::from(count) * 2]);
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            if let Ok(answer) = answered(&request, &bytes) {
+                prop_assert!(matches!(answer, Answer::Words(words) if words.len() == usize::from(count)));
             }
         }
     }
-}
-
-impl Poll {
-    fn tags(&self) -> usize {
-        self.requests
-            .iter()
-            .map(|request| request.fields.len())
-            .sum()
-    }
-}
-
-/// Two answers are two instants, even if the clock did not move in between.
-fn later(now: Stamp, last: Stamp) -> Stamp {
-    if now.boot > last.boot {
-        now
-    } else {
-        now.at(last.boot.plus(Duration::from_nanos(1)))
-    }
-}
-
-fn behind_gateway(unit: u8, code: u8) -> LinkError {
-    link_error(
-        "unreachable",
-        format!(
-            "unit {unit}: the gateway in between cannot reach it (exception {code}); check the unit number and its wiring"
-        ),
-    )
 }

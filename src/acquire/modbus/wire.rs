@@ -1,116 +1,118 @@
-//! One Modbus TCP connection: opens it, asks one request at a time, and says exactly what went wrong.
+//! The wire to Modbus units, whatever it is: opens it, asks one request at a time, and says exactly what went wrong.
 //!
-//! Called by the driver in `tcp`. The library compares transaction, unit and function; `guard` has checked the header; the
-//! number of registers or bits is compared here, because the library's typed read functions compare it by `debug_assert`
-//! only (a panic in debug builds, a wrong answer in release), which is why `call` is used and not those. Every wait has a
-//! limit over the whole answer. After any error but an exception the connection must not be used again.
+//! Called by the driver in `bus`, and by `millgate probe` and `browse`. Only the four read functions can be asked for. Every
+//! wait has a limit over the whole answer. The two ways to speak are `tcp` and `rtu`.
 
 use super::answer::Answer;
-use super::guard::Guard;
 use super::plan::Request;
+use super::rtu::{Line, RtuWire};
+use super::tcp::TcpWire;
 use crate::acquire::driver::link_error;
+use crate::acquire::serial;
+use crate::acquire::tcp::connect;
 use crate::model::LinkError;
-use crate::settings::Table;
-use std::fmt::Debug;
-use std::io;
+use crate::settings::{ModbusWire, Table};
+use std::fmt;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_modbus::client::{Client, Context, tcp};
-use tokio_modbus::slave::{Slave, SlaveContext};
-use tokio_modbus::{Error, ProtocolError, Request as Ask, Response};
-
-/// Longest wait for a connection, name lookup included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why there is no answer to a request.
-#[derive(Debug)]
-pub(super) enum NoAnswer {
-    /// The device says no, by this code. The connection is fine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The device says no, by this code. The wire is fine.
     Exception(u8),
-    /// The connection must be dropped.
+    /// Nothing, or nothing usable, came. The next request may be asked: a late answer is not taken for its answer.
+    Silent(LinkError),
+    /// The wire must be opened anew.
     Broken(LinkError),
 }
 
-/// An open connection.
-pub(super) struct Wire {
-    context: Context,
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoAnswer::Exception(code) => write!(f, "exception {code}, {}", exception_name(*code)),
+            NoAnswer::Silent(error) | NoAnswer::Broken(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// What a code means (Application Protocol 1.1b3, 7).
+#[must_use]
+pub fn exception_name(code: u8) -> &'static str {
+    match code {
+        1 => "the device does not know this function",
+        2 => "no such address in the device",
+        3 => "more values than the device gives at once, or a value it cannot give",
+        4 => "the device failed",
+        5 => "the device needs more time",
+        6 => "the device is busy",
+        8 => "the memory of the device is damaged",
+        0x0A => "the gateway has no path to the unit",
+        0x0B => "the unit behind the gateway does not answer",
+        _ => "the device refuses",
+    }
+}
+
+/// An open wire.
+pub struct Wire(Kind);
+
+enum Kind {
+    Tcp(TcpWire),
+    Rtu(RtuWire),
 }
 
 impl Wire {
-    /// Connects to `host` (a name or an address) within 3 s.
-    pub(super) async fn open(host: &str, port: u16) -> Result<Wire, LinkError> {
-        let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await {
-            Ok(connected) => connected,
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        let ready = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-        let stream = ready.map_err(|error| no_connection(host, port, &error))?;
-        Ok(Wire::over(stream))
+    /// Opens it, once; a connection within 3 s.
+    ///
+    /// # Errors
+    /// Why it cannot be used, with what to check.
+    pub async fn open(wire: &ModbusWire) -> Result<Wire, LinkError> {
+        Ok(Wire(match wire {
+            ModbusWire::Tcp { host, port } => {
+                let check = "is Modbus TCP switched on there?";
+                Kind::Tcp(TcpWire::over(connect(host, *port, check).await?))
+            }
+            ModbusWire::RtuOverTcp { host, port } => {
+                let check = "is the converter set to pass RTU frames as they are?";
+                let stream = connect(host, *port, check).await?;
+                Kind::Rtu(RtuWire::over(stream, Line::behind_converter()))
+            }
+            ModbusWire::Rtu(port) => Kind::Rtu(RtuWire::over(serial::open(port)?, Line::of(port))),
+        }))
     }
 
-    /// Speaks Modbus over a stream that is open.
-    fn over<S>(stream: S) -> Wire
-    where
-        S: AsyncRead + AsyncWrite + Debug + Send + Unpin + 'static,
-    {
-        let context = tcp::attach(Guard::new(stream));
-        Wire { context }
-    }
-
-    /// Asks one request of one unit; the answer has exactly as many registers or bits as were asked for.
-    pub(super) async fn ask(
+    /// Asks one request of one unit and waits at most so long for the answer, which has exactly as many registers or bits
+    /// as were asked for. On a serial port the time that request and answer take on the wire is added.
+    ///
+    /// Not cancel-safe: dropped before it is ready, the wire must be opened anew.
+    ///
+    /// # Errors
+    /// See [`NoAnswer`].
+    pub async fn ask(
         &mut self,
         unit: u8,
         request: &Request,
         limit: Duration,
     ) -> Result<Answer, NoAnswer> {
-        self.context.set_slave(Slave(unit));
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "`call` could send anything; `read_only` makes read requests only"
-        )]
-        let asked = self.context.call(read_only(request));
-        let what = || format!("unit {unit}, {}", name(request));
-        match timeout(limit, asked).await {
-            Err(_) => Err(silent(&what(), limit)),
-            Ok(Err(error)) => Err(broken(&what(), &error)),
-            Ok(Ok(Err(exception))) => Err(NoAnswer::Exception(exception.into())),
-            Ok(Ok(Ok(response))) => complete(request, response)
-                .ok_or_else(|| wrong(&what(), "another number of values than was asked for")),
+        match &mut self.0 {
+            Kind::Tcp(wire) => wire.ask(unit, request, limit).await,
+            Kind::Rtu(wire) => wire.ask(unit, request, limit).await,
         }
     }
 }
 
-/// The request on the wire: one of the four read functions, never another.
-fn read_only(request: &Request) -> Ask<'static> {
-    match request.table {
-        Table::Coils => Ask::ReadCoils(request.start, request.count),
-        Table::DiscreteInputs => Ask::ReadDiscreteInputs(request.start, request.count),
-        Table::HoldingRegisters => Ask::ReadHoldingRegisters(request.start, request.count),
-        Table::InputRegisters => Ask::ReadInputRegisters(request.start, request.count),
+/// The name of a wire in logs: `10.0.0.5:502`, `/dev/ttyS1`.
+#[must_use]
+pub fn name(wire: &ModbusWire) -> String {
+    match wire {
+        ModbusWire::Tcp { host, port } | ModbusWire::RtuOverTcp { host, port } => {
+            format!("{host}:{port}")
+        }
+        ModbusWire::Rtu(port) => port.path.display().to_string(),
     }
 }
 
-/// The values, if they are as many as were asked for. Bits come in whole bytes.
-fn complete(request: &Request, response: Response) -> Option<Answer> {
-    let count = usize::from(request.count);
-    match response {
-        Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) => {
-            (words.len() == count).then_some(Answer::Words(words))
-        }
-        Response::ReadCoils(mut bits) | Response::ReadDiscreteInputs(mut bits) => {
-            let whole_bytes = bits.len() == count.next_multiple_of(8);
-            bits.truncate(count);
-            whole_bytes.then_some(Answer::Bits(bits))
-        }
-        _ => None,
-    }
-}
-
-/// `holding registers 100 to 124`
-fn name(request: &Request) -> String {
+/// `unit 7, holding registers 100 to 124 (zero-based)`
+pub(super) fn what(unit: u8, request: &Request) -> String {
     let table = match request.table {
         Table::Coils => "coils",
         Table::DiscreteInputs => "discrete inputs",
@@ -118,159 +120,22 @@ fn name(request: &Request) -> String {
         Table::InputRegisters => "input registers",
     };
     let last = u32::from(request.start) + u32::from(request.count.max(1)) - 1;
-    format!("{table} {} to {last} (zero-based)", request.start)
+    format!(
+        "unit {unit}, {table} {} to {last} (zero-based)",
+        request.start
+    )
 }
 
-fn no_connection(host: &str, port: u16, error: &io::Error) -> LinkError {
-    let (code, check) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => ("refused", "is Modbus TCP switched on there?"),
-        io::ErrorKind::TimedOut => ("timeout", "check the address, the cable and the firewall"),
-        _ => ("unreachable", "check the name or address and the network"),
-    };
-    let cause = match code {
-        "timeout" => "no connection in time".into(),
-        _ => error.to_string(),
-    };
-    link_error(code, format!("{host}:{port}: {cause}; {check}"))
-}
-
-fn silent(what: &str, limit: Duration) -> NoAnswer {
+pub(super) fn silent(what: &str, limit: Duration) -> LinkError {
     let limit_ms = limit.as_millis();
-    NoAnswer::Broken(link_error(
+    link_error(
         "timeout",
         format!(
             "{what}: no whole answer within {limit_ms} ms; check the unit number and `timeout`"
         ),
-    ))
+    )
 }
 
-fn wrong(what: &str, how: &str) -> NoAnswer {
-    NoAnswer::Broken(link_error("protocol", format!("{what}: {how}")))
-}
-
-fn broken(what: &str, error: &Error) -> NoAnswer {
-    match error {
-        Error::Protocol(ProtocolError::HeaderMismatch { message, .. }) => wrong(
-            what,
-            &format!("the answer belongs to another request: {message}"),
-        ),
-        Error::Protocol(ProtocolError::FunctionCodeMismatch { .. }) => {
-            wrong(what, "the answer is of another function")
-        }
-        Error::Transport(error) => match error.kind() {
-            // The codec ran out of bytes inside a whole frame; a closed connection is another kind (see `guard`).
-            io::ErrorKind::UnexpectedEof => wrong(what, "the answer is too short"),
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-                wrong(what, &error.to_string())
-            }
-            _ => NoAnswer::Broken(link_error("closed", format!("{what}: {error}"))),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use tokio::io::AsyncWriteExt;
-
-    const LIMIT: Duration = Duration::from_millis(500);
-
-    fn request(table: Table, count: u16) -> Request {
-        Request {
-            table,
-            start: 100,
-            count,
-            fields: Vec::new(),
-        }
-    }
-
-    /// What comes of an answer made of these bytes, in virtual time; the other side stays open and silent after them.
-    fn answered(request: &Request, bytes: &[u8]) -> Result<Answer, NoAnswer> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let (ours, mut theirs) = tokio::io::duplex(8_192);
-            theirs.write_all(bytes).await.unwrap();
-            let mut wire = Wire::over(ours);
-            wire.ask(1, request, LIMIT).await
-        })
-    }
-
-    fn code(request: &Request, bytes: &[u8]) -> &'static str {
-        match answered(request, bytes) {
-            Ok(_) => "answer",
-            Err(NoAnswer::Exception(_)) => "exception",
-            Err(NoAnswer::Broken(error)) => error.code,
-        }
-    }
-
-    /// A right answer to the first request of a connection: transaction 0, unit 1.
-    fn frame(function: u8, values: &[u8]) -> Vec<u8> {
-        let bytes = u8::try_from(values.len()).unwrap();
-        let mut frame = vec![0, 0, 0, 0, 0, bytes + 3, 1, function, bytes];
-        frame.extend(values);
-        frame
-    }
-
-    #[test]
-    fn an_answer_has_exactly_what_was_asked_for() {
-        let words = request(Table::HoldingRegisters, 2);
-        let read = answered(&words, &frame(3, &[0, 7, 1, 0])).unwrap();
-        assert_eq!(read, Answer::Words(vec![7, 256]));
-        assert_eq!(code(&words, &frame(3, &[0, 7])), "protocol");
-        assert_eq!(code(&words, &frame(3, &[0; 6])), "protocol");
-        assert_eq!(code(&words, &frame(4, &[0; 4])), "protocol");
-        let bits = request(Table::Coils, 9);
-        let read = answered(&bits, &frame(1, &[0b101, 0b11])).unwrap();
-        let expected = [true, false, true, false, false, false, false, false, true];
-        assert_eq!(read, Answer::Bits(expected.to_vec()));
-        assert_eq!(code(&bits, &frame(1, &[0b101])), "protocol");
-        assert_eq!(code(&bits, &frame(1, &[0; 3])), "protocol");
-    }
-
-    #[test]
-    fn an_exception_keeps_its_code_and_silence_is_a_time_out() {
-        let words = request(Table::InputRegisters, 2);
-        let said = answered(&words, &[0, 0, 0, 0, 0, 3, 1, 0x84, 0x99]);
-        assert!(matches!(said, Err(NoAnswer::Exception(0x99))), "{said:?}");
-        assert_eq!(code(&words, &[]), "timeout");
-        assert_eq!(code(&words, &frame(4, &[0, 7, 1, 0])[..12]), "timeout");
-    }
-
-    fn any_request() -> impl Strategy<Value = Request> {
-        let tables = [
-            (Table::Coils, 2_000),
-            (Table::DiscreteInputs, 2_000),
-            (Table::HoldingRegisters, 125),
-            (Table::InputRegisters, 125),
-        ];
-        (prop::sample::select(tables.to_vec()), any::<u16>())
-            .prop_map(|((table, most), count)| request(table, count % most + 1))
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(request in any_request(), bytes in prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..300)) {
-            code(&request, &bytes);
-        }
-
-        #[test]
-        fn a_damaged_answer_is_never_taken_for_one_of_another_size(
-            count in 1u16..=125,
-            place in any::<prop::sample::Index>(),
-            byte: u8,
-        ) {
-            let request = request(Table::HoldingRegisters, count);
-            let mut bytes = frame(3, &vec![0xA5; usize::from(count) * 2]);
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
-            if let Ok(answer) = answered(&request, &bytes) {
-                prop_assert!(matches!(answer, Answer::Words(words) if words.len() == usize::from(count)));
-            }
-        }
-    }
+pub(super) fn wrong(what: &str, how: &str) -> LinkError {
+    link_error("protocol", format!("{what}: {how}"))
 }

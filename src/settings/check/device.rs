@@ -1,6 +1,6 @@
 //! A device: one protocol, reachable, with tags that exist once in the machine.
 
-use super::{conditioning, join, lines, modbus, names, opc_ua, register, time};
+use super::{conditioning, join, line_field, lines, modbus, names, opc_ua, register, time};
 use crate::model::{DeviceId, TagId, ValueKind};
 use crate::settings::plant::{Device, Machine, Plant, Protocol, Reported, Tag, TagSource};
 use crate::settings::problem::shown;
@@ -165,6 +165,10 @@ fn protocol<'a>(
     }
     if let Some(lines) = &shape.lines {
         let checked = lines::check(lines, &join(path, "lines"), report)?;
+        if lines.poll.is_none() && shape.heartbeat.is_some() {
+            let message = "a device that speaks when it wants to has no heartbeat: leave it out, or write `poll:`";
+            report.add(join(path, "heartbeat"), message);
+        }
         return Some((Protocol::Lines(checked), Way::Lines(lines)));
     }
     let message = format!(
@@ -230,8 +234,8 @@ fn source(
             opc_ua::raw_kind(tag),
         ),
         Way::Lines(lines) => (
-            TagSource::Line(lines::field(tag, lines, path, report)?),
-            lines::raw_kind(tag),
+            TagSource::Line(line_field::check(tag, lines, path, report)?),
+            line_field::raw_kind(tag),
         ),
     })
 }

@@ -6,10 +6,13 @@
 mod conditioning;
 mod device;
 mod equipment;
+mod line_field;
+mod line_warning;
 mod lines;
 mod modbus;
 mod names;
 mod opc_ua;
+mod opc_ua_box;
 mod operation;
 mod register;
 mod scope;
@@ -77,6 +80,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
         names::name("a machine", name, &path, report);
         machine(name, &path, &blocks, &mut plant, report);
     }
+    lines::shared_ports(&plant, report);
     buffer(&file.buffer, report);
     uplink::check(file, &mut plant, report);
     plant

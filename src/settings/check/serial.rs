@@ -5,6 +5,10 @@ use crate::settings::plant::SerialPort;
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
 use crate::settings::shape::{Parity, Rs485};
+use std::time::Duration;
+
+/// Longest wait around a change of direction (`RS485_MAX_RTS_DELAY` of the kernel).
+const LONGEST_DELAY: Duration = Duration::from_millis(100);
 
 /// The keys of a serial port, as they were written.
 pub(super) struct Written<'a> {
@@ -51,6 +55,7 @@ pub(super) fn check(
                 report.add(at, message);
                 return None;
             }
+            direction(written.rs485, &join(path, "rs485"), report);
             let parity = written.parity.unwrap_or(usual.parity);
             Some(Wire::Port(SerialPort {
                 path: port.into(),
@@ -91,6 +96,24 @@ pub(super) fn check(
                 format!("`{key}` and `tcp` stand here together: write one of them"),
             );
             None
+        }
+    }
+}
+
+/// The kernel waits with the wire switched, so it takes no long waits.
+fn direction(rs485: Option<Rs485>, path: &str, report: &mut Report) {
+    let Some(rs485) = rs485 else { return };
+    for (key, delay) in [
+        ("delay_before", rs485.delay_before),
+        ("delay_after", rs485.delay_after),
+    ] {
+        if delay.get() > LONGEST_DELAY {
+            let at = join(path, key);
+            let found = report.written(&at);
+            report.add(
+                at,
+                format!("{found} is too long: the kernel waits at most 100ms"),
+            );
         }
     }
 }

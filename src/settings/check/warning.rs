@@ -1,7 +1,7 @@
 //! What is allowed and probably not meant, and what the box alone can tell: told by `check`, stops nothing.
 
 use super::register::looks_like_a_manual;
-use super::{join, untyped, url};
+use super::{join, line_warning, untyped, url};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{Counts, Equipment};
 use crate::settings::shape::{
@@ -30,6 +30,7 @@ pub(in crate::settings) fn warnings(file: &File) -> Vec<Problem> {
             "no uplinks: events are kept in the buffer and go nowhere",
         ));
     }
+    super::opc_ua_box::warnings(file, &mut found);
     for (name, shape) in &file.uplinks {
         uplink(shape, &join("uplinks", name), &mut found);
     }
@@ -57,6 +58,7 @@ fn devices(devices: &IndexMap<String, Device>, path: &str, found: &mut Vec<Probl
                 format!("`{name}` has no tags: nothing is read from it"),
             ));
         }
+        line_warning::warnings(device, &path, found);
         for (name, tag) in &device.tags {
             if let Some(how) = looks_like_a_manual(tag) {
                 let message = format!("the address looks like a number of a manual: {how}");
@@ -144,12 +146,12 @@ fn tls(tls: Option<&Tls>, path: &str, found: &mut Vec<Problem>) {
     }
 }
 
-fn user(user: &User, path: &str, found: &mut Vec<Problem>) {
+pub(super) fn user(user: &User, path: &str, found: &mut Vec<Problem>) {
     secret(&user.password, &join(path, "password"), found);
 }
 
 /// Credentials are there when systemd has started the gateway; elsewhere only their directory can be missed.
-fn secret(secret: &Secret, path: &str, found: &mut Vec<Problem>) {
+pub(super) fn secret(secret: &Secret, path: &str, found: &mut Vec<Problem>) {
     match secret {
         Secret::File(file) => absent(file, &join(path, "file"), found),
         Secret::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
@@ -162,7 +164,7 @@ fn secret(secret: &Secret, path: &str, found: &mut Vec<Problem>) {
     }
 }
 
-fn absent(file: &Path, path: &str, found: &mut Vec<Problem>) {
+pub(super) fn absent(file: &Path, path: &str, found: &mut Vec<Problem>) {
     if !file.exists() {
         let message = format!("{} is not on this machine", file.display());
         found.push(Problem::new(path, message));

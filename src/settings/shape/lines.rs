@@ -35,17 +35,18 @@ pub struct Lines {
     /// The kernel switches the direction of an RS-485 driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rs485: Option<Rs485>,
-    /// Characters before each telegram, such as STX: what comes before them is thrown away.
+    /// Characters before each telegram, such as STX: what comes before them is thrown away. A control character inside a
+    /// telegram begins it anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// Characters that end a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
-    /// Every telegram has so many bytes, start mark included.
+    /// Every telegram has so many bytes, start mark included. A line end in its last bytes is cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_024))]
     pub length: Option<u16>,
-    /// A pause of so long ends a telegram.
+    /// A pause of so long ends a telegram. A line end before it is cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle: Option<Period>,
     /// Longest line in bytes: a longer one is thrown away and counted.
@@ -58,7 +59,8 @@ pub struct Lines {
     /// The scanner puts an AIM symbology identifier (ISO/IEC 15424) such as `]C1` before each code.
     #[serde(default)]
     pub aim: bool,
-    /// A regular expression with named groups: each is the value of the tags with that `group:`. Other lines are refused.
+    /// A regular expression with named groups: each is the value of the tags with that `group:`. Other lines are refused;
+    /// where the device was asked, they make its tags bad.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// Decimal sign of numbers.
@@ -70,7 +72,7 @@ pub struct Lines {
     /// Period of `poll`; 1 s when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every: Option<Period>,
-    /// Longest wait for the answer to `poll`; 500 ms when left out.
+    /// Longest wait for the whole answer to `poll`, at most its period; 500 ms when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Period>,
 }

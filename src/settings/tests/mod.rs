@@ -2,6 +2,8 @@
 
 mod conditioning;
 mod keys;
+mod lines;
+mod opc_ua_box;
 mod operations;
 mod pairs;
 mod robust;

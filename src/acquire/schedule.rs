@@ -11,14 +11,14 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The grid of one period.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Grid {
+pub(in crate::acquire) struct Grid {
     period: Duration,
     due: Instant,
 }
 
 impl Grid {
     /// Due at once, then each `period`.
-    pub(super) fn new(origin: Instant, period: Duration) -> Grid {
+    pub(in crate::acquire) fn new(origin: Instant, period: Duration) -> Grid {
         Grid {
             period: period.max(SHORTEST),
             due: origin,
@@ -26,19 +26,19 @@ impl Grid {
     }
 
     /// When the next cycle is due; in the past when it is late.
-    pub(super) fn due(&self) -> Instant {
+    pub(in crate::acquire) fn due(&self) -> Instant {
         self.due
     }
 
     /// The due cycle is done: goes to the first one after `now`. Says how many were missed in between.
-    pub(super) fn done(&mut self, now: Instant) -> u64 {
+    pub(in crate::acquire) fn done(&mut self, now: Instant) -> u64 {
         let missed = self.passed(now);
         self.due += self.period.saturating_mul(missed.saturating_add(1));
         u64::from(missed)
     }
 
     /// After an outage: the latest cycle not after `now` is due. What came before it was missed by the outage.
-    pub(super) fn resume(&mut self, now: Instant) {
+    pub(in crate::acquire) fn resume(&mut self, now: Instant) {
         self.due += self.period.saturating_mul(self.passed(now));
     }
 

@@ -1,0 +1,8 @@
+//! OPC UA against asyncua: values of every kind, every way to be secured, and what breaks.
+
+mod breaks;
+mod peer;
+mod press;
+mod proxy;
+mod security;
+mod values;
