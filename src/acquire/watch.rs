@@ -177,8 +177,8 @@ mod tests {
             id: DeviceId(0),
             name: "plc".into(),
             lost_after: Duration::from_millis(300),
-            speaks_unasked,
             heartbeat: None,
+            speaks_unasked,
             health: Arc::default(),
             conditioner: Conditioner::default(),
         };

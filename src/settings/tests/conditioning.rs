@@ -193,11 +193,6 @@ fn a_heartbeat_is_a_tag_that_comes_often_enough() {
         "`900ms` is too short: the tag comes every 500ms; write at least twice that",
     );
     assert!(load(&server(&beat("beat", "1s"), "", ", every: 100ms")).is_ok());
-    let scanner = format!(
-        "gateway: {{ id: gw-1, path: [acme] }}\nmachine: M\ndevices:\n  scanner:\n    lines: {{ tcp: \"127.0.0.1:2001\" }}\n{}    tags:\n      code: {{ line: text }}\n",
-        beat("code", "5s")
-    );
-    refused(&scanner, "has no heartbeat: leave it out");
 }
 
 #[test]
