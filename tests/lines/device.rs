@@ -96,8 +96,9 @@ impl Drop for Plugged {
 
 /// The block below `devices:` of a device `d` that is reached at `way`, with more keys of `lines:` and these tags.
 pub(super) fn device(way: &str, lines: &str, tags: &str) -> String {
+    // A request each second that is waited for as long: by then its silence has a reason.
     let lost_after = if lines.contains("every: 1s") {
-        "2s"
+        "5s"
     } else {
         "300ms"
     };
