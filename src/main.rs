@@ -55,12 +55,20 @@ fn with_causes(error: &anyhow::Error) -> String {
     text
 }
 
+/// The OPC UA library tells of each trouble itself, and again in the error that we log; heard only when asked for by name.
+const LIBRARIES: [&str; 3] = ["opcua_client=off", "opcua_core=off", "opcua_crypto=off"];
+
 /// Logs go to standard error: the journal has its own time stamps, a terminal gets colours.
 fn log_to_stderr() {
-    let filter = EnvFilter::builder()
+    let mut filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var("MILLGATE_LOG")
         .from_env_lossy();
+    let asked_for = std::env::var("MILLGATE_LOG").is_ok_and(|asked| asked.contains("opcua_"));
+    let quiet = LIBRARIES.iter().filter(|_| !asked_for);
+    for directive in quiet.filter_map(|directive| directive.parse().ok()) {
+        filter = filter.add_directive(directive);
+    }
     let colours =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     tracing_subscriber::fmt()

@@ -45,7 +45,7 @@ pub struct Link {
 
 /// The drivers there are.
 enum Kind {
-    Modbus(Bus),
+    Modbus(Box<Bus>),
     Lines(Box<LinesDevice>),
     OpcUa(Box<OpcUaServer>),
 }
@@ -109,7 +109,7 @@ impl Link {
             devices: Vec::new(),
             pace: Pace::default(),
             clock: clock.clone(),
-            driver: Kind::Modbus(Bus::new(wire.clone(), clock.clone())),
+            driver: Kind::Modbus(Box::new(Bus::new(wire.clone(), clock.clone()))),
         }
     }
 
@@ -180,7 +180,7 @@ impl Link {
         } = self;
         match driver {
             Kind::Modbus(bus) => {
-                run_link(bus, name, devices, pace, clock, out, stop).await;
+                run_link(*bus, name, devices, pace, clock, out, stop).await;
             }
             Kind::Lines(device) => {
                 run_link(*device, name, devices, pace, clock, out, stop).await;

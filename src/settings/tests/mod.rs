@@ -2,6 +2,7 @@
 
 mod keys;
 mod lines;
+mod opc_ua;
 mod opc_ua_box;
 mod operations;
 mod pairs;
