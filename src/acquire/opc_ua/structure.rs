@@ -141,7 +141,7 @@ impl Layouts {
             index,
             steps: 0,
         };
-        dig.into_value(value, path, 0)
+        dig.reach_value(value, path, 0)
     }
 }
 
@@ -179,7 +179,7 @@ struct Dig<'a> {
 }
 
 impl Dig<'_> {
-    fn into_value(
+    fn reach_value(
         &mut self,
         value: &Variant,
         path: &[String],
@@ -190,19 +190,19 @@ impl Dig<'_> {
                 let index = self.index.take().ok_or(BadReason::Malformed)?;
                 let element = super::value::element(value, index)?;
                 self.deeper(depth)?;
-                self.into_value(element, path, depth + 1)
+                self.reach_value(element, path, depth + 1)
             }
             _ if path.is_empty() && self.index.is_none() => Ok(value.clone()),
             Variant::Variant(inner) => {
                 self.deeper(depth)?;
-                self.into_value(inner, path, depth + 1)
+                self.reach_value(inner, path, depth + 1)
             }
-            Variant::ExtensionObject(object) => self.into_object(object, path, depth),
+            Variant::ExtensionObject(object) => self.reach_object(object, path, depth),
             _ => Err(BadReason::Malformed),
         }
     }
 
-    fn into_object(
+    fn reach_object(
         &mut self,
         object: &ExtensionObject,
         path: &[String],
@@ -226,11 +226,11 @@ impl Dig<'_> {
             }
         };
         let mut stream = bytes;
-        self.into_structure(layout, &mut stream, path, depth)
+        self.reach_structure(layout, &mut stream, path, depth)
     }
 
     /// Goes to the field of a structure that the path names next.
-    fn into_structure(
+    fn reach_structure(
         &mut self,
         layout: &Layout,
         stream: &mut &[u8],
@@ -241,7 +241,7 @@ impl Dig<'_> {
         self.deeper(depth)?;
         for field in self.present(layout, stream)? {
             if field.name == *name {
-                return self.into_field(field, stream, rest, depth + 1);
+                return self.reach_field(field, stream, rest, depth + 1);
             }
             self.skip_field(field, stream, depth + 1)?;
         }
@@ -279,7 +279,7 @@ impl Dig<'_> {
         })
     }
 
-    fn into_field(
+    fn reach_field(
         &mut self,
         field: &Field,
         stream: &mut &[u8],
@@ -287,17 +287,17 @@ impl Dig<'_> {
         depth: u64,
     ) -> Result<Variant, BadReason> {
         let Some(length) = self.elements(field, stream)? else {
-            return self.into_element(&field.of, stream, path, depth);
+            return self.reach_element(&field.of, stream, path, depth);
         };
         let index = self.index.take().filter(|index| *index < length);
         let index = index.ok_or(BadReason::Malformed)?;
         for _ in 0..index {
             self.skip(&field.of, stream, depth)?;
         }
-        self.into_element(&field.of, stream, path, depth)
+        self.reach_element(&field.of, stream, path, depth)
     }
 
-    fn into_element(
+    fn reach_element(
         &mut self,
         of: &Of,
         stream: &mut &[u8],
@@ -307,12 +307,12 @@ impl Dig<'_> {
         match of {
             Of::BuiltIn(kind) => {
                 let value = self.built_in(*kind, stream)?;
-                self.into_value(&value, path, depth)
+                self.reach_value(&value, path, depth)
             }
             Of::Structure(data_type) => {
                 let layouts = self.layouts;
                 let layout = layouts.by_type.get(data_type).ok_or(BadReason::Malformed)?;
-                self.into_structure(layout, stream, path, depth)
+                self.reach_structure(layout, stream, path, depth)
             }
         }
     }

@@ -1,25 +1,26 @@
 //! `opc_ua:`: the endpoint, how it is protected, and which node a tag is.
 
-use super::join;
+use super::{join, url};
 use crate::model::ValueKind;
 use crate::settings::plant::{Namespace, Node, OpcUa, OpcUaUser, Variable};
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
 use crate::settings::shape::{self, SecurityMode, SecurityPolicy, TagType};
+use crate::settings::units::Period;
 use std::time::Duration;
 
+/// Shortest and longest publishing interval.
+const PUBLISHING: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
+/// Shortest and longest wait for an answer.
+const TIMEOUT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// Most elements that a queue is made for by itself.
 const MAX_QUEUE: u32 = 10_000;
 
 /// How a server is reached.
 pub(super) fn check(shape: &shape::OpcUa, path: &str, report: &mut Report) -> OpcUa {
-    if !shape.endpoint.starts_with("opc.tcp://") {
-        let message = format!(
-            "{} is no endpoint: write `opc.tcp://HOST:4840`",
-            shown(&shape.endpoint)
-        );
-        report.add(join(path, "endpoint"), message);
-    }
+    endpoint(&shape.endpoint, &join(path, "endpoint"), report);
+    namespaces(shape, &join(path, "namespaces"), report);
+    limits(shape, path, report);
     let security = security(shape, path, report);
     let user = match (&shape.user, &shape.certificate) {
         (Some(_), Some(_)) => {
@@ -40,6 +41,66 @@ pub(super) fn check(shape: &shape::OpcUa, path: &str, report: &mut Report) -> Op
         read: shape.read,
         publishing_interval: shape.publishing_interval.get(),
         timeout: shape.timeout.get(),
+    }
+}
+
+/// `opc.tcp://host[:port][/path]`
+fn endpoint(text: &str, path: &str, report: &mut Report) {
+    let fault = match url::parse(text) {
+        Ok(url) if url.scheme == "opc.tcp" => return,
+        Ok(url) => format!(
+            "{}:// is not how OPC UA is reached here: write",
+            shown(url.scheme)
+        ),
+        Err(fault) => fault,
+    };
+    report.add(path, format!("{fault} `opc.tcp://HOST:4840`"));
+}
+
+/// Prefixes that mean something else in a node id, and those that lead nowhere.
+fn namespaces(shape: &shape::OpcUa, path: &str, report: &mut Report) {
+    for (prefix, uri) in &shape.namespaces {
+        let at = join(path, prefix);
+        if ["i", "s", "g", "b", "ns", "nsu"].contains(&prefix.as_str()) {
+            let message = format!(
+                "`{prefix}` already means something in node ids: call the prefix otherwise"
+            );
+            report.add(&at, message);
+        } else if prefix.is_empty() || prefix.contains([':', '=', ';']) {
+            let message = format!(
+                "{} cannot stand before a node: use letters and digits",
+                shown(prefix)
+            );
+            report.add(&at, message);
+        }
+        if uri.trim().is_empty() {
+            report.add(&at, "which URI? `millgate browse` shows those of a server");
+        }
+    }
+}
+
+/// Intervals that no server keeps and time limits that nobody can wait for.
+fn limits(shape: &shape::OpcUa, path: &str, report: &mut Report) {
+    let keys = [
+        (
+            "publishing_interval",
+            shape.publishing_interval.get(),
+            PUBLISHING,
+        ),
+        ("timeout", shape.timeout.get(), TIMEOUT),
+    ];
+    for (key, given, (least, most)) in keys {
+        if (least..=most).contains(&given) {
+            continue;
+        }
+        let at = join(path, key);
+        let message = format!(
+            "{} is out of range: {} to {}",
+            report.written(&at),
+            String::from(Period::rounded(least)),
+            String::from(Period::rounded(most))
+        );
+        report.add(at, message);
     }
 }
 
@@ -64,6 +125,10 @@ fn security(shape: &shape::OpcUa, path: &str, report: &mut Report) -> shape::Sec
         (SecurityPolicy::None, _) | (_, SecurityMode::None) => report.add(
             at,
             "`policy: None` and `mode: None` go together: the one without the other is nothing",
+        ),
+        _ if shape.insecure => report.add(
+            join(path, "insecure"),
+            "`security` protects the messages, so `insecure: true` says nothing: leave it out",
         ),
         _ => {}
     }
@@ -116,6 +181,7 @@ pub(super) fn variable(
         );
         return None;
     };
+    sense(tag, server, path, report);
     let needed = queue(tag, server);
     if tag.queue.is_some_and(|queue| queue < needed) {
         let at = join(path, "queue");
@@ -140,10 +206,62 @@ pub(super) fn variable(
     })
 }
 
+/// Keys that say nothing together.
+fn sense(tag: &shape::Tag, server: &shape::OpcUa, path: &str, report: &mut Report) {
+    if tag.state_machine {
+        let keys = [
+            ("type", tag.kind.is_some()),
+            ("index", tag.index.is_some()),
+            ("field", tag.field.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
+            let message = format!("the state of a machine is its name, a text: leave `{key}` out");
+            report.add(join(path, key), message);
+        }
+    }
+    let instead = match tag.kind {
+        Some(TagType::Bit) => Some("`type: bool`"),
+        Some(TagType::Bcd16) => Some("`type: u16`"),
+        Some(TagType::Bcd32) => Some("`type: u32`"),
+        _ => None,
+    };
+    if let Some(instead) = instead {
+        let at = join(path, "type");
+        let message = format!(
+            "OPC UA has no {}: write {instead}, as the server has it",
+            report.written(&at)
+        );
+        report.add(at, message);
+    }
+    if tag
+        .field
+        .as_ref()
+        .is_some_and(|field| field.split('.').any(str::is_empty))
+    {
+        let at = join(path, "field");
+        let message = format!(
+            "{} names nothing: write the names of fields with a dot between, `a.b`",
+            report.written(&at)
+        );
+        report.add(at, message);
+    }
+    if tag.queue.is_some() && server.read == shape::Reading::Poll {
+        report.add(
+            join(path, "queue"),
+            "a polled server keeps no values: leave `queue` out",
+        );
+    }
+}
+
 /// `ml:s=Name`, `nsu=URI;s=Name`, `ns=2;s=Name` or `i=2258`.
 fn node(text: &str, server: &shape::OpcUa, path: &str, report: &mut Report) -> Option<Node> {
     let (namespace, identifier) = if let Some(rest) = text.strip_prefix("nsu=") {
         let (uri, identifier) = rest.split_once(';').unwrap_or((rest, ""));
+        if uri.is_empty() {
+            let message = format!("{} has no URI: write `nsu=URI;s=NAME`", shown(text));
+            report.add(path, message);
+            return None;
+        }
         (Namespace::Uri(uri.to_owned()), identifier)
     } else if let Some(rest) = text.strip_prefix("ns=") {
         let (index, identifier) = rest.split_once(';').unwrap_or((rest, ""));

@@ -71,6 +71,12 @@ pub(super) fn heartbeat(
 ) -> Option<(TagId, Duration)> {
     let heartbeat = shape.heartbeat.as_ref()?;
     let path = join(path, "heartbeat");
+    if device.protocol.speaks_unasked() {
+        let message =
+            "a device that speaks when it wants to has no heartbeat: leave it out, or write `poll:`";
+        report.add(path, message);
+        return None;
+    }
     let at = join(&path, "tag");
     let named = |id: &&TagId| {
         let tag = plant.tags.get(id.index());

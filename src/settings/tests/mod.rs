@@ -4,6 +4,7 @@ mod conditioning;
 mod keys;
 mod lines;
 mod modbus;
+mod opc_ua;
 mod opc_ua_box;
 mod operations;
 mod pairs;
