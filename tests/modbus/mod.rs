@@ -5,4 +5,5 @@ mod evil;
 mod faults;
 mod others;
 mod peer;
+mod serial;
 mod values;
