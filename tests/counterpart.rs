@@ -2,7 +2,7 @@
 //!
 //! Each says `port N` when it listens, on a port that the kernel chose, and ends when its input does or its value.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -50,14 +50,43 @@ impl Counterpart {
         Some(Counterpart::start(command))
     }
 
+    /// A script of `tests/peers`, and the first line of its input; `None` where there is no Python with its packages.
+    pub(crate) fn python(script: &str, arguments: &[&str], line: &str) -> Option<Counterpart> {
+        let beside = root().join(".venv/bin/python");
+        let python = std::env::var_os("MILLGATE_TEST_PYTHON").map_or(beside, PathBuf::from);
+        if !python.exists() {
+            let missing = "there is no Python with the packages of tests/requirements.txt: `tests/run tools` makes it";
+            return skip(script, missing);
+        }
+        let mut command = Command::new(python);
+        command
+            .arg(root().join("tests/peers").join(script))
+            .args(arguments);
+        Some(Counterpart::start_with(command, line))
+    }
+
+    /// libmodbus' test server as unit 17 on a serial port, or `None` where it could not be compiled.
+    pub(crate) fn libmodbus_on(port: &Path) -> Option<Counterpart> {
+        let mut command = Command::new(libmodbus()?);
+        command.arg("rtu").arg(port).stderr(Stdio::null());
+        Some(Counterpart::start(command))
+    }
+
     /// A program that will say where it listens.
-    fn start(mut command: Command) -> Counterpart {
+    fn start(command: Command) -> Counterpart {
+        Counterpart::start_with(command, "")
+    }
+
+    fn start_with(mut command: Command, line: &str) -> Counterpart {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (mut input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        if !line.is_empty() {
+            writeln!(input, "{line}").unwrap();
+        }
         let (sender, lines) = sync_channel(MOST_LINES);
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -106,13 +135,7 @@ pub(crate) struct LibModbus {
 impl LibModbus {
     /// `None` where it could not be compiled.
     pub(crate) async fn start() -> Option<LibModbus> {
-        let program = root().join("target/peers/libmodbus-server");
-        if !program.exists() {
-            return skip(
-                "libmodbus",
-                "its test server is not there: `tests/run tools` compiles it",
-            );
-        }
+        let program = libmodbus()?;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = tokio::spawn(async move {
@@ -140,6 +163,18 @@ async fn serve_one(mut near: TcpStream, program: PathBuf) {
     if let Ok(mut far) = TcpStream::connect(("127.0.0.1", server.port)).await {
         drop(copy_bidirectional(&mut near, &mut far).await);
     }
+}
+
+/// The program, or `None` where it could not be compiled.
+fn libmodbus() -> Option<PathBuf> {
+    let program = root().join("target/peers/libmodbus-server");
+    if !program.exists() {
+        return skip(
+            "libmodbus",
+            "its test server is not there: `tests/run tools` compiles it",
+        );
+    }
+    Some(program)
 }
 
 fn root() -> &'static Path {

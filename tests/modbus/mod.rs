@@ -5,4 +5,5 @@ pub(crate) mod evil;
 mod faults;
 mod others;
 pub(crate) mod peer;
+mod serial;
 mod values;

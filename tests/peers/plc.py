@@ -1,6 +1,8 @@
-"""A PLC behind a Modbus TCP server (pymodbus) that shows given values, encoded by pymodbus itself.
+"""A PLC behind a Modbus server (pymodbus) that shows given values, encoded by pymodbus itself.
 
     python plc.py PORT         0 lets the kernel choose; prints `port N` when it listens on 127.0.0.1
+    python plc.py PORT rtu     the same with RTU frames over the connection
+    python plc.py PATH         RTU on a serial port; prints `port 0`
 
 First line of its standard input: a JSON list of {"table": "holding", "address": 4, "type": "FLOAT32", "order": "CDAB",
 "value": 21.3}. Tables are coil, discrete, holding, input; types those of pymodbus (INT16 ... FLOAT64, STRING), BITS for
@@ -13,8 +15,9 @@ import asyncio
 import json
 import sys
 
+from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 PLACES = 200
@@ -54,9 +57,17 @@ def device(cells):
 
 async def main():
     cells = json.loads(sys.stdin.readline())
-    server = ModbusTcpServer(device(cells), address=("127.0.0.1", int(sys.argv[1])))
-    await server.serve_forever(background=True)
-    print(f"port {server.transport.sockets[0].getsockname()[1]}", flush=True)
+    place = sys.argv[1]
+    if place.isdigit():
+        framer = FramerType.RTU if sys.argv[2:] == ["rtu"] else FramerType.SOCKET
+        server = ModbusTcpServer(device(cells), framer=framer, address=("127.0.0.1", int(place)))
+        await server.serve_forever(background=True)
+        port = server.transport.sockets[0].getsockname()[1]
+    else:
+        server = ModbusSerialServer(device(cells), port=place, baudrate=19200)  # a pseudo terminal has no parity
+        await server.serve_forever(background=True)
+        port = 0
+    print(f"port {port}", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         pass
     await server.shutdown()

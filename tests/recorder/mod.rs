@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
+use tokio_serial::{SerialPort, SerialStream};
 
 /// What is spoken on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +68,12 @@ pub(crate) struct Recorder {
     pub(crate) port: u16,
     /// The serial port that the gateway opens; empty for a connection.
     pub(crate) path: PathBuf,
+    /// The serial port that the machine opens.
+    pub(crate) machine: PathBuf,
     log: Log,
     carrying: JoinHandle<()>,
-    /// Held open, so that the other end of the pair never sees a hang-up.
-    _held: Option<File>,
+    /// Held open, so that the ends of the line never see a hang-up.
+    _held: Vec<File>,
 }
 
 impl Recorder {
@@ -96,30 +98,29 @@ impl Recorder {
         Recorder {
             port,
             path: PathBuf::new(),
+            machine: PathBuf::new(),
             log,
             carrying,
-            _held: None,
+            _held: Vec::new(),
         }
     }
 
-    /// A pair of serial ports: the gateway opens [`Recorder::path`], and what it says goes on to the machine's port.
-    pub(crate) fn to_serial(machine: &Path) -> Recorder {
-        let far = tokio_serial::new(machine.to_str().unwrap(), 115_200)
-            .open_native_async()
-            .unwrap();
-        let (near, held, path) = pair();
+    /// A serial line: the machine opens one end, the gateway the other, and both stay there when either is closed.
+    pub(crate) fn serial() -> Recorder {
+        let (far, held_far, machine) = pair();
+        let (near, held_near, path) = pair();
         let log = Log::default();
         let shared = log.clone();
-        let carrying =
-            tokio::spawn(
-                async move { carry(near, far, Judge::new(Spoken::ModbusRtu), &shared).await },
-            );
+        let carrying = tokio::spawn(async move {
+            carry(near, far, Judge::new(Spoken::ModbusRtu), &shared).await;
+        });
         Recorder {
             port: 0,
             path,
+            machine,
             log,
             carrying,
-            _held: Some(held),
+            _held: vec![held_far, held_near],
         }
     }
 
@@ -154,7 +155,7 @@ impl Drop for Recorder {
 }
 
 /// A pair of pseudo terminals: one end, and the path of the other, which is held open, but not locked.
-pub(crate) fn pair() -> (SerialStream, File, PathBuf) {
+fn pair() -> (SerialStream, File, PathBuf) {
     let (near, mut other) = SerialStream::pair().unwrap();
     other.set_exclusive(false).unwrap();
     let path = PathBuf::from(other.name().unwrap());

@@ -1,6 +1,6 @@
 //! The recorder itself: it lets reads pass, and a write fails the test and never arrives.
 
-use super::{Recorder, Spoken, opc_ua, pair};
+use super::{Recorder, Spoken, opc_ua};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -95,11 +95,13 @@ async fn an_opc_ua_write_is_caught_and_does_not_arrive() {
 
 #[tokio::test]
 async fn a_serial_port_has_a_listener_too() {
-    let (mut machine, _held, path) = pair();
-    let recorder = Recorder::to_serial(&path);
-    let mut gateway = tokio_serial::new(recorder.path.to_str().unwrap(), 19_200)
-        .open_native_async()
-        .unwrap();
+    let recorder = Recorder::serial();
+    let open = |path: &std::path::Path| {
+        tokio_serial::new(path.to_str().unwrap(), 19_200)
+            .open_native_async()
+            .unwrap()
+    };
+    let (mut machine, mut gateway) = (open(&recorder.machine), open(&recorder.path));
     let read = [0x11, 0x04, 0x00, 0x08, 0x00, 0x01, 0xB2, 0x98];
     gateway.write_all(&read).await.unwrap();
     let mut heard = [0; 8];
