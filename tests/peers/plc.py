@@ -1,6 +1,8 @@
-"""A PLC behind a Modbus TCP server (pymodbus) that shows given values, encoded by pymodbus itself.
+"""A PLC behind a Modbus server (pymodbus) that shows given values, encoded by pymodbus itself.
 
     python plc.py PORT         0 lets the kernel choose; prints `port N` when it listens on 127.0.0.1
+    python plc.py PORT rtu     the same with RTU frames over TCP
+    python plc.py /dev/...     RTU on a serial port or pty; prints `port 0` when it is open
 
 First line of its standard input: a JSON list of {"table": "holding", "address": 4, "type": "FLOAT32", "order": "CDAB",
 "value": 21.3}. Tables are coil, discrete, holding, input; types those of pymodbus (INT16 ... FLOAT64, STRING), BITS for
@@ -13,8 +15,9 @@ import asyncio
 import json
 import sys
 
+from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 PLACES = 200
@@ -52,11 +55,22 @@ def device(cells):
     return SimDevice(UNIT, blocks)
 
 
+def server_for(cells, place, framing):
+    if place.startswith("/"):
+        # On a line, a unit that is not there says nothing. A pty has no parity, and refuses one.
+        line = {"port": place, "baudrate": 19200, "ignore_missing_devices": True}
+        return ModbusSerialServer(device(cells), framer=FramerType.RTU, **line)
+    framer = FramerType.RTU if framing == "rtu" else FramerType.SOCKET
+    return ModbusTcpServer(device(cells), framer=framer, address=("127.0.0.1", int(place)))
+
+
 async def main():
     cells = json.loads(sys.stdin.readline())
-    server = ModbusTcpServer(device(cells), address=("127.0.0.1", int(sys.argv[1])))
+    place, framing = (sys.argv[1:] + ["socket"])[:2]
+    server = server_for(cells, place, framing)
     await server.serve_forever(background=True)
-    print(f"port {server.transport.sockets[0].getsockname()[1]}", flush=True)
+    port = 0 if place.startswith("/") else server.transport.sockets[0].getsockname()[1]
+    print(f"port {port}", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         pass
     await server.shutdown()
