@@ -57,9 +57,8 @@ def device(cells):
 
 def server_for(cells, place, framing):
     if place.startswith("/"):
-        # On a line, a unit that is not there says nothing. A pty has no parity, and refuses one.
-        line = {"port": place, "baudrate": 19200, "ignore_missing_devices": True}
-        return ModbusSerialServer(device(cells), framer=FramerType.RTU, **line)
+        # A pty has no parity, and refuses one.
+        return ModbusSerialServer(device(cells), framer=FramerType.RTU, port=place, baudrate=19200)
     framer = FramerType.RTU if framing == "rtu" else FramerType.SOCKET
     return ModbusTcpServer(device(cells), framer=framer, address=("127.0.0.1", int(place)))
 
