@@ -43,7 +43,7 @@ pub struct Link {
 
 /// The drivers there are.
 enum Kind {
-    Modbus(Bus),
+    Modbus(Box<Bus>),
     Lines(Box<LinesDevice>),
 }
 
@@ -104,7 +104,7 @@ impl Link {
             devices: Vec::new(),
             pace: Pace::default(),
             clock: clock.clone(),
-            driver: Kind::Modbus(Bus::new(wire.clone(), state, clock.clone())),
+            driver: Kind::Modbus(Box::new(Bus::new(wire.clone(), state, clock.clone()))),
         }
     }
 
@@ -155,7 +155,7 @@ impl Link {
         } = self;
         match driver {
             Kind::Modbus(bus) => {
-                run_link(bus, name, devices, pace, clock, out, stop).await;
+                run_link(*bus, name, devices, pace, clock, out, stop).await;
             }
             Kind::Lines(device) => {
                 run_link(*device, name, devices, pace, clock, out, stop).await;
