@@ -1,9 +1,12 @@
-//! Modbus TCP against servers that misbehave in every way the protocol allows, and against one that others wrote.
+//! Modbus over every wire against servers that misbehave in every way the protocol allows, and against one that others wrote.
 
 pub(crate) mod cell;
 pub(crate) mod evil;
 mod faults;
+mod learnt;
+mod line;
 mod others;
 pub(crate) mod peer;
+mod rtu;
 mod serial;
 mod values;

@@ -36,23 +36,28 @@ impl Plc {
 
     /// Starts it with these values; port 0 lets the kernel choose.
     pub(crate) fn start(python: &Path, port: u16, cells: &serde_json::Value) -> Plc {
+        Plc::start_at(python, &[&port.to_string()], cells)
+    }
+
+    /// Starts it at another place: the arguments of `plc.py`.
+    pub(crate) fn start_at(python: &Path, place: &[&str], cells: &serde_json::Value) -> Plc {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(plc) = Plc::attempt(python, port, cells) {
+            if let Some(plc) = Plc::attempt(python, place, cells) {
                 return plc;
             }
             assert!(
                 Instant::now() < deadline,
-                "pymodbus does not start on port {port}"
+                "pymodbus does not start at {place:?}"
             );
         }
     }
 
-    fn attempt(python: &Path, port: u16, cells: &serde_json::Value) -> Option<Plc> {
+    fn attempt(python: &Path, place: &[&str], cells: &serde_json::Value) -> Option<Plc> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/plc.py");
         let mut child = Command::new(python)
             .arg(script)
-            .arg(port.to_string())
+            .args(place)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -66,7 +71,7 @@ impl Plc {
         let mut plc = Plc {
             child,
             _orders: orders,
-            port,
+            port: 0,
         };
         plc.port = line.trim().strip_prefix("port ")?.parse().unwrap();
         Some(plc)

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 /// Tags as YAML, registers as JSON, and what must be read.
 #[derive(Default)]
-struct Sheet {
+pub(super) struct Sheet {
     tags: String,
-    cells: Vec<Json>,
+    pub(super) cells: Vec<Json>,
     expected: BTreeMap<String, (Option<Value>, Quality)>,
     next: [u16; 4],
 }
@@ -52,9 +52,17 @@ impl Sheet {
     }
 
     fn device(&self, port: u16, lost_after: &str) -> String {
+        self.device_at(
+            &format!("modbus_tcp: {{ host: 127.0.0.1, port: {port}"),
+            lost_after,
+        )
+    }
+
+    /// The device on a wire, without the end of its block.
+    pub(super) fn device_at(&self, wire: &str, lost_after: &str) -> String {
         format!(
             "  plc:
-    modbus_tcp: {{ host: 127.0.0.1, port: {port}, unit: 7, timeout: 10s }}
+    {wire}, unit: 7, timeout: 10s }}
     addresses: zero_based
     lost_after: {lost_after}
     tags:
@@ -62,9 +70,30 @@ impl Sheet {
             self.tags
         )
     }
+
+    /// The first batch has all values as they must be.
+    pub(super) async fn compare(&self, cell: &mut Cell) {
+        let Content::Samples(samples) = cell.next().await.1 else {
+            panic!("no samples");
+        };
+        let read: BTreeMap<String, _> = cell
+            .named(&samples)
+            .into_iter()
+            .map(|(name, value, quality)| (name, (value, quality)))
+            .collect();
+        for (name, expected) in &self.expected {
+            assert_eq!(&read[name], expected, "{name}");
+        }
+        assert_eq!(read.len(), self.expected.len());
+        assert!(
+            samples
+                .windows(2)
+                .all(|pair| pair[0].stamp.boot <= pair[1].stamp.boot)
+        );
+    }
 }
 
-fn sheet() -> Sheet {
+pub(super) fn sheet() -> Sheet {
     let mut sheet = Sheet::default();
     let whole = |value: i64| (Some(Value::Int(value)), Quality::Good);
     let measured = |value: f64| (Some(Value::Float(value)), Quality::Good);
@@ -158,23 +187,7 @@ async fn what_pymodbus_encodes_is_what_is_read() {
     let plc = Plc::start(&python, 0, &Json::from(sheet.cells.clone()));
     let wire = Recorder::to_port(plc.port, Spoken::ModbusTcp).await;
     let mut cell = Cell::start(&sheet.device(wire.port, "60s"));
-    let Content::Samples(samples) = cell.next().await.1 else {
-        panic!("no samples");
-    };
-    let read: BTreeMap<String, _> = cell
-        .named(&samples)
-        .into_iter()
-        .map(|(name, value, quality)| (name, (value, quality)))
-        .collect();
-    for (name, expected) in &sheet.expected {
-        assert_eq!(&read[name], expected, "{name}");
-    }
-    assert_eq!(read.len(), sheet.expected.len());
-    assert!(
-        samples
-            .windows(2)
-            .all(|pair| pair[0].stamp.boot <= pair[1].stamp.boot)
-    );
+    sheet.compare(&mut cell).await;
     let health = cell.health("plc");
     assert_eq!((health.refused.get(), health.malformed.get()), (6, 2));
     cell.stop().await;

@@ -1,8 +1,8 @@
 """A PLC behind a Modbus server (pymodbus) that shows given values, encoded by pymodbus itself.
 
     python plc.py PORT         0 lets the kernel choose; prints `port N` when it listens on 127.0.0.1
-    python plc.py PORT rtu     the same with RTU frames over the connection
-    python plc.py PATH         RTU on a serial port; prints `port 0`
+    python plc.py PORT rtu     the same with RTU frames over TCP
+    python plc.py /dev/...     RTU on a serial port or pty; prints `port 0` when it is open
 
 First line of its standard input: a JSON list of {"table": "holding", "address": 4, "type": "FLOAT32", "order": "CDAB",
 "value": 21.3}. Tables are coil, discrete, holding, input; types those of pymodbus (INT16 ... FLOAT64, STRING), BITS for
@@ -55,18 +55,20 @@ def device(cells):
     return SimDevice(UNIT, blocks)
 
 
+def server_for(cells, place, framing):
+    if place.startswith("/"):
+        # A pty has no parity, and refuses one.
+        return ModbusSerialServer(device(cells), framer=FramerType.RTU, port=place, baudrate=19200)
+    framer = FramerType.RTU if framing == "rtu" else FramerType.SOCKET
+    return ModbusTcpServer(device(cells), framer=framer, address=("127.0.0.1", int(place)))
+
+
 async def main():
     cells = json.loads(sys.stdin.readline())
-    place = sys.argv[1]
-    if place.isdigit():
-        framer = FramerType.RTU if sys.argv[2:] == ["rtu"] else FramerType.SOCKET
-        server = ModbusTcpServer(device(cells), framer=framer, address=("127.0.0.1", int(place)))
-        await server.serve_forever(background=True)
-        port = server.transport.sockets[0].getsockname()[1]
-    else:
-        server = ModbusSerialServer(device(cells), port=place, baudrate=19200)  # a pseudo terminal has no parity
-        await server.serve_forever(background=True)
-        port = 0
+    place, framing = (sys.argv[1:] + ["socket"])[:2]
+    server = server_for(cells, place, framing)
+    await server.serve_forever(background=True)
+    port = 0 if place.startswith("/") else server.transport.sockets[0].getsockname()[1]
     print(f"port {port}", flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         pass
