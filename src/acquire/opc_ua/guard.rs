@@ -96,6 +96,14 @@ fn first_chunk(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(..usize::try_from(u32::from_le_bytes(size)).ok()?)
 }
 
+/// The security policy that the head of an answer to OpenSecureChannel names: it stands behind the channel's number.
+fn policy(chunk: &[u8]) -> Option<&str> {
+    let length: [u8; 4] = chunk.get(HEAD + 4..HEAD + 8)?.try_into().ok()?;
+    let length = usize::try_from(u32::from_le_bytes(length)).ok()?;
+    let uri = chunk.get(HEAD + 8..)?.get(..length)?;
+    std::str::from_utf8(uri).ok()
+}
+
 /// Messages of which some chunks have come.
 struct Messages {
     channel: Arc<SecureChannelState>,
@@ -145,6 +153,10 @@ impl Messages {
     /// Which request a chunk answers, whether it is the last one, and its part of the message, in plain.
     fn open(&self, chunk: &[u8]) -> Result<(u32, MessageIsFinalType, Bytes), String> {
         let channel = self.channel.secure_channel().read();
+        // The library decrypts by what the server says, with keys that an unsecured channel does not have.
+        if chunk.starts_with(b"OPN") && policy(chunk) != Some(channel.security_policy().to_uri()) {
+            return Err("another security policy than that of the channel".to_owned());
+        }
         let opened = channel
             .verify_and_remove_security(Bytes::copy_from_slice(chunk))
             .map_err(|error| error.to_string())?;
