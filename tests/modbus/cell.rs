@@ -31,8 +31,14 @@ pub(crate) struct Cell {
 impl Cell {
     /// Runs the devices of a machine `CELL`, given as the block below `devices:`.
     pub(crate) fn start(devices: &str) -> Cell {
-        let text =
-            format!("gateway: {{ id: gw-1, path: [acme] }}\nmachine: CELL\ndevices:\n{devices}\n");
+        Cell::start_with("", devices)
+    }
+
+    /// The same with more lines before the devices.
+    pub(crate) fn start_with(more: &str, devices: &str) -> Cell {
+        let text = format!(
+            "gateway: {{ id: gw-1, path: [acme] }}\nmachine: CELL\n{more}\ndevices:\n{devices}\n"
+        );
         let plant = settings::load(&text)
             .unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))
             .plant;
