@@ -367,3 +367,6 @@ impl<'a> Skim<'a> {
         Ok(taken)
     }
 }
+
+#[cfg(test)]
+mod tests;
