@@ -36,7 +36,7 @@ impl TypeLoader for Unread {
         context: &Context<'_>,
         length: Option<usize>,
     ) -> Option<EncodingResult<Box<dyn DynEncodable>>> {
-        if READ.iter().any(|kind| *encoding == NodeId::from(*kind)) {
+        if READ.map(NodeId::from).contains(encoding) {
             return GeneratedTypeLoader.load_from_binary(encoding, stream, context, length);
         }
         let length = length?;
