@@ -5,7 +5,7 @@
 mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
-mod opcua;
+mod opc_ua;
 pub mod replay;
 mod run;
 mod schema;
@@ -37,7 +37,7 @@ pub enum Command {
     /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
     Replay(replay::Replay),
     /// Our own OPC UA certificate, and which servers are trusted.
-    Opcua(opcua::OpcUa),
+    Opcua(opc_ua::OpcUa),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }
