@@ -7,7 +7,7 @@ mod check;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod modbus;
-mod opcua;
+mod opc_ua;
 mod probe;
 mod range;
 mod record;
@@ -51,7 +51,7 @@ pub enum Command {
     /// Run the aggregation on a capture in virtual time and print the events as JSON Lines.
     Replay(replay::Replay),
     /// Our own OPC UA certificate, and which servers are trusted.
-    Opcua(opcua::OpcUa),
+    Opcua(opc_ua::OpcUa),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }

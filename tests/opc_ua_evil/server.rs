@@ -49,6 +49,8 @@ impl Server {
             .host("127.0.0.1")
             .port(port)
             .token(stop.clone())
+            // A gateway whose connections are broken leaves sessions behind for a minute.
+            .max_sessions(1_000)
             .with_node_manager(simple_node_manager(namespace, "zoo"))
             .build()
             .unwrap();

@@ -3,7 +3,7 @@
 //! Used by the wire and everything that splits requests. None of them is 0: to the library a size of 0 means unlimited.
 
 use opcua::client::transport::TransportConfiguration;
-use opcua::types::{ContextOwned, DecodingOptions, DepthGauge, NamespaceMap};
+use opcua::types::{ContextOwned, DecodingOptions, DepthGauge, NamespaceMap, TypeLoaderCollection};
 use std::time::Duration;
 
 /// Longest wait for a TCP connection.
@@ -56,9 +56,8 @@ pub(super) fn decoding() -> DecodingOptions {
 
 /// What the library needs to know to decode: the limits, and a loader that keeps structures as bytes.
 pub(super) fn context() -> ContextOwned {
-    let mut context = ContextOwned::new_default(NamespaceMap::new(), decoding());
-    context
-        .loaders_mut()
-        .add_type_loader(super::structure::Unread);
-    context
+    // Without the library's own loader, which decodes any type of the standard, whatever may be nested in it.
+    let mut loaders = TypeLoaderCollection::new_empty();
+    loaders.add_type_loader(super::structure::Unread);
+    ContextOwned::new(NamespaceMap::new(), loaders, decoding())
 }

@@ -16,6 +16,7 @@ mod prepare;
 mod quality;
 mod services;
 mod session;
+mod skim;
 mod state;
 mod structure;
 mod subscribe;

@@ -8,17 +8,24 @@ use super::limits::{MAX_ARRAY, MAX_DEPTH, MAX_STRING};
 use crate::model::BadReason;
 use opcua::types::{
     BinaryDecodable, ByteString, ByteStringBody, Context, DataValue, DateTime, DiagnosticInfo,
-    DynEncodable, EncodingResult, Error, ExpandedNodeId, ExtensionObject, Guid, LocalizedText,
-    NodeId, QualifiedName, StatusCode, TypeLoader, TypeLoaderPriority, UAString, Variant,
-    VariantScalarTypeId, XmlElement,
+    DynEncodable, EncodingResult, Error, ExpandedNodeId, ExtensionObject, GeneratedTypeLoader,
+    Guid, LocalizedText, NodeId, ObjectId, QualifiedName, StatusCode, TypeLoader,
+    TypeLoaderPriority, UAString, Variant, VariantScalarTypeId, XmlElement,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Most fields that are gone through for one value.
 const MAX_STEPS: usize = 100_000;
+/// What is not left unread.
+const READ: [ObjectId; 3] = [
+    ObjectId::DataChangeNotification_Encoding_DefaultBinary,
+    ObjectId::StatusChangeNotification_Encoding_DefaultBinary,
+    ObjectId::StructureDefinition_Encoding_DefaultBinary,
+];
 
-/// Keeps the bytes of a structure as they came, if they are not too many.
+/// Keeps the bytes of a structure as they came, if they are not too many. News of a subscription, which `skim` has seen to
+/// the bottom, and definitions of structures, in which nothing is nested, are read.
 pub(super) struct Unread;
 
 impl TypeLoader for Unread {
@@ -26,9 +33,12 @@ impl TypeLoader for Unread {
         &self,
         encoding: &NodeId,
         stream: &mut dyn std::io::Read,
-        _context: &Context<'_>,
+        context: &Context<'_>,
         length: Option<usize>,
     ) -> Option<EncodingResult<Box<dyn DynEncodable>>> {
+        if READ.map(NodeId::from).contains(encoding) {
+            return GeneratedTypeLoader.load_from_binary(encoding, stream, context, length);
+        }
         let length = length?;
         if length > MAX_STRING {
             return Some(Err(Error::decoding(

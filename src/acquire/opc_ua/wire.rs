@@ -342,10 +342,12 @@ impl Connector for Dial {
                 .take(),
         );
         let signature = self.signature;
+        let guarding = Arc::clone(&channel);
         let connector = StreamConnector::new(
             move |url: String, options: DecodingOptions| {
                 let stream = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
-                std::future::ready(framed(stream, url, options, signature))
+                let guarding = Arc::clone(&guarding);
+                std::future::ready(framed(stream, url, options, signature, guarding))
             },
             self.url.clone(),
         );
@@ -362,10 +364,14 @@ fn framed(
     url: String,
     options: DecodingOptions,
     signature: usize,
+    channel: Arc<SecureChannelState>,
 ) -> Result<StreamConnection<Reader, OwnedWriteHalf>, Error> {
     let stream =
         stream.ok_or_else(|| Error::new(StatusCode::BadConnectionClosed, "connected once only"))?;
     let (reader, writer) = stream.into_split();
-    let reader = FramedRead::new(Guarded::new(reader, signature), TcpCodec::new(options));
+    let reader = FramedRead::new(
+        Guarded::new(reader, signature, channel),
+        TcpCodec::new(options),
+    );
     Ok(StreamConnection::new(reader, writer, url))
 }

@@ -72,8 +72,7 @@ pub(super) fn heartbeat(
     let heartbeat = shape.heartbeat.as_ref()?;
     let path = join(path, "heartbeat");
     if device.protocol.speaks_unasked() {
-        let message =
-            "a device that speaks when it wants to has no heartbeat: leave it out, or write `poll:`";
+        let message = "a device that speaks when it wants to has no heartbeat: leave it out, or write `poll:`";
         report.add(path, message);
         return None;
     }

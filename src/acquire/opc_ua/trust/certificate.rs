@@ -1,5 +1,5 @@
 //! One certificate, read with limits: whom it names, until when it is valid, its key, and whether another one signed it.
-//! Pure.
+//! It asks neither the clock nor the disk.
 
 use rsa::RsaPublicKey;
 use rsa::pkcs1v15::{Signature as RsaSignature, VerifyingKey};

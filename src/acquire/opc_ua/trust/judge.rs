@@ -1,4 +1,4 @@
-//! Whether a server's certificate is good for us: the rules of OPC 10000-4, 6.1.3, each refusal with what to do. Pure.
+//! Whether a server's certificate is good for us: the rules of OPC 10000-4, 6.1.3, each refusal with what to do. The time is handed in.
 
 use super::certificate::{Certificate, Signed, Thumbprint, shown};
 use jiff::Timestamp;

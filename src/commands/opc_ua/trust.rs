@@ -60,7 +60,7 @@ fn accept(trust: &Trust, what: &str, as_json: bool) -> Result<(), Failure> {
     if as_json {
         let mut entry = entry(&certificate);
         if let Some(fault) = fault {
-            entry["refused_all_the_same"] = json!(fault.to_string());
+            put(&mut entry, "refused_all_the_same", json!(fault.to_string()));
         }
         return terminal::print(&format!("{:#}\n", json!({ "trusted": entry })));
     }
@@ -165,7 +165,7 @@ fn list(gateway: &Gateway, trust: &Trust, as_json: bool) -> Result<(), Failure> 
             Err(error) => json!({ "error": error.to_string() }),
         }});
         for (name, there) in &places {
-            report[*name] = there.iter().map(filed_entry).collect();
+            put(&mut report, name, there.iter().map(filed_entry).collect());
         }
         return terminal::print(&format!("{report:#}\n"));
     }
@@ -228,9 +228,16 @@ fn filed_entry(filed: &Filed) -> Value {
             "error": error.to_string(),
         }),
     };
-    entry["file"] = json!(shown(&filed.path));
+    put(&mut entry, "file", json!(shown(&filed.path)));
     if let Some(reason) = &filed.reason {
-        entry["reason"] = json!(reason);
+        put(&mut entry, "reason", json!(reason));
     }
     entry
+}
+
+/// One more member of an object.
+fn put(object: &mut Value, name: &str, member: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), member);
+    }
 }
