@@ -13,7 +13,10 @@ fn bad(reason: BadReason) -> (Option<Value>, Quality) {
     (None, Quality::Bad(reason))
 }
 
-async fn check(read: &str, cases: &[(&str, &str, (Option<Value>, Quality))]) {
+/// The value of a sample and whether it may be believed.
+type Expected = (Option<Value>, Quality);
+
+async fn check(read: &str, cases: &[(&str, &str, Expected)]) {
     let Some(python) = python() else { return };
     let server = Server::start(&python, &json!({ "before": ["urn:moved"] }));
     let state = tempfile::tempdir().unwrap();
