@@ -3,11 +3,11 @@
 //! Pure: time comes in as an argument. A device that never answered is lost `lost_after` after the start.
 
 use super::condition::Conditioner;
-use super::driver::{Reading, link_error};
+use super::driver::{Reading, later, link_error};
 use super::heartbeat::{Beat, Heartbeat};
 use crate::backoff::Backoff;
 use crate::health::DeviceHealth;
-use crate::model::{DeviceId, LinkError, TagId};
+use crate::model::{DeviceId, LinkError, Stamp, TagId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -39,6 +39,8 @@ pub(super) struct Watch {
     heartbeat: Option<Heartbeat>,
     answered: Instant,
     lost: bool,
+    /// When its loss was told; what it said before that is known only now.
+    lost_at: Option<Stamp>,
     /// It was lost already when the connection was last attempted.
     lost_at_connect: bool,
     rests_until: Option<Instant>,
@@ -56,6 +58,7 @@ impl Watch {
             heartbeat: heartbeat.map(|(tag, within)| Heartbeat::new(tag, within)),
             answered: now,
             lost: false,
+            lost_at: None,
             lost_at_connect: false,
             rests_until: None,
             error: None,
@@ -70,7 +73,24 @@ impl Watch {
         self.rests_until = None;
         self.error = None;
         self.on_line = true;
+        self.lost_at_connect = false;
         std::mem::take(&mut self.lost)
+    }
+
+    /// Its loss is told with this stamp.
+    pub(super) fn told_lost(&mut self, stamp: Stamp) {
+        self.lost_at = Some(stamp);
+    }
+
+    /// What was read while it was declared lost holds from then on: before that it was bad, and the next stage has been told.
+    pub(super) fn after_loss(&mut self, stamp: Stamp, readings: &mut [Reading]) -> Stamp {
+        let Some(lost) = self.lost_at.take() else {
+            return stamp;
+        };
+        for reading in readings {
+            reading.stamp = later(reading.stamp, lost);
+        }
+        later(stamp, lost)
     }
 
     /// The connection is about to be made.
@@ -78,7 +98,8 @@ impl Watch {
         self.lost_at_connect = self.lost;
     }
 
-    /// The driver knew when it connected that all values are news: a device that tells changes only says them all.
+    /// The driver knew when it connected that all values are news: a device that tells changes only says them all. So
+    /// until it has answered on this connection.
     pub(super) fn tells_anew(&self) -> bool {
         self.lost_at_connect
     }
