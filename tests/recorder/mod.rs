@@ -79,7 +79,14 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Listens on a port that the kernel chooses, and carries what comes to a machine on 127.0.0.1.
     pub(crate) async fn to_port(machine: u16, spoken: Spoken) -> Recorder {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Recorder::before(machine, spoken)
+    }
+
+    /// The same for who is not waiting for anything; within a runtime.
+    pub(crate) fn before(machine: u16, spoken: Spoken) -> Recorder {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
         let port = listener.local_addr().unwrap().port();
         let machine = SocketAddr::from(([127, 0, 0, 1], machine));
         let log = Log::default();
