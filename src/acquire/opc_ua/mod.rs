@@ -14,6 +14,7 @@ mod live;
 mod names;
 mod prepare;
 mod quality;
+mod reason;
 mod services;
 mod session;
 mod skim;

@@ -167,7 +167,7 @@ fn a_devices_clock_matters_only_where_it_stamps() {
         ("    timestamps: source\n", ", publishing_interval: 2s", ""),
         (
             "    timestamps: source\n",
-            ", publishing_interval: 2s, read: poll",
+            ", read: poll",
             ", every: 100ms",
         ),
         ("", ", publishing_interval: 2s", ", every: 100ms"),
