@@ -41,8 +41,8 @@ pub(super) struct Watch {
     lost: bool,
     /// When its loss was told; what it said before that is known only now.
     lost_at: Option<Stamp>,
-    /// It was lost already when the connection was last attempted.
-    lost_at_connect: bool,
+    /// It has not answered on the connection that there is.
+    unheard: bool,
     rests_until: Option<Instant>,
     error: Option<LinkError>,
     /// It has said something on the connection that there is.
@@ -59,7 +59,7 @@ impl Watch {
             answered: now,
             lost: false,
             lost_at: None,
-            lost_at_connect: false,
+            unheard: true,
             rests_until: None,
             error: None,
             on_line: false,
@@ -73,7 +73,7 @@ impl Watch {
         self.rests_until = None;
         self.error = None;
         self.on_line = true;
-        self.lost_at_connect = false;
+        self.unheard = false;
         std::mem::take(&mut self.lost)
     }
 
@@ -95,13 +95,13 @@ impl Watch {
 
     /// The connection is about to be made.
     pub(super) fn connecting(&mut self) {
-        self.lost_at_connect = self.lost;
+        self.unheard = true;
     }
 
-    /// The driver knew when it connected that all values are news: a device that tells changes only says them all. So
-    /// until it has answered on this connection.
+    /// A device that tells changes only tells all values when a connection begins; the driver hands them all on where it
+    /// was lost before it said anything.
     pub(super) fn tells_anew(&self) -> bool {
-        self.lost_at_connect
+        self.unheard
     }
 
     /// What its answer says of its heartbeat; a device without one lives as long as it answers.

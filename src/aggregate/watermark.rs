@@ -122,11 +122,11 @@ impl Watermark {
         {
             return Some(Refused::Duplicate);
         }
-        let is_newest = newest.is_none_or(|newest| newest.stamp.boot < at);
+        let is_newest = newest.is_none_or(|newest| newest.stamp.boot <= at);
         if at < self.released && !is_newest {
             return Some(Refused::Late);
         }
-        if newest.is_none_or(|newest| newest.stamp.boot <= at) {
+        if is_newest {
             self.newest.insert(tag, sample.clone());
         }
         self.moved += u64::from(at < self.released);
@@ -144,8 +144,7 @@ impl Watermark {
             stamp: sample.stamp.at(at),
             ..sample.clone()
         };
-        self.samples
-            .insert((at, device, sample.tag, times), placed);
+        self.samples.insert((at, device, sample.tag, times), placed);
     }
 
     /// How many late samples were moved since the last call.
@@ -326,9 +325,9 @@ mod tests {
             [Refused::Duplicate]
         );
         assert_eq!(take(700, &[]).1, ["100:1=1 1=2"]);
-        // A repeat of what went out is a repeat; another value of that time is late, and one of the last moment is not.
+        // A repeat of what went out is a repeat; what is older is late, and one of the last moment is not.
         assert_eq!(take(700, &[(1, 100, 2)]).0, [Refused::Duplicate]);
-        assert_eq!(take(700, &[(1, 100, 3)]).0, [Refused::Late]);
+        assert_eq!(take(700, &[(1, 99, 3)]).0, [Refused::Late]);
         assert_eq!(
             take(700, &[(2, 200, 1)]),
             (vec![], vec!["200:2=1".to_owned()])
@@ -350,10 +349,7 @@ mod tests {
         assert_eq!(why(repeat), Some(Refused::Duplicate));
         let older = watermark.take(&batch(0, 1_520, &[(1, 650, 9)]));
         assert_eq!(why(older), Some(Refused::Late));
-        assert_eq!(
-            out(&mut watermark, 2_000),
-            ["1000:1=1 1=2", "1200:1=3"]
-        );
+        assert_eq!(out(&mut watermark, 2_000), ["1000:1=1 1=2", "1200:1=3"]);
         watermark.take(&batch(0, 2_400, &[(2, 1_900, 8)]));
         let repeat = watermark.take(&batch(0, 2_500, &[(2, 1_900, 8)]));
         assert_eq!(why(repeat), Some(Refused::Duplicate));

@@ -326,6 +326,26 @@ async fn a_server_that_tells_changes_only_is_believed_again_after_a_silence() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_server_said_before_an_outage_is_not_made_good_by_a_new_connection() {
+    // Lost after the connection was made, before anything was said on it: all comes anew, and may be another value.
+    let acts = [
+        Act::Beat(0, 1, Some(7)),
+        Act::Break(0, "closed"),
+        Act::Answer(0, 1_500),
+        Act::Beat(10, 1, Some(8)),
+    ];
+    let mut bench = Bench::with(1, 8, &acts, with_heartbeat);
+    for expected in [
+        "0 says [1.0, 7.0]",
+        "0 lost: closed",
+        "0 good",
+        "0 says [1.0, 8.0]",
+    ] {
+        assert_eq!(bench.next().await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_read_before_a_loss_was_told_holds_after_it() {
     // A long cycle: its first answer came before the device was declared lost, its last one after that.
     let acts = [Act::Beat(1_500, 1, Some(7))];

@@ -315,7 +315,11 @@ async fn a_unit_that_answers_too_late_says_nothing_false() {
                         for reading in readings {
                             let address = [1, 101, 201, 9][reading.tag.index()];
                             let Ok(value) = reading.raw else { continue };
-                            assert_eq!(value, crate::model::Value::Int(address), "{wire} {slow_ms}");
+                            assert_eq!(
+                                value,
+                                crate::model::Value::Int(address),
+                                "{wire} {slow_ms}"
+                            );
                             good += 1;
                         }
                     }
@@ -339,7 +343,12 @@ async fn late_now_and_then(theirs: DuplexStream, slow: Duration) {
         let answers = Arc::clone(&answers);
         tokio::spawn(async move {
             let late = unit == 1 && number % 5 < 2;
-            tokio::time::sleep(if late { slow } else { Duration::from_millis(20) }).await;
+            tokio::time::sleep(if late {
+                slow
+            } else {
+                Duration::from_millis(20)
+            })
+            .await;
             let pdu = [unit, function, 2, high, low];
             let answer = [&pdu[..], &crc(&pdu).to_le_bytes()].concat();
             drop(answers.lock().await.write_all(&answer).await);
