@@ -16,7 +16,7 @@ mod prepare;
 mod quality;
 mod services;
 mod session;
-mod skim;
+pub mod skim;
 mod state;
 mod structure;
 mod subscribe;
@@ -27,3 +27,5 @@ mod wire;
 
 pub use client::{Child, Children, Class, Client, Look, Reach};
 pub(super) use driver::OpcUaServer;
+#[doc(hidden)]
+pub use limits::context;
