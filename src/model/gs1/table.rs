@@ -53,6 +53,10 @@ pub(super) const UNKNOWN: Format = plain(&[UpTo(90)]);
 
 /// The format of a known identifier.
 pub(super) fn format(identifier: &str) -> Option<Format> {
+    // Families are told by their first three digits: the fourth has to be one too.
+    if !identifier.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     match identifier.len() {
         2 => of_two(identifier),
         3 => of_three(identifier),

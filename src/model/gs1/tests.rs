@@ -84,6 +84,10 @@ fn people_write_brackets() {
         "`(1)040` begins no application identifier",
     );
     refused("(21)", "up to 20 characters");
+    // Found by fuzzing: of a family, but no identifier.
+    refused("(723+)5", "`(723+)` begins no application identifier");
+    refused("(310x)001250", "`(310x)` begins no application identifier");
+    check("(21)A(310x)B", &[("21", "A(310x)B")]);
 }
 
 #[test]
@@ -180,6 +184,7 @@ fn nearly() -> impl Strategy<Value = String> {
             "001250",
             "(01)",
             "(21)",
+            "(310x)",
             "(",
             ")",
             "\u{1d}",
@@ -210,6 +215,7 @@ proptest! {
         let mut again = String::new();
         for element in &found {
             prop_assert!(text.contains(element.value) && text.contains(element.identifier));
+            prop_assert!(is_identifier(element.identifier));
             prop_assert!(element.number().is_none_or(f64::is_finite));
             prop_assert!(element.date().is_none_or(|date| (1..=12).contains(&date.month)));
             again.extend([element.identifier, element.value]);
