@@ -37,7 +37,7 @@ pub struct Arguments {
 pub enum Command {
     /// Run the gateway.
     Run(run::Run),
-    /// See it work: a simulated press, the gateway, and a small MES, with nothing to set up.
+    /// See it work: a simulated press cell (Modbus TCP, a barcode scanner, OPC UA), the gateway and a small MES.
     #[cfg(feature = "demo")]
     Demo(demo::Options),
     /// Check a settings file: every problem with line, column and what to write instead.

@@ -24,6 +24,8 @@ pub(super) fn colours_on_output() -> bool {
     takes_colours(&io::stdout())
 }
 
+/// Width of a terminal that does not tell its own.
+const USUAL_COLUMNS: usize = 80;
 /// Signs of a progress bar.
 const BAR: u64 = 20;
 
@@ -62,6 +64,11 @@ impl Progress {
 
     fn write(&mut self, words: &str) {
         if self.on {
+            // A line that wraps cannot be taken away again.
+            let room = terminal_size::terminal_size_of(io::stderr())
+                .map_or(USUAL_COLUMNS, |(columns, _)| usize::from(columns.0))
+                .saturating_sub(1);
+            let words: String = words.chars().take(room).collect();
             let mut to = io::stderr().lock();
             // A terminal that takes nothing any more is not shown anything more.
             self.on = write!(to, "\r{words}\u{1b}[K\r")

@@ -217,9 +217,8 @@ impl OpcUaServer {
     /// Notifications were lost on the way: nobody knows of which tags. All are bad until they have been read anew.
     fn lost_some(&mut self) {
         let stamp = self.stamp();
-        let lost = |item: &Item| item.bad(BadReason::Overflow, stamp);
-        let readings = self.items.iter().map(lost).collect();
-        self.items.iter_mut().for_each(Item::forget);
+        let lost = |item: &mut Item| item.bad(BadReason::Overflow, stamp);
+        let readings = self.items.iter_mut().map(lost).collect();
         self.held.clear();
         self.held_values = 0;
         self.dropped = None;
@@ -384,12 +383,10 @@ impl Driver for OpcUaServer {
 
     async fn next(&mut self) -> Result<Heard, Failure> {
         loop {
+            self.mind_loss();
             let heard = match self.ready.pop_front() {
                 Some(heard) => Some(heard),
-                None => {
-                    self.mind_loss();
-                    self.understand().await
-                }
+                None => self.understand().await,
             };
             if let Some(heard) = heard {
                 self.returned = Instant::now();

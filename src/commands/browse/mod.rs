@@ -16,10 +16,24 @@ use crate::settings::Period;
 use anyhow::anyhow;
 use std::path::PathBuf;
 
+/// What `--help` ends with.
+const EXAMPLES: &str = "\
+Addresses:
+  modbus-tcp://10.0.0.5/1                        host[:port]/unit
+  'modbus-rtu:///dev/ttyS1?baud=19200&unit=12'   parity=even, data_bits=8, stop_bits=1 when left out
+  modbus-rtu://10.0.0.6:4001/12                  RTU over TCP, behind a serial converter
+  opc.tcp://10.0.0.7:4840
+
+Examples:
+  millgate browse 'modbus-rtu:///dev/ttyS1?baud=9600' --unit 1..247 --timeout 100ms
+  millgate browse modbus-tcp://10.0.0.5/1 --holding 0..999 > plc.yaml
+  millgate browse opc.tcp://10.0.0.7:4840 --config gateway.yaml > robot.yaml";
+
 /// Find what a device has: scan Modbus addresses or walk an OPC UA server, and print ready settings.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Browse {
-    /// modbus-tcp://host[:port]/unit, modbus-rtu:///dev/ttyS1?baud=19200&parity=even&unit=12, opc.tcp://host:port
+    /// Where the device is; see the addresses below
     #[arg(value_name = "URL")]
     url: String,
     #[command(flatten)]

@@ -175,6 +175,7 @@ fn line(
     let kind = kind.and_then(|kind| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned));
     let value = match &look.value {
         Ok(value) => number(value),
+        Err(reason) if look.status == "Good" => format!("no value ({})", reason.word()),
         Err(_) => look.status.clone(),
     };
     if look.structure || kind.is_none() {

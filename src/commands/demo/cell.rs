@@ -1,8 +1,9 @@
-//! A deburring cell with an OPC UA server on loopback: a state, a counter and a temperature. It works by the clock.
+//! A deburring cell with an OPC UA server on loopback: a state, a counter and a temperature.
 //!
-//! Its time begins with the first read, so that no part is made that nobody could see begin. Without security, which its
+//! Its time runs while it is read, so that no part is made that nobody could see begin. Without security, which its
 //! settings must flag: making certificates would take longer than the demo's start.
 
+use super::attended::Attended;
 use anyhow::{Context, anyhow};
 use opcua::server::address_space::Variable;
 use opcua::server::diagnostics::NamespaceMetadata;
@@ -15,7 +16,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 
 /// The namespace of its nodes, as the demo's settings have it.
 const NAMESPACE: &str = "urn:millgate:demo:deburring-cell";
@@ -32,7 +32,7 @@ const RUNNING: i32 = 2;
 
 /// The cell at a moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Moment {
+pub(super) struct Moment {
     state: i32,
     done: u32,
     celsius: f64,
@@ -69,12 +69,17 @@ pub(super) struct SharedCell(Arc<Mutex<Life>>);
 
 #[derive(Debug, Default)]
 struct Life {
-    begun: Option<Instant>,
+    time: Attended,
     /// Parts that may still be begun, when the shift is over.
     most: Option<u32>,
 }
 
 impl SharedCell {
+    /// True when somebody has read it: its time runs.
+    pub(super) fn is_read(&self) -> bool {
+        self.lock().time.has_begun()
+    }
+
     /// Parts that it has finished.
     pub(super) fn done(&self) -> u64 {
         u64::from(self.lock().now().done)
@@ -92,9 +97,9 @@ impl SharedCell {
         life.most = Some(now.done + u32::from(now.state == RUNNING));
     }
 
-    fn read(&self) -> Moment {
+    pub(super) fn read(&self) -> Moment {
         let mut life = self.lock();
-        life.begun.get_or_insert_with(Instant::now);
+        life.time.look();
         life.now()
     }
 
@@ -106,10 +111,7 @@ impl SharedCell {
 
 impl Life {
     fn now(&self) -> Moment {
-        at(
-            self.begun.map_or(Duration::ZERO, |begun| begun.elapsed()),
-            self.most,
-        )
+        at(self.time.now(), self.most)
     }
 }
 

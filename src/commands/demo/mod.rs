@@ -3,6 +3,7 @@
 //! Called by `main`, which hands in the gateway as a function of a settings file and a stop signal. Events are shown
 //! as the MES takes them; at the end stands what the press did against what the MES knows.
 
+mod attended;
 mod cell;
 mod curve;
 pub mod ledger;
@@ -27,6 +28,7 @@ use press::Press;
 use scanner::Scanner;
 use server::{PressServer, SharedPress};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
@@ -39,7 +41,7 @@ use workplace::{Places, Workplace};
 
 /// How often it is looked whether all has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Longest wait for the gateway to read the press.
+/// Longest wait for the gateway to read press and cell.
 const READ_WITHIN: Duration = Duration::from_secs(30);
 /// Longest wait for the last events; enough for an outage and the longest back-off behind it.
 const CATCH_UP: Duration = Duration::from_secs(60);
@@ -127,9 +129,8 @@ where
     let stage = Stage::set(options, press).await?;
     writeln!(
         out,
-        "{},\nthe gateway, and a MES ({}).\nPress no. {seed} works for {}; Ctrl-C ends it early. Times are UTC.\n",
-        stage.ways_in,
-        stage.mes_url,
+        "{}\nPress no. {seed} works for {}; Ctrl-C ends it early. Times are UTC.\n",
+        stage.players(),
         String::from(options.run_for),
     )?;
     let summary = stage.play(options, out, colour, gateway).await?;
@@ -140,14 +141,10 @@ where
 /// The players, ready to begin.
 struct Stage {
     press: SharedPress,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the tests ask the press themselves")
-    )]
-    press_address: std::net::SocketAddr,
+    press_address: SocketAddr,
     cell: SharedCell,
-    /// What there is to be read, in words.
-    ways_in: String,
+    scanner_path: PathBuf,
+    cell_url: String,
     mes: Mes,
     mes_url: String,
     news: mpsc::Receiver<News>,
@@ -180,18 +177,16 @@ impl Stage {
         let mut servers = JoinSet::new();
         servers.spawn(press_server.run());
         servers.spawn(mes_server.run());
-        let ways_in = format!(
-            "A press (Modbus TCP, {press_address}) with a barcode scanner ({}), a deburring cell (OPC UA, {})",
-            scanner.path().display(),
-            cell_server.url()
-        );
+        let scanner_path = scanner.path().to_owned();
+        let cell_url = cell_server.url().to_owned();
         servers.spawn(scanner.run());
         servers.spawn(cell_server.run());
         Ok(Stage {
             press,
             press_address,
             cell,
-            ways_in,
+            scanner_path,
+            cell_url,
             mes,
             mes_url,
             news,
@@ -199,6 +194,25 @@ impl Stage {
             settings,
             _workplace: workplace,
         })
+    }
+
+    /// The three ways in and the way out, a line each.
+    fn players(&self) -> String {
+        let line = |who: &str, how: &str, place: &str| format!("  {who:<28}{how:<13}{place}\n");
+        let scanner = self.scanner_path.display().to_string();
+        [
+            "The gateway reads, with nothing to set up:\n",
+            &line(
+                "PRESS-04, a press",
+                "Modbus TCP",
+                &self.press_address.to_string(),
+            ),
+            &line("  its barcode scanner", "serial line", &scanner),
+            &line("DEBURR-02, a deburring cell", "OPC UA", &self.cell_url),
+            "and tells what was done to:\n",
+            &line("a small MES", "HTTP", &self.mes_url),
+        ]
+        .concat()
     }
 
     /// The shift, the wait for the last events, the end of the gateway.
@@ -247,8 +261,12 @@ impl Stage {
     fn next(&self, act: Act, shift: Duration, stop: &CancellationToken) -> anyhow::Result<Act> {
         let now = Instant::now();
         Ok(match act {
-            Act::Waiting(_) if self.press.is_read() => Act::Shift(now + shift),
-            Act::Waiting(end) if now >= end => anyhow::bail!("the gateway does not read the press"),
+            Act::Waiting(_) if self.press.is_read() && self.cell.is_read() => {
+                Act::Shift(now + shift)
+            }
+            Act::Waiting(end) if now >= end => {
+                anyhow::bail!("the gateway does not read the press and the cell")
+            }
             Act::Shift(end) if now >= end => {
                 self.press.finish();
                 self.cell.finish();
@@ -299,7 +317,7 @@ impl Stage {
 /// Where the demo is, and until when at the latest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
-    /// The gateway has not read the press yet.
+    /// The gateway has not read press and cell yet.
     Waiting(Instant),
     /// The press works.
     Shift(Instant),

@@ -1,7 +1,8 @@
 //! The press on the network: a Modbus TCP server on loopback that reads registers and refuses everything else.
 //!
-//! The press's time begins with the first request, so that no stroke is made that nobody could see begin.
+//! The press's time runs while it is read, so that no stroke is made that nobody could see begin.
 
+use super::attended::Attended;
 use super::press::{Press, Tally};
 use std::future::Ready;
 use std::io;
@@ -9,7 +10,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 use tokio_modbus::server::Service;
 use tokio_modbus::server::tcp::Server;
 use tokio_modbus::{ExceptionCode, Request, Response};
@@ -19,27 +19,30 @@ const MAX_REGISTERS: u16 = 125;
 /// Most connections at a time; further ones are closed at once.
 const MAX_CONNECTIONS: usize = 16;
 
-/// A press that runs by the clock, shared by its server and the demo.
+/// A press that runs while it is read, shared by its server and the demo.
 #[derive(Clone, Debug)]
 pub struct SharedPress(Arc<Mutex<Running>>);
 
 #[derive(Debug)]
 struct Running {
     press: Press,
-    begun: Option<Instant>,
+    time: Attended,
 }
 
 impl SharedPress {
     /// A press whose time begins with the first request.
     #[must_use]
     pub fn new(press: Press) -> SharedPress {
-        SharedPress(Arc::new(Mutex::new(Running { press, begun: None })))
+        SharedPress(Arc::new(Mutex::new(Running {
+            press,
+            time: Attended::default(),
+        })))
     }
 
     /// True when somebody has read it: its time runs.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        self.lock().begun.is_some()
+        self.lock().time.has_begun()
     }
 
     /// What it did up to now.
@@ -67,7 +70,7 @@ impl SharedPress {
 
     fn read(&self, request: &Request<'_>) -> Result<Response, ExceptionCode> {
         let mut running = self.lock();
-        running.begun.get_or_insert_with(Instant::now);
+        running.time.look();
         answer(running.now(), request)
     }
 
@@ -79,9 +82,7 @@ impl SharedPress {
 
 impl Running {
     fn now(&mut self) -> &mut Press {
-        if let Some(begun) = self.begun {
-            self.press.advance(begun.elapsed());
-        }
+        self.press.advance(self.time.now());
         &mut self.press
     }
 }
@@ -252,11 +253,19 @@ mod tests {
         let read = press.read(&Request::ReadHoldingRegisters(100, 1));
         assert_eq!(read, Ok(Response::ReadHoldingRegisters(vec![0x20])));
         assert!(press.is_read());
-        tokio::time::advance(Duration::from_secs(2)).await;
+        let watched_for = async |seconds: u32| {
+            for _ in 0..seconds * 10 {
+                tokio::time::advance(Duration::from_millis(100)).await;
+                assert!(press.read(&Request::ReadHoldingRegisters(100, 1)).is_ok());
+            }
+        };
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert_eq!(press.tally().begun, 0, "nobody looked");
+        watched_for(2).await;
         assert_eq!(press.tally().begun, 1);
         assert!(press.in_stroke());
         press.finish();
-        tokio::time::advance(Duration::from_secs(600)).await;
+        watched_for(60).await;
         assert_eq!(press.tally().begun, 1);
         assert!(!press.in_stroke());
     }

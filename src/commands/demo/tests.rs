@@ -49,9 +49,10 @@ fn the_arguments_have_their_units_and_defaults() {
     }
 }
 
-/// Reads the press so that its time begins, and posts an event for each stroke that it made.
+/// Reads press and cell so that their time runs, and posts an event for each stroke that it made.
 struct StandIn {
     press: SharedPress,
+    cell: SharedCell,
     mes_url: String,
     seq: u64,
 }
@@ -60,11 +61,15 @@ impl StandIn {
     async fn run(mut self, stop: CancellationToken, modbus: std::net::SocketAddr) {
         let mut plc = TcpStream::connect(modbus).await.unwrap();
         let read_status = [0, 1, 0, 0, 0, 6, 1, 3, 0, 100, 0, 1];
-        plc.write_all(&read_status).await.unwrap();
-        plc.read_exact(&mut [0; 11]).await.unwrap();
         let mut told = Tally::default();
         let mut ordinal = 0;
         while !stop.is_cancelled() {
+            plc.write_all(&read_status).await.unwrap();
+            plc.read_exact(&mut [0; 11]).await.unwrap();
+            if !self.cell.is_read() {
+                // Once: it stays at rest.
+                self.cell.read();
+            }
             let done = self.press.tally();
             while told.completed + told.aborted < done.completed + done.aborted {
                 ordinal += 1;
@@ -132,6 +137,7 @@ async fn played(arguments: &[&str]) -> (anyhow::Result<Summary>, String) {
     let stage = Stage::set(&options, press.clone()).await.unwrap();
     let stand_in = StandIn {
         press,
+        cell: stage.cell.clone(),
         mes_url: stage.mes_url.clone(),
         seq: 0,
     };

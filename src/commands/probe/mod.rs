@@ -24,11 +24,27 @@ use std::path::PathBuf;
 use table::Style;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What `--help` ends with.
+const EXAMPLES: &str = "\
+Addresses:
+  modbus-tcp://10.0.0.5/1                        host[:port]/unit
+  'modbus-rtu:///dev/ttyS1?baud=19200&unit=12'   parity=even, data_bits=8, stop_bits=1 when left out
+  modbus-rtu://10.0.0.6:4001/12                  RTU over TCP, behind a serial converter
+  opc.tcp://10.0.0.7:4840
+  'serial:///dev/ttyUSB0?baud=9600'              scanners, scales, gauges; parity=none when left out
+  tcp://10.0.0.8:9004                            the same over TCP
+
+Examples:
+  millgate probe modbus-tcp://10.0.0.5/1 --holding 99..110 --watch
+  millgate probe opc.tcp://10.0.0.7:4840 'nsu=http://acme.example/press;s=Speed' i=2258
+  millgate probe 'serial:///dev/ttyUSB0?baud=9600' --for 30s
+  millgate probe tcp://10.0.0.8:4001 --send 'S\\r\\n'";
+
 /// Look at registers, nodes or lines of a device, in every type and byte order, to find the right one.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Probe {
-    /// modbus-tcp://host[:port]/unit, modbus-rtu:///dev/ttyS1?baud=19200&parity=even&unit=12,
-    /// opc.tcp://host:port, serial:///dev/ttyUSB0?baud=9600 or tcp://host:port
+    /// Where the device is; see the addresses below
     #[arg(value_name = "URL")]
     url: String,
     /// Nodes of an OPC UA server, such as "nsu=URI;s=Filler.Speed"
@@ -45,7 +61,7 @@ pub struct Probe {
     /// End --watch, or the listening to lines, after so long
     #[arg(long = "for", value_name = "TIME", value_parser = super::period)]
     run_for: Option<Period>,
-    /// Sent to a device that sends lines only when it is asked, again and again; such as "P\\r\\n"
+    /// Sent to a device that sends lines only when it is asked, again and again; such as 'P\r\n'
     #[arg(long, value_name = "TEXT", value_parser = heard::request)]
     send: Option<heard::Request>,
     /// Four registers together, too: f64, i64, u64

@@ -3,8 +3,9 @@
 use crate::commands::{Failure, terminal};
 use std::io::{self, IsTerminal};
 
-/// Height where the terminal does not tell its own.
+/// Height and width where the terminal does not tell its own.
 const USUAL_ROWS: usize = 24;
+const USUAL_COLUMNS: usize = 80;
 
 /// The cursor goes, the screen is cleared; and back.
 const ENTER: &str = "\u{1b}[?25l\u{1b}[2J";
@@ -33,14 +34,16 @@ impl Screen {
         if !self.live {
             return terminal::print(&format!("{frame}\n"));
         }
-        let rows =
-            terminal_size::terminal_size().map_or(USUAL_ROWS, |(_, rows)| usize::from(rows.0));
+        let (columns, rows) = terminal_size::terminal_size()
+            .map_or((USUAL_COLUMNS, USUAL_ROWS), |(columns, rows)| {
+                (usize::from(columns.0), usize::from(rows.0))
+            });
         let enter = if std::mem::replace(&mut self.entered, true) {
             ""
         } else {
             ENTER
         };
-        terminal::print(&format!("{enter}{}", placed(frame, rows)))
+        terminal::print(&format!("{enter}{}", placed(frame, columns, rows)))
     }
 
     /// Gives the terminal back, the last frame stays.
@@ -62,8 +65,8 @@ impl Drop for Screen {
     }
 }
 
-/// The frame from the upper left corner on, cut to the height, with what was there before taken away.
-fn placed(frame: &str, rows: usize) -> String {
+/// The frame from the upper left corner on, cut to width and height, with what was there before taken away.
+fn placed(frame: &str, columns: usize, rows: usize) -> String {
     const FROM_THE_CORNER: &str = "\u{1b}[H";
     const TO_THE_LINES_END: &str = "\u{1b}[K\r\n";
     const TO_THE_END: &str = "\u{1b}[J";
@@ -72,26 +75,55 @@ fn placed(frame: &str, rows: usize) -> String {
     let shown = lines.len().min(room);
     let mut text = FROM_THE_CORNER.to_owned();
     for line in lines.iter().take(shown) {
-        text += line;
+        text += &cut(line, columns);
         text += TO_THE_LINES_END;
     }
     if let Some(hidden) = lines.len().checked_sub(shown).filter(|hidden| *hidden > 0) {
-        text += &format!("... {hidden} more lines: ask for fewer addresses{TO_THE_LINES_END}");
+        let more = format!("... {hidden} more lines: ask for fewer addresses");
+        text += &cut(&more, columns);
+        text += TO_THE_LINES_END;
     }
     text + TO_THE_END
 }
 
+/// So much of the line as one row takes; colours take no room, and are put back where they are cut.
+fn cut(line: &str, columns: usize) -> String {
+    const PLAIN: &str = "\u{1b}[0m";
+    let mut text = String::with_capacity(line.len());
+    let (mut room, mut colour) = (columns, false);
+    for sign in line.chars() {
+        match (colour, sign) {
+            (false, '\u{1b}') => colour = true,
+            (true, 'm') => colour = false,
+            (true, _) => {}
+            (false, _) if room == 0 => return text + PLAIN,
+            (false, _) => room -= 1,
+        }
+        text.push(sign);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::placed;
+    use super::{cut, placed};
 
     #[test]
     fn a_frame_never_scrolls_the_screen() {
         let frame = "line\n".repeat(50);
-        let text = placed(&frame, 24);
+        let text = placed(&frame, 80, 24);
         assert!(text.matches("\r\n").count() < 24);
         assert!(text.contains("... 28 more lines"));
-        assert!(!placed("one\ntwo\n", 24).contains("more lines"));
-        assert_eq!(placed("one\n", 24), "\u{1b}[Hone\u{1b}[K\r\n\u{1b}[J");
+        assert!(!placed("one\ntwo\n", 80, 24).contains("more lines"));
+        assert_eq!(placed("one\n", 80, 24), "\u{1b}[Hone\u{1b}[K\r\n\u{1b}[J");
+    }
+    #[test]
+    fn a_line_wider_than_the_screen_is_cut_and_its_colour_with_it() {
+        assert_eq!(cut("0123456789", 10), "0123456789");
+        assert_eq!(cut("0123456789", 4), "0123\u{1b}[0m");
+        let lit = "ab\u{1b}[33mcdef\u{1b}[0m";
+        assert_eq!(cut(lit, 6), lit);
+        assert_eq!(cut(lit, 4), "ab\u{1b}[33mcd\u{1b}[0m");
+        assert_eq!(cut("äöü", 2), "äö\u{1b}[0m");
     }
 }

@@ -49,8 +49,8 @@ fn endpoint(text: &str, path: &str, report: &mut Report) {
     let fault = match url::parse(text) {
         Ok(url) if url.scheme == "opc.tcp" => return,
         Ok(url) => format!(
-            "{}:// is not how OPC UA is reached here: write",
-            shown(url.scheme)
+            "{} is not how OPC UA is reached here: write",
+            shown(&format!("{}://", url.scheme))
         ),
         Err(fault) => fault,
     };
@@ -279,7 +279,19 @@ fn node(text: &str, server: &shape::OpcUa, path: &str, report: &mut Report) -> O
     } else if is_identifier(text) {
         (Namespace::Index(0), text)
     } else {
-        let (prefix, identifier) = text.split_once(':').unwrap_or((text, ""));
+        let Some((prefix, identifier)) = text.split_once(':') else {
+            let prefix = server.namespaces.keys().next();
+            let whole = match prefix {
+                Some(prefix) => format!("{prefix}:s=NAME"),
+                None => "nsu=URI;s=NAME".to_owned(),
+            };
+            let message = format!(
+                "{} is no whole node: write such as \"{whole}\"; `millgate browse` prints them",
+                shown(text)
+            );
+            report.add(path, message);
+            return None;
+        };
         let Some(uri) = server.namespaces.get(prefix) else {
             let message = format!("{} is no prefix of `namespaces:`", shown(prefix));
             report.unknown(

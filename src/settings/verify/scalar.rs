@@ -67,7 +67,10 @@ impl Verifier<'_> {
             return Some((*found).clone());
         }
         let words: Vec<String> = words.iter().map(|word| spelt(word)).collect();
-        let near = nearest(text, words.iter().map(String::as_str)).map(str::to_owned);
+        let known = || words.iter().map(String::as_str);
+        let near = (elsewhere(text).filter(|word| known().any(|known| known == *word)))
+            .or_else(|| nearest(text, known()))
+            .map(str::to_owned);
         let mut message = format!("{} is not one of {}", shown(text), words.join(", "));
         let instead = schema
             .get("x-instead")
@@ -83,6 +86,33 @@ impl Verifier<'_> {
         });
         None
     }
+}
+
+/// Our word for what PLCs (IEC 61131-3), OPC UA and manuals of devices call so.
+fn elsewhere(text: &str) -> Option<&'static str> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "boolean" => "bool",
+        "sint" | "sbyte" | "int8" => "i8",
+        "usint" | "byte" | "uint8" => "u8",
+        "int" | "int16" | "short" => "i16",
+        "uint" | "uint16" | "word" => "u16",
+        "dint" | "int32" | "long" => "i32",
+        "udint" | "uint32" | "dword" => "u32",
+        "lint" | "int64" => "i64",
+        "ulint" | "uint64" | "lword" => "u64",
+        "real" | "float" | "float32" | "single" => "f32",
+        "lreal" | "double" | "float64" => "f64",
+        "bcd" => "bcd16",
+        "string" | "str" | "char" => "text",
+        "n" => "none",
+        "e" => "even",
+        "o" => "odd",
+        "big" | "big_endian" | "be" => "ABCD",
+        "little" | "little_endian" | "word_swap" | "swapped" => "CDAB",
+        "," => "comma",
+        "." => "point",
+        _ => return None,
+    })
 }
 
 /// The words that a value is one of, when it is.
