@@ -1,7 +1,7 @@
 //! OPC UA against asyncua: values of every kind, every way to be secured, and what breaks.
 
 mod breaks;
-mod peer;
+pub(crate) mod peer;
 mod press;
 mod proxy;
 mod security;
