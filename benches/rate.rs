@@ -310,21 +310,24 @@ fn serve() {
 fn serve_one(mut stream: TcpStream, answers: &[Vec<u8>]) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = [0; 12];
+    let mut frame = Vec::new();
     for answer in answers.iter().cycle() {
         stream.read_exact(&mut request)?;
+        let length = u8::try_from(1 + answer.len()).unwrap();
         assert_eq!(request[7..], [3, 0, 0, 0, 125], "one read of 125 registers");
-        let mut frame = answer.clone();
-        frame[..2].copy_from_slice(&request[..2]);
-        frame[6] = request[6];
+        let [first, second, .., unit, _, _, _, _, _] = request;
+        frame.clear();
+        frame.extend([first, second, 0, 0, 0, length, unit]);
+        frame.extend(answer);
         stream.write_all(&frame)?;
     }
     Ok(())
 }
 
-/// Register 0 has the run bit; the others move.
+/// What stands behind the unit. Register 0 has the run bit; the others move.
 fn answer(number: usize) -> Vec<u8> {
     let bytes = u8::try_from(2 * REGISTERS).unwrap();
-    let mut frame = vec![0, 0, 0, 0, 0, bytes + 3, 1, 3, bytes];
+    let mut frame = vec![3, bytes];
     frame.extend(u16::from(number < ANSWERS / 2).to_be_bytes());
     for register in 1..REGISTERS {
         let value = u16::try_from(register * 100 + number).unwrap();

@@ -104,6 +104,11 @@ impl Counterpart {
         counterpart
     }
 
+    /// What it has said since the last line that was waited for.
+    pub(crate) fn lines_so_far(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
+    }
+
     /// Waits for the next line that begins so, and returns the rest of it.
     pub(crate) fn line(&self, begins: &str) -> String {
         let deadline = Instant::now() + PATIENCE;

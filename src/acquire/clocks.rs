@@ -104,8 +104,12 @@ impl DeviceClock {
         }
     }
 
-    /// False for a stamp more than 7 days old or 5 minutes ahead: by UTC, or by what was learnt while ours means nothing.
+    /// False for a stamp more than 7 days old or 5 minutes ahead: by UTC, or by what was learnt while ours means nothing; and
+    /// for one too far away to be counted.
     pub(super) fn is_possible(&self, source: UtcTime, arrival: Stamp, synchronised: bool) -> bool {
+        if matches!(source.0, i64::MIN | i64::MAX) {
+            return false;
+        }
         let age = match (&self.learnt, synchronised) {
             (_, true) => arrival.utc.0.saturating_sub(source.0),
             (Some(learnt), false) => delay(source, arrival).saturating_sub(learnt.used),

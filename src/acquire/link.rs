@@ -216,13 +216,20 @@ impl LinkLoop {
     }
 
     /// A device answered: what it said is conditioned and handed over, unless its program stands still.
-    fn answered(&mut self, device: DeviceId, stamp: Stamp, readings: Vec<Reading>, now: Instant) {
+    fn answered(
+        &mut self,
+        device: DeviceId,
+        stamp: Stamp,
+        mut readings: Vec<Reading>,
+        now: Instant,
+    ) {
         let clock = self.clock.clone();
         let Some(watch) = self.watch(device) else {
             return;
         };
         let anew = watch.tells_anew();
         let was_lost = watch.answered(now);
+        let stamp = watch.after_loss(stamp, &mut readings);
         let beat = watch.beat(&readings, now);
         let conditioner = &mut watch.device.conditioner;
         if conditioner.needs_utc() {
@@ -327,11 +334,15 @@ impl LinkLoop {
 
     fn declare_losses(&mut self) {
         let now = Instant::now();
-        let lose = |watch: &mut Watch| Some((watch.device.clone(), watch.lose(now)?));
+        let stamp = self.clock.now();
+        let lose = |watch: &mut Watch| {
+            let error = watch.lose(now)?;
+            watch.told_lost(stamp);
+            Some((watch.device.clone(), error))
+        };
         let lost: Vec<_> = self.watches.iter_mut().filter_map(lose).collect();
         for (device, error) in lost {
             self.say(|swallowed| warn!(device = %device.name, swallowed, "lost: {error}"));
-            let stamp = self.clock.now();
             self.pass_on(Batch {
                 device: device.id,
                 stamp,

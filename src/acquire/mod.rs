@@ -167,9 +167,13 @@ impl Link {
         self.devices.iter().map(|device| device.id)
     }
 
-    /// The same link with another back-off than 1 s doubling to 30 s.
+    /// The same link with another back-off than 1 s doubling to 30 s. Tags that an OPC UA server does not have are looked
+    /// for again after twice the longest wait.
     #[must_use]
-    pub fn with_pace(self, pace: Pace) -> Link {
+    pub fn with_pace(mut self, pace: Pace) -> Link {
+        if let Kind::OpcUa(server) = &mut self.driver {
+            server.retry_every(pace.longest.saturating_mul(2));
+        }
         Link { pace, ..self }
     }
 

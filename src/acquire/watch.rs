@@ -3,11 +3,11 @@
 //! Pure: time comes in as an argument. A device that never answered is lost `lost_after` after the start.
 
 use super::condition::Conditioner;
-use super::driver::{Reading, link_error};
+use super::driver::{Reading, later, link_error};
 use super::heartbeat::{Beat, Heartbeat};
 use crate::backoff::Backoff;
 use crate::health::DeviceHealth;
-use crate::model::{DeviceId, LinkError, TagId};
+use crate::model::{DeviceId, LinkError, Stamp, TagId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -39,8 +39,10 @@ pub(super) struct Watch {
     heartbeat: Option<Heartbeat>,
     answered: Instant,
     lost: bool,
-    /// It was lost already when the connection was last attempted.
-    lost_at_connect: bool,
+    /// When its loss was told; what it said before that is known only now.
+    lost_at: Option<Stamp>,
+    /// It has not answered on the connection that there is.
+    unheard: bool,
     rests_until: Option<Instant>,
     error: Option<LinkError>,
     /// It has said something on the connection that there is.
@@ -56,7 +58,8 @@ impl Watch {
             heartbeat: heartbeat.map(|(tag, within)| Heartbeat::new(tag, within)),
             answered: now,
             lost: false,
-            lost_at_connect: false,
+            lost_at: None,
+            unheard: true,
             rests_until: None,
             error: None,
             on_line: false,
@@ -70,17 +73,35 @@ impl Watch {
         self.rests_until = None;
         self.error = None;
         self.on_line = true;
+        self.unheard = false;
         std::mem::take(&mut self.lost)
+    }
+
+    /// Its loss is told with this stamp.
+    pub(super) fn told_lost(&mut self, stamp: Stamp) {
+        self.lost_at = Some(stamp);
+    }
+
+    /// What was read while it was declared lost holds from then on: before that it was bad, and the next stage has been told.
+    pub(super) fn after_loss(&mut self, stamp: Stamp, readings: &mut [Reading]) -> Stamp {
+        let Some(lost) = self.lost_at.take() else {
+            return stamp;
+        };
+        for reading in readings {
+            reading.stamp = later(reading.stamp, lost);
+        }
+        later(stamp, lost)
     }
 
     /// The connection is about to be made.
     pub(super) fn connecting(&mut self) {
-        self.lost_at_connect = self.lost;
+        self.unheard = true;
     }
 
-    /// The driver knew when it connected that all values are news: a device that tells changes only says them all.
+    /// A device that tells changes only tells all values when a connection begins; the driver hands them all on where it
+    /// was lost before it said anything.
     pub(super) fn tells_anew(&self) -> bool {
-        self.lost_at_connect
+        self.unheard
     }
 
     /// What its answer says of its heartbeat; a device without one lives as long as it answers.

@@ -87,7 +87,9 @@ impl Aggregate {
         let Some(held) = self.delays.of_mut(machine) else {
             return;
         };
-        for (sample, why) in held.take(batch) {
+        let refused = held.take(batch);
+        self.health.late.add(held.take_moved());
+        for (sample, why) in refused {
             let late = why == Refused::Late;
             if late {
                 self.health.late.add(1);

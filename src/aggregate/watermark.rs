@@ -1,7 +1,8 @@
 //! Holds what a machine with a self-stamping device says until it can be put in order: for 500 ms, by the stamps.
 //!
-//! Pure: stamps come in with the batches, what is old enough goes out. `delay` drives it. Exact repeats and what is older
-//! than what went out already are refused: they are counted and never merged.
+//! Pure: stamps come in with the batches, what is old enough goes out. `delay` drives it. Exact repeats, and what is older
+//! than what went out of its tag already, are refused: they are counted and never merged. What is late and none the less the
+//! newest that its tag said is what the tag is now, perhaps for ever: it holds from the first instant that is still open.
 
 use crate::model::{Batch, BootTime, Content, DeviceId, LinkError, Sample, Stamp, TagId};
 use std::collections::{BTreeMap, HashMap};
@@ -58,6 +59,10 @@ pub(super) struct Watermark {
     noted: u64,
     /// What went out last of each tag: repeats of it are none the less repeats.
     last: HashMap<TagId, Sample>,
+    /// The newest that came of each tag, as it was stamped.
+    newest: HashMap<TagId, Sample>,
+    /// Late samples that hold from a later instant on, since somebody asked.
+    moved: u64,
     /// Everything up to here went out.
     released: BootTime,
     most: usize,
@@ -71,6 +76,8 @@ impl Watermark {
             notes: BTreeMap::new(),
             noted: 0,
             last: HashMap::new(),
+            newest: HashMap::new(),
+            moved: 0,
             released: BootTime(i64::MIN),
             most: (MAX_HELD / machines.max(1)).max(LEAST_HELD),
         }
@@ -108,16 +115,41 @@ impl Watermark {
         let of_tag = (at, device, tag, 0)..=(at, device, tag, u32::MAX);
         let before = self.samples.range(of_tag).next_back();
         let same = |one: &Sample| is_repeat(one, sample);
-        if before.is_some_and(|(_, held)| same(held)) || self.last.get(&tag).is_some_and(same) {
+        let newest = self.newest.get(&tag);
+        if before.is_some_and(|(_, held)| same(held))
+            || self.last.get(&tag).is_some_and(same)
+            || newest.is_some_and(same)
+        {
             return Some(Refused::Duplicate);
         }
-        if at < self.released {
+        let is_newest = newest.is_none_or(|newest| newest.stamp.boot <= at);
+        if at < self.released && !is_newest {
             return Some(Refused::Late);
         }
-        let times = before.map_or(0, |((.., times), _)| times.saturating_add(1));
-        self.samples
-            .insert((at, device, tag, times), sample.clone());
+        if is_newest {
+            self.newest.insert(tag, sample.clone());
+        }
+        self.moved += u64::from(at < self.released);
+        self.insert(device, sample);
         None
+    }
+
+    /// Puts a sample in its place; one that is late, into the first instant that is still open.
+    fn insert(&mut self, device: DeviceId, sample: &Sample) {
+        let at = sample.stamp.boot.max(self.released);
+        let of_tag = (at, device, sample.tag, 0)..=(at, device, sample.tag, u32::MAX);
+        let before = self.samples.range(of_tag).next_back();
+        let times = before.map_or(0, |((.., times), _)| times.saturating_add(1));
+        let placed = Sample {
+            stamp: sample.stamp.at(at),
+            ..sample.clone()
+        };
+        self.samples.insert((at, device, sample.tag, times), placed);
+    }
+
+    /// How many late samples were moved since the last call.
+    pub(super) fn take_moved(&mut self) -> u64 {
+        std::mem::take(&mut self.moved)
     }
 
     /// The next that happened up to `until`, oldest first.
@@ -293,14 +325,34 @@ mod tests {
             [Refused::Duplicate]
         );
         assert_eq!(take(700, &[]).1, ["100:1=1 1=2"]);
-        // A repeat of what went out is a repeat; another value of that time is late, and one of the last moment is not.
+        // A repeat of what went out is a repeat; what is older is late, and one of the last moment is not.
         assert_eq!(take(700, &[(1, 100, 2)]).0, [Refused::Duplicate]);
-        assert_eq!(take(700, &[(1, 100, 3)]).0, [Refused::Late]);
-        assert_eq!(take(700, &[(2, 199, 1)]).0, [Refused::Late]);
+        assert_eq!(take(700, &[(1, 99, 3)]).0, [Refused::Late]);
         assert_eq!(
             take(700, &[(2, 200, 1)]),
             (vec![], vec!["200:2=1".to_owned()])
         );
+    }
+
+    #[test]
+    fn a_late_value_that_is_the_newest_of_its_tag_is_not_lost() {
+        let mut watermark = Watermark::new(1);
+        watermark.take(&batch(0, 100, &[(1, 100, 0), (2, 100, 7)]));
+        assert_eq!(out(&mut watermark, 1_000), ["100:1=0 2=7"]);
+        // A server that tells changes only never says it again; two such keep their order.
+        let late = batch(0, 1_500, &[(1, 600, 1), (1, 700, 2), (1, 1_200, 3)]);
+        assert_eq!(watermark.take(&late), []);
+        assert_eq!(watermark.take_moved(), 2);
+        let why = |refused: Vec<(Sample, Refused)>| refused.first().map(|(_, why)| *why);
+        // Polled again: a repeat. Older than what is known: late.
+        let repeat = watermark.take(&batch(0, 1_510, &[(1, 1_200, 3)]));
+        assert_eq!(why(repeat), Some(Refused::Duplicate));
+        let older = watermark.take(&batch(0, 1_520, &[(1, 650, 9)]));
+        assert_eq!(why(older), Some(Refused::Late));
+        assert_eq!(out(&mut watermark, 2_000), ["1000:1=1 1=2", "1200:1=3"]);
+        watermark.take(&batch(0, 2_400, &[(2, 1_900, 8)]));
+        let repeat = watermark.take(&batch(0, 2_500, &[(2, 1_900, 8)]));
+        assert_eq!(why(repeat), Some(Refused::Duplicate));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The settings with every default written out, as YAML that can be read again, and the digest over them.
 
 use super::check;
-use super::shape::{Device, File, Parity, Timestamps};
+use super::shape::{Device, File, Parity, Reading, Timestamps};
 use super::units::Period;
 use super::yaml::{Plain, meaning};
 use serde_json::Value;
@@ -50,7 +50,9 @@ fn settle_device(device: &mut Device) {
         if described.lines.is_none() {
             tag.every = Some(Period::rounded(check::every(tag, &described)));
         }
-        if let Some(server) = &described.opc_ua {
+        if let Some(server) = &described.opc_ua
+            && server.read == Reading::Subscribe
+        {
             tag.queue.get_or_insert(check::queue(tag, server));
         }
     }

@@ -14,11 +14,12 @@ fn cells() -> Value {
     ])
 }
 
-#[test]
-fn what_a_device_has_is_found_and_check_accepts_it() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_device_has_is_found_and_check_accepts_it() {
     let Some(python) = Plc::python() else { return };
     let plc = Plc::start(&python, 0, &cells());
-    let url = format!("modbus-tcp://127.0.0.1:{}/7", plc.port);
+    let wire = plc.wire().await;
+    let url = format!("modbus-tcp://127.0.0.1:{}/7", wire.port);
     let browsed = millgate(&[
         "browse",
         &url,
@@ -47,11 +48,12 @@ fn what_a_device_has_is_found_and_check_accepts_it() {
     accepted(folder.path(), &devices);
 }
 
-#[test]
-fn everything_that_was_found_is_in_the_json() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_that_was_found_is_in_the_json() {
     let Some(python) = Plc::python() else { return };
     let plc = Plc::start(&python, 0, &cells());
-    let url = format!("modbus-tcp://127.0.0.1:{}/7", plc.port);
+    let wire = plc.wire().await;
+    let url = format!("modbus-tcp://127.0.0.1:{}/7", wire.port);
     let browsed = millgate(&[
         "browse",
         &url,
@@ -71,11 +73,12 @@ fn everything_that_was_found_is_in_the_json() {
     assert_eq!(blocks.as_array().unwrap().len(), 1);
 }
 
-#[test]
-fn the_units_that_answer_are_found() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_units_that_answer_are_found() {
     let Some(python) = Plc::python() else { return };
     let plc = Plc::start(&python, 0, &cells());
-    let url = format!("modbus-tcp://127.0.0.1:{}", plc.port);
+    let wire = plc.wire().await;
+    let url = format!("modbus-tcp://127.0.0.1:{}", wire.port);
     let browsed = millgate(&["browse", &url, "--unit", "6..8", "--pause", "1ms", "--json"]);
     let (units, told) = said(&browsed);
     assert_eq!(browsed.status.code(), Some(0), "{told}");

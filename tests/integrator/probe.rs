@@ -15,11 +15,12 @@ fn cells() -> Value {
     ])
 }
 
-#[test]
-fn each_register_is_shown_in_all_that_it_could_mean() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_register_is_shown_in_all_that_it_could_mean() {
     let Some(python) = Plc::python() else { return };
     let plc = Plc::start(&python, 0, &cells());
-    let url = format!("modbus-tcp://127.0.0.1:{}/7", plc.port);
+    let wire = plc.wire().await;
+    let url = format!("modbus-tcp://127.0.0.1:{}/7", wire.port);
     let probed = millgate(&["probe", &url, "--holding", "4..14", "--coil", "0..3"]);
     let (shown, told) = said(&probed);
     assert_eq!(probed.status.code(), Some(0), "{told}");
@@ -42,11 +43,12 @@ fn each_register_is_shown_in_all_that_it_could_mean() {
     assert_eq!(block["registers"][1]["hex"], "4336");
 }
 
-#[test]
-fn a_watch_prints_one_line_of_json_for_each_look() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_prints_one_line_of_json_for_each_look() {
     let Some(python) = Plc::python() else { return };
     let plc = Plc::start(&python, 0, &cells());
-    let url = format!("modbus-tcp://127.0.0.1:{}/7", plc.port);
+    let wire = plc.wire().await;
+    let url = format!("modbus-tcp://127.0.0.1:{}/7", wire.port);
     let watched = millgate(&[
         "probe",
         &url,
@@ -73,11 +75,12 @@ fn a_watch_prints_one_line_of_json_for_each_look() {
     );
 }
 
-#[test]
-fn a_refusal_is_told_in_words_and_by_the_exit_code() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_is_told_in_words_and_by_the_exit_code() {
     let Some(python) = Plc::python() else { return };
     let plc = Plc::start(&python, 0, &cells());
-    let url = format!("modbus-tcp://127.0.0.1:{}/7", plc.port);
+    let wire = plc.wire().await;
+    let url = format!("modbus-tcp://127.0.0.1:{}/7", wire.port);
     let refused = millgate(&["probe", &url, "--holding", "500..501"]);
     let (shown, _) = said(&refused);
     assert_eq!(refused.status.code(), Some(69));

@@ -18,6 +18,8 @@ pub(super) struct Socket {
 /// An adapter in a socket: what the device writes and reads. Unplugged when its value ends.
 pub(super) struct Plugged {
     device: File,
+    /// Came, but not a whole request yet.
+    heard: Vec<u8>,
     /// Keeps the port open: else what is written before the gateway opens it is refused.
     _port: OwnedFd,
     link: PathBuf,
@@ -44,6 +46,7 @@ impl Socket {
         std::os::unix::fs::symlink(path, &link).unwrap();
         Plugged {
             device: pty.master.into(),
+            heard: Vec::new(),
             _port: pty.slave,
             link,
         }
@@ -58,15 +61,35 @@ impl Plugged {
         }
     }
 
-    /// Waits for this request.
+    /// Waits for this request. Cancel-safe.
     pub(super) async fn expect(&mut self, request: &[u8]) {
-        let mut read = Vec::new();
-        while read.len() < request.len() {
+        while self.heard.len() < request.len() {
             let mut byte = [0];
             patiently(|| self.device.read(&mut byte)).await;
-            read.push(byte[0]);
+            self.heard.push(byte[0]);
         }
-        assert_eq!(read, request);
+        assert_eq!(std::mem::take(&mut self.heard), request);
+    }
+
+    /// Gives this answer to each request until that has come of it: the first one may be late on a busy machine.
+    pub(super) async fn answer<T>(
+        &mut self,
+        request: &[u8],
+        answer: &[&[u8]],
+        outcome: impl Future<Output = T>,
+    ) -> T {
+        let answering = async {
+            loop {
+                self.expect(request).await;
+                for piece in answer {
+                    self.send(piece).await;
+                }
+            }
+        };
+        tokio::select! {
+            outcome = outcome => outcome,
+            () = answering => unreachable!(),
+        }
     }
 
     /// The port itself, beside the path to it.

@@ -73,9 +73,10 @@ async fn a_scale_behind_a_converter_is_asked_over_tcp() {
         "weight: { line: number, unit: kg }",
     ));
     for weight in ["12.5", "-0.25", "7"] {
-        scale.expect(b"W\r").await;
-        scale.send(format!("\x02 {weight} \x03").as_bytes()).await;
-        assert_eq!(next_value(&mut cell).await, weight);
+        let answer = format!("\x02 {weight} \x03");
+        let value = next_value(&mut cell);
+        let read = scale.answer(b"W\r", &[answer.as_bytes()], value).await;
+        assert_eq!(read, weight);
     }
     drop(socat);
     let (word, said) = lost(&mut cell).await;

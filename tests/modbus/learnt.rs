@@ -36,7 +36,8 @@ async fn a_refused_request_is_split_once_and_remembered() {
         {"table": "holding", "address": 199, "type": "UINT16", "order": "ABCD", "value": 42},
     ]);
     let plc = Plc::start(&python, 0, &cells);
-    let mut cell = Cell::start(&device(plc.port));
+    let wire = plc.wire().await;
+    let mut cell = Cell::start(&device(wire.port));
     first(&mut cell).await;
     assert_eq!(cell.health("plc").unmerged.get(), 3);
     let state = Arc::clone(&cell.state);
@@ -47,7 +48,7 @@ async fn a_refused_request_is_split_once_and_remembered() {
         cell.next().await;
     }
     cell.stop().await;
-    let mut again = Cell::start_in(Arc::clone(&state), &device(plc.port));
+    let mut again = Cell::start_in(Arc::clone(&state), &device(wire.port));
     first(&mut again).await;
     let health = again.health("plc");
     assert_eq!(health.unmerged.get(), 0);
@@ -55,7 +56,7 @@ async fn a_refused_request_is_split_once_and_remembered() {
     again.stop().await;
     // Damaged, it harms nothing.
     std::fs::write(&path, [0xFF; 100]).unwrap();
-    let mut forgotten = Cell::start_in(state, &device(plc.port));
+    let mut forgotten = Cell::start_in(state, &device(wire.port));
     first(&mut forgotten).await;
     assert_eq!(forgotten.health("plc").unmerged.get(), 3);
     forgotten.stop().await;

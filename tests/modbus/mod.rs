@@ -4,7 +4,6 @@ pub(crate) mod cell;
 pub(crate) mod evil;
 mod faults;
 mod learnt;
-mod line;
 mod others;
 pub(crate) mod peer;
 mod rtu;

@@ -1,5 +1,6 @@
 //! `tests/peers/plc.py`, started and ended here: a server that nobody of us wrote.
 
+use crate::recorder::{Recorder, Spoken};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -51,6 +52,11 @@ impl Plc {
                 "pymodbus does not start at {place:?}"
             );
         }
+    }
+
+    /// The recorded wire to it, for Modbus TCP.
+    pub(crate) async fn wire(&self) -> Recorder {
+        Recorder::to_port(self.port, Spoken::ModbusTcp).await
     }
 
     fn attempt(python: &Path, place: &[&str], cells: &serde_json::Value) -> Option<Plc> {

@@ -1,9 +1,10 @@
-//! RTU against pymodbus: every type and byte order on a line and over TCP, and a dead unit beside one that answers.
+//! RTU against pymodbus: every type and byte order on a line and over TCP, through the recorder. And a dead unit beside one that
+//! answers.
 
 use super::cell::{Cell, good};
-use super::line::Line;
 use super::peer::Plc;
 use super::values::sheet;
+use crate::recorder::{Recorder, Spoken};
 use millgate::acquire::modbus::framing::crc;
 use millgate::model::Content;
 use nix::pty::openpty;
@@ -23,10 +24,10 @@ async fn what_pymodbus_encodes_is_what_is_read_over_rtu() {
     };
     let sheet = sheet();
     for piece in [256, 1] {
-        let line = Line::new(piece);
+        let line = Recorder::serial_in_pieces(piece);
         let cells = Json::from(sheet.cells.clone());
-        let _plc = Plc::start_at(&python, &[line.theirs.to_str().unwrap()], &cells);
-        let wire = format!("modbus_rtu: {{ port: {}", line.ours.display());
+        let _plc = Plc::start_at(&python, &[line.machine.to_str().unwrap()], &cells);
+        let wire = format!("modbus_rtu: {{ port: {}", line.path.display());
         let mut cell = Cell::start(&sheet.device_at(&wire, "60s"));
         sheet.compare(&mut cell).await;
         cell.stop().await;
@@ -40,8 +41,9 @@ async fn what_pymodbus_encodes_is_what_is_read_over_rtu_through_tcp() {
     };
     let sheet = sheet();
     let plc = Plc::start_at(&python, &["0", "rtu"], &Json::from(sheet.cells.clone()));
-    let wire = format!("modbus_rtu: {{ tcp: \"127.0.0.1:{}\"", plc.port);
-    let mut cell = Cell::start(&sheet.device_at(&wire, "60s"));
+    let wire = Recorder::to_port(plc.port, Spoken::ModbusRtu).await;
+    let tcp = format!("modbus_rtu: {{ tcp: \"127.0.0.1:{}\"", wire.port);
+    let mut cell = Cell::start(&sheet.device_at(&tcp, "60s"));
     sheet.compare(&mut cell).await;
     cell.stop().await;
 }

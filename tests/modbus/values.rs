@@ -2,7 +2,6 @@
 
 use super::cell::Cell;
 use super::peer::Plc;
-use crate::recorder::{Recorder, Spoken};
 use millgate::model::{BadReason, Content, Quality, Value};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -185,7 +184,7 @@ async fn what_pymodbus_encodes_is_what_is_read() {
     };
     let sheet = sheet();
     let plc = Plc::start(&python, 0, &Json::from(sheet.cells.clone()));
-    let wire = Recorder::to_port(plc.port, Spoken::ModbusTcp).await;
+    let wire = plc.wire().await;
     let mut cell = Cell::start(&sheet.device(wire.port, "60s"));
     sheet.compare(&mut cell).await;
     let health = cell.health("plc");
@@ -208,7 +207,7 @@ async fn a_server_that_is_killed_is_lost_and_found_again() {
         tags: tags.into(),
         ..Sheet::default()
     };
-    let wire = Recorder::to_port(port, Spoken::ModbusTcp).await;
+    let wire = plc.wire().await;
     let mut cell = Cell::start(&sheet.device(wire.port, "2s"));
     let answers = |content: &Content| matches!(content, Content::Samples(_));
     let first = cell.until("plc", "an answer", |_, _| (), answers).await;

@@ -19,7 +19,8 @@ async fn a_server_that_is_off_at_the_start_is_read_when_it_comes() {
     let Some(python) = python() else { return };
     let state = tempfile::tempdir().unwrap();
     let port = Server::start(&python, &json!({})).port;
-    let mut press = Press::start(&settings(state.path(), port, "lost_after: 1s", "subscribe"));
+    let text = settings(state.path(), port, "lost_after: 1s", "subscribe");
+    let mut press = Press::start_alone(&text);
     assert_eq!(press.lost().await.code, "refused");
     let _server = Server::start(&python, &json!({ "port": port }));
     assert_eq!(said(&press.sample("count").await), good(Value::Int(0)));

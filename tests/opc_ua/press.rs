@@ -1,11 +1,12 @@
-//! A press that speaks OPC UA, read by the real link, and what comes of its tags.
+//! A press that speaks OPC UA, read by the real link through the recorder, and what comes of its tags.
 
+use crate::recorder::{Recorder, Spoken};
 use millgate::acquire::{self, Pace};
 use millgate::clock::Clock;
 use millgate::health::{DeviceHealth, Health};
 use millgate::model::{Batch, Content, LinkError, Quality, Sample, Value};
 use millgate::settings::{self, Plant};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,13 @@ const PACE: Pace = Pace {
     longest: Duration::from_millis(50),
 };
 
+/// Before the port of the server in the settings.
+const HOST: &str = "opc.tcp://127.0.0.1:";
+
 /// A link that runs.
 pub(super) struct Press {
+    /// Fails the test where anything but reading was asked; none where nobody listens.
+    recorder: Option<Recorder>,
     plant: Plant,
     health: Arc<Health>,
     batches: mpsc::Receiver<Batch>,
@@ -53,15 +59,35 @@ devices:
 impl Press {
     /// Runs the press; a channel of `room` batches.
     pub(super) fn start_with(text: &str, room: usize) -> Press {
+        Press::start_at(text, room, &Clock::system())
+    }
+
+    /// The same by another clock.
+    pub(super) fn start_at(text: &str, room: usize, clock: &Clock) -> Press {
+        let (before, after) = text.split_once(HOST).unwrap();
+        let digits = after.chars().take_while(char::is_ascii_digit).count();
+        let (port, after) = after.split_at(digits);
+        let recorder = Recorder::before(port.parse().unwrap(), Spoken::OpcUa);
+        let text = format!("{before}{HOST}{}{after}", recorder.port);
+        Press::run(&text, room, clock, Some(recorder))
+    }
+
+    /// Runs the press without the recorder, which would listen where nobody does.
+    pub(super) fn start_alone(text: &str) -> Press {
+        Press::run(text, 64, &Clock::system(), None)
+    }
+
+    fn run(text: &str, room: usize, clock: &Clock, recorder: Option<Recorder>) -> Press {
         let plant = settings::load(text)
             .unwrap_or_else(|problems| panic!("{problems:?}\n{text}"))
             .plant;
         let health = Health::new(plant.devices.len(), 0);
         let (out, batches) = mpsc::channel(room);
         let stop = CancellationToken::new();
-        let mut links = acquire::links(&plant, &health, &Clock::system());
+        let mut links = acquire::links(&plant, &health, clock);
         let link = links.pop().unwrap().with_pace(PACE);
         Press {
+            recorder,
             plant,
             health,
             batches,
@@ -79,6 +105,13 @@ impl Press {
     /// The counters of the device.
     pub(super) fn health(&self) -> &DeviceHealth {
         &self.health.devices[0]
+    }
+
+    /// Requests so far, by name.
+    pub(super) fn requests(&self) -> BTreeMap<String, u64> {
+        self.recorder
+            .as_ref()
+            .map_or_else(BTreeMap::new, Recorder::requests)
     }
 
     /// What comes next.

@@ -76,6 +76,32 @@ async fn a_user_is_let_in_by_the_password_that_is_there_now() {
 }
 
 #[tokio::test]
+async fn a_user_is_let_in_by_a_certificate() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    certificates(&python, folder.path());
+    let known = folder.path().join("user/cert.der");
+    let server = Server::start(
+        &python,
+        &json!({ "pki": folder.path(), "certificate": known }),
+    );
+    let of = |who: &str| {
+        let (cert, key) = (
+            folder.path().join(who).join("cert.der"),
+            folder.path().join(who).join("key.pem"),
+        );
+        let user = format!(
+            "{{ cert: {}, key: {{ file: {} }} }}",
+            cert.display(),
+            key.display()
+        );
+        how(server.port, &format!("certificate: {user}"))
+    };
+    reads(folder.path(), &of("user")).await;
+    refused(folder.path(), &of("stranger"), "denied", "let this user in").await;
+}
+
+#[tokio::test]
 async fn a_server_that_nobody_trusts_is_not_spoken_with() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -6,14 +6,15 @@ use super::server::{NAMESPACE, Server};
 use crate::modbus::cell::{Cell, good};
 use crate::modbus::evil::{Fault, Server as Plc};
 use crate::opc_ua_pki::zoo::Animal;
+use futures_util::future::join_all;
 use millgate::model::Content;
 use std::time::Duration;
 
 /// Bytes of a message before what it says: its type, and the head of an answer without texts.
-const HEAD: usize = 28;
+pub(super) const HEAD: usize = 28;
 
 /// The settings' time limit of an answer, and ten times the slack of what a connection may take beyond it.
-const TIMEOUT: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_millis(300);
 const SLACK: Duration = Duration::from_secs(10);
 
 /// A certificate that the library can read.
@@ -21,11 +22,11 @@ pub(super) fn good_certificate() -> Vec<u8> {
     Animal::good().der()
 }
 
-fn device(port: u16, how: &str) -> String {
+pub(super) fn device(port: u16, how: &str) -> String {
     format!(
         "  evil:
     opc_ua: {{ endpoint: 'opc.tcp://127.0.0.1:{port}', insecure: true, timeout: {}ms, publishing_interval: 100ms, read: {how}, namespaces: {{ z: '{NAMESPACE}' }} }}
-    lost_after: 2s
+    lost_after: 1s
     tags:
       speed: {{ node: 'z:s=speed', type: f64, every: 100ms }}
 ",
@@ -33,7 +34,7 @@ fn device(port: u16, how: &str) -> String {
     )
 }
 
-fn neighbour(port: u16) -> String {
+pub(super) fn neighbour(port: u16) -> String {
     format!(
         "  good:
     modbus_tcp: {{ host: 127.0.0.1, port: {port}, unit: 6, timeout: 20s }}
@@ -46,15 +47,23 @@ fn neighbour(port: u16) -> String {
 }
 
 /// The good device of a cell never shows anything but its values.
-fn undisturbed(name: &str, content: &Content) {
+pub(super) fn undisturbed(name: &str, content: &Content) {
     assert!(
         name != "good" || good(content),
         "the good device suffers: {content:?}"
     );
 }
 
-/// The evil one is lost, tried again and again, and read as soon as it is good.
-async fn check(stage: Stage, deed: Deed, how: &str) {
+/// All of them at the same time: most of it is waiting.
+async fn check_all(cases: impl IntoIterator<Item = (Stage, Deed, &str)>) {
+    let checks = cases
+        .into_iter()
+        .map(|(stage, deed, how)| check(stage, deed, how, ""));
+    join_all(checks).await;
+}
+
+/// The evil one is lost, with these words, tried again and again, and read as soon as it is good.
+pub(super) async fn check(stage: Stage, deed: Deed, how: &str, words: &str) {
     let what = format!("{deed:?} at {stage:?}, {how}");
     println!("{what}");
     let server = Server::start().await;
@@ -65,9 +74,15 @@ async fn check(stage: Stage, deed: Deed, how: &str) {
     let Content::Lost(error) = cell.until("evil", &what, undisturbed, lost).await else {
         unreachable!("a loss was waited for");
     };
-    println!("    {}: {error}", error.code);
+    println!("    {what}: {}: {error}", error.code);
+    assert!(error.detail.contains(words), "{what}: {error:?}");
     assert!(error.detail.chars().count() <= 200, "{error:?}");
     assert!(!error.detail.contains(char::is_control), "{error:?}");
+    let raw = ["Some(", "Ok(", "Err(", " { "];
+    assert!(
+        !raw.iter().any(|part| error.detail.contains(part)),
+        "{what}: {error:?}"
+    );
     while meddler.connections() < 3 {
         cell.until("good", &what, undisturbed, good).await;
     }
@@ -83,8 +98,8 @@ async fn check(stage: Stage, deed: Deed, how: &str) {
 }
 
 #[tokio::test]
-async fn whoever_is_silent_or_slow_is_left() {
-    for stage in [
+async fn whoever_is_silent_is_left() {
+    let stages = [
         Stage::Acknowledge,
         Stage::Channel,
         Stage::Endpoints,
@@ -94,75 +109,100 @@ async fn whoever_is_silent_or_slow_is_left() {
         Stage::Subscription,
         Stage::Items,
         Stage::Publish,
-    ] {
-        check(stage, Deed::Silence, "subscribe").await;
-    }
-    for stage in [Stage::Acknowledge, Stage::Channel, Stage::Read] {
-        check(stage, Deed::Drip, "subscribe").await;
-    }
-    check(Stage::Read, Deed::Silence, "poll").await;
+    ];
+    let polled = (Stage::Read, Deed::Silence, "poll");
+    check_all(
+        stages
+            .map(|stage| (stage, Deed::Silence, "subscribe"))
+            .into_iter()
+            .chain([polled]),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_is_slow_is_left() {
+    let stages = [Stage::Acknowledge, Stage::Channel, Stage::Read];
+    check_all(stages.map(|stage| (stage, Deed::Drip, "subscribe"))).await;
 }
 
 #[tokio::test]
 async fn whoever_closes_is_tried_again() {
-    for stage in [
+    let stages = [
         Stage::Acknowledge,
         Stage::Channel,
         Stage::Session,
         Stage::Publish,
-    ] {
-        check(stage, Deed::Close, "subscribe").await;
-        check(stage, Deed::CloseInside, "subscribe").await;
+    ];
+    for deed in [Deed::Close, Deed::CloseInside] {
+        check_all(stages.map(|stage| (stage, deed, "subscribe"))).await;
     }
 }
 
 #[tokio::test]
 async fn sizes_that_no_message_has_end_the_connection() {
-    for size in [0, 7, 8, 65_537, (1 << 20) + 1, u32::MAX] {
-        check(Stage::Read, Deed::Size(size), "poll").await;
-    }
-    check(Stage::Acknowledge, Deed::Size(u32::MAX), "subscribe").await;
-    check(Stage::Channel, Deed::Size(u32::MAX), "subscribe").await;
-    check(Stage::Publish, Deed::Size(0), "subscribe").await;
+    let sizes = [0, 7, 8, 65_537, (1 << 20) + 1, u32::MAX];
+    let others = [
+        (Stage::Acknowledge, Deed::Size(u32::MAX), "subscribe"),
+        (Stage::Channel, Deed::Size(u32::MAX), "subscribe"),
+        (Stage::Publish, Deed::Size(0), "subscribe"),
+    ];
+    check_all(sizes.map(|size| (Stage::Read, Deed::Size(size), "poll"))).await;
+    check_all(others).await;
+    check(
+        Stage::Read,
+        Deed::Size(7),
+        "poll",
+        "because of what came: a chunk of 7 bytes",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn too_many_chunks_end_the_connection() {
     for deed in [Deed::Chunks(17), Deed::EndlessChunks, Deed::EndlessOthers] {
-        check(Stage::Read, deed, "poll").await;
-        check(Stage::Publish, deed, "subscribe").await;
+        check_all([
+            (Stage::Read, deed, "poll"),
+            (Stage::Publish, deed, "subscribe"),
+        ])
+        .await;
     }
 }
 
 #[tokio::test]
-async fn other_protocols_and_errors_end_the_connection() {
+async fn other_protocols_end_the_connection() {
+    let stages = [Stage::Acknowledge, Stage::Channel, Stage::Publish];
+    check_all(stages.map(|stage| (stage, Deed::Http, "subscribe"))).await;
+}
+
+/// What a server says with its last words is told, from whatever stage on.
+#[tokio::test]
+async fn an_error_is_told_in_the_words_of_the_server() {
+    let words = "the server ends the connection, ";
     for stage in [Stage::Acknowledge, Stage::Channel, Stage::Publish] {
-        check(stage, Deed::Http, "subscribe").await;
-        check(stage, Deed::Error, "subscribe").await;
+        check(stage, Deed::Error, "subscribe", words).await;
     }
 }
 
 #[tokio::test]
 async fn numbers_that_do_not_fit_end_the_connection() {
-    for deed in [
+    let deeds = [
         Deed::Sequence(5),
         Deed::Sequence(u32::MAX),
         Deed::OtherChannel,
         Deed::OtherRequest,
-    ] {
-        check(Stage::Read, deed, "poll").await;
-    }
-    check(Stage::Read, Deed::Twice, "poll").await;
+        Deed::Twice,
+    ];
+    check_all(deeds.map(|deed| (Stage::Read, deed, "poll"))).await;
 }
 
 #[tokio::test]
 async fn a_policy_that_nobody_asked_for_ends_the_connection() {
-    for uri in [
+    let uris = [
         "http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256",
         "urn:none-of-these",
-    ] {
-        check(Stage::Channel, Deed::Policy(uri), "subscribe").await;
-    }
+    ];
+    check_all(uris.map(|uri| (Stage::Channel, Deed::Policy(uri), "subscribe"))).await;
 }
 
 /// Without security nobody reads certificates, so a bad one does no harm.
@@ -205,18 +245,16 @@ async fn messages_that_cannot_be_understood_end_the_connection() {
         another_answer,
         too_few_results,
     ];
-    for deed in deeds {
-        check(Stage::Read, Deed::Body(deed), "poll").await;
-    }
-    for deed in [
+    check_all(deeds.map(|deed| (Stage::Read, Deed::Body(deed), "poll"))).await;
+    let deeds: [Spoil; 5] = [
         array_without_end,
         nested_diagnostics,
         cut,
         nothing,
         unknown_kind,
-    ] {
-        check(Stage::Publish, Deed::Body(deed), "subscribe").await;
-        check(Stage::Session, Deed::Body(deed), "subscribe").await;
+    ];
+    for stage in [Stage::Publish, Stage::Session] {
+        check_all(deeds.map(|deed| (stage, Deed::Body(deed), "subscribe"))).await;
     }
 }
 

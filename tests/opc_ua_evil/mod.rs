@@ -4,4 +4,5 @@ mod certificates;
 mod faults;
 mod frame;
 mod meddler;
+mod odd;
 mod server;

@@ -4,7 +4,9 @@ use opcua::server::ServerBuilder;
 use opcua::server::address_space::VariableBuilder;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
-use opcua::types::{DataTypeId, DataValue, DateTime, NodeId, ObjectId, StatusCode, Variant};
+use opcua::types::{
+    DataTypeId, DataValue, DateTime, NodeId, ObjectId, ReferenceTypeId, StatusCode, Variant,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -31,12 +33,22 @@ impl Drop for Server {
 impl Server {
     /// Serves `speed`, which changes every 50 ms, without security, on a port that the kernel chooses.
     pub(super) async fn start() -> Server {
-        Server::serve(ServerBuilder::new_anonymous("Filler").application_uri("urn:EXAMPLE:Filler"))
-            .await
+        Server::serve(Server::plain()).await
+    }
+
+    /// A server without security.
+    pub(super) fn plain() -> ServerBuilder {
+        ServerBuilder::new_anonymous("Filler").application_uri("urn:EXAMPLE:Filler")
     }
 
     /// Serves as `builder` says.
     pub(super) async fn serve(builder: ServerBuilder) -> Server {
+        // A gateway whose connections are broken leaves sessions behind for a minute.
+        Server::serve_few(builder, 1_000).await
+    }
+
+    /// The same for so many sessions at once.
+    pub(super) async fn serve_few(builder: ServerBuilder, sessions: usize) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let stop = CancellationToken::new();
@@ -49,8 +61,7 @@ impl Server {
             .host("127.0.0.1")
             .port(port)
             .token(stop.clone())
-            // A gateway whose connections are broken leaves sessions behind for a minute.
-            .max_sessions(1_000)
+            .max_sessions(sessions)
             .with_node_manager(simple_node_manager(namespace, "zoo"))
             .build()
             .unwrap();
@@ -66,6 +77,7 @@ impl Server {
                 .set_value(handle.subscriptions(), &id, None, value)
                 .unwrap();
         }
+        in_circles(&nodes, index);
         tokio::spawn(server.run_with(listener));
         let changing = tokio::spawn(async move {
             let speed = NodeId::new(index, "speed");
@@ -110,6 +122,16 @@ fn values() -> Vec<(&'static str, DataValue)> {
             },
         ),
     ]
+}
+
+/// Whoever follows these references comes back to where he was.
+fn in_circles(nodes: &Arc<SimpleNodeManager>, index: u16) {
+    let space = nodes.address_space();
+    let mut space = space.write();
+    for (from, to) in [("speed", "nan"), ("nan", "speed"), ("speed", "speed")] {
+        let (from, to) = (NodeId::new(index, from), NodeId::new(index, to));
+        space.insert_reference(&from, &to, ReferenceTypeId::Organizes);
+    }
 }
 
 fn variable(nodes: &Arc<SimpleNodeManager>, index: u16, name: &'static str) {

@@ -1,9 +1,10 @@
 """An OPC UA server that nobody of us wrote: asyncua, with a node of every kind that the tests read.
 
 Orders come as JSON, one a line, on standard input; each is answered by a line. The first says how to start:
-`{"port": 0, "pki": DIR, "user": [NAME, PASSWORD], "before": [URI...]}`; the answer is `port N`. Later ones:
-`{"set": {NAME: VALUE}}`, `{"status": {NAME: CODE}}` (an Int32, 0), `{"burst": [NAME, FIRST, LAST]}`, `{"state": NAME}`.
-`python ua_server.py certificates DIR` makes `DIR/server` and `DIR/pki/own` and ends.
+`{"port": 0, "pki": DIR, "user": [NAME, PASSWORD], "certificate": FILE, "before": [URI...]}`; the answer is `port N`. Later ones:
+`{"set": {NAME: VALUE}}`, `{"status": {NAME: CODE}}` (an Int32, 0), `{"burst": [NAME, FIRST, LAST]}`, `{"state": NAME}`,
+`{"stamped": [NAME, VALUE, SOURCE TIME IN MS SINCE 1970]}`, `{"add": NAME}`.
+`python ua_server.py certificates DIR` makes `DIR/server`, `DIR/pki/own`, `DIR/user` and `DIR/stranger` and ends.
 """
 
 import asyncio
@@ -75,12 +76,15 @@ def certificate(folder: Path, name: str, uri: str) -> None:
 
 
 class Users(UserManager):
-    """Lets in the one user there is, or everybody where there is none."""
+    """Lets in the one user there is, by name or by certificate, or everybody where there is none."""
 
-    def __init__(self, user):
+    def __init__(self, user, certificate):
         self.user = user
+        self.certificate = Path(certificate).read_bytes() if certificate else None
 
     def get_user(self, iserver, username=None, password=None, certificate=None):
+        if self.certificate is not None:
+            return User(role=UserRole.User, name="certificate") if certificate == self.certificate else None
         if self.user is None or [username, password] == self.user:
             return User(role=UserRole.User, name=username)
         return None
@@ -209,6 +213,10 @@ class Press:
             kind = (await self.nodes[name].read_data_value()).Value.VariantType
             for value in range(first, last + 1):
                 await self.nodes[name].write_value(ua.Variant(value, kind))
+        if "stamped" in order:
+            name, value, unix_ms = order["stamped"]
+            epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+            await self.stamped(name, value, epoch + datetime.timedelta(milliseconds=unix_ms))
         if "state" in order:
             await self.nodes["Text of state"].write_value(ua.LocalizedText("irgendwas", "de"))
             await self.nodes["Id"].write_value(ua.Variant(self.states[order["state"]], ua.VariantType.NodeId))
@@ -226,13 +234,15 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     read = lambda: loop.run_in_executor(None, sys.stdin.readline)
     first = json.loads(await read())
-    server = Server(user_manager=Users(first.get("user")))
+    server = Server(user_manager=Users(first.get("user"), first.get("certificate")))
     await server.init()
     await server.set_application_uri(SERVER_URI)
     port = first.get("port") or free_port()
     server.set_endpoint(f"opc.tcp://127.0.0.1:{port}/press")
     if first.get("user"):
         server.set_identity_tokens([ua.UserNameIdentityToken])
+    if first.get("certificate"):
+        server.set_identity_tokens([ua.X509IdentityToken])
     if first.get("pki"):
         folder = Path(first["pki"])
         await server.load_certificate(str(folder / "server" / "cert.der"))
@@ -254,6 +264,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["certificates"]:
         folder = Path(sys.argv[2])
         certificate(folder / "server", "Press", SERVER_URI)
+        certificate(folder / "user", "A user", "urn:acme.example:user")
+        certificate(folder / "stranger", "A stranger", "urn:acme.example:stranger")
         certificate(folder / "pki" / "own", "Millgate", "urn:acme.example:millgate")
     else:
         asyncio.run(main())

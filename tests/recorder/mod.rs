@@ -19,6 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_serial::{SerialPort, SerialStream};
 
+/// Bytes that are carried at once.
+const READ: usize = 4_096;
+
 /// What is spoken on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spoken {
@@ -79,7 +82,14 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Listens on a port that the kernel chooses, and carries what comes to a machine on 127.0.0.1.
     pub(crate) async fn to_port(machine: u16, spoken: Spoken) -> Recorder {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Recorder::before(machine, spoken)
+    }
+
+    /// The same for who is not waiting for anything; within a runtime.
+    pub(crate) fn before(machine: u16, spoken: Spoken) -> Recorder {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
         let port = listener.local_addr().unwrap().port();
         let machine = SocketAddr::from(([127, 0, 0, 1], machine));
         let log = Log::default();
@@ -90,7 +100,7 @@ impl Recorder {
                 tokio::spawn(async move {
                     if let Ok(far) = TcpStream::connect(machine).await {
                         drop((near.set_nodelay(true), far.set_nodelay(true)));
-                        carry(near, far, Judge::new(spoken), &log).await;
+                        carry(near, far, Judge::new(spoken), &log, READ).await;
                     }
                 });
             }
@@ -107,12 +117,17 @@ impl Recorder {
 
     /// A serial line: the machine opens one end, the gateway the other, and both stay there when either is closed.
     pub(crate) fn serial() -> Recorder {
+        Recorder::serial_in_pieces(READ)
+    }
+
+    /// The same, whose answers arrive in pieces of at most so many bytes.
+    pub(crate) fn serial_in_pieces(piece: usize) -> Recorder {
         let (far, held_far, machine) = pair();
         let (near, held_near, path) = pair();
         let log = Log::default();
         let shared = log.clone();
         let carrying = tokio::spawn(async move {
-            carry(near, far, Judge::new(Spoken::ModbusRtu), &shared).await;
+            carry(near, far, Judge::new(Spoken::ModbusRtu), &shared, piece).await;
         });
         Recorder {
             port: 0,
@@ -195,15 +210,15 @@ impl Log {
     }
 }
 
-/// Carries both directions until one end closes, an error, or a forbidden request.
-async fn carry<S>(near: S, far: S, mut judge: Judge, log: &Log)
+/// Carries both directions until one end closes, an error, or a forbidden request. Answers arrive in pieces.
+async fn carry<S>(near: S, far: S, mut judge: Judge, log: &Log, piece: usize)
 where
     S: AsyncRead + AsyncWrite,
 {
     let (mut near_reads, mut near_writes) = tokio::io::split(near);
     let (mut far_reads, mut far_writes) = tokio::io::split(far);
     let asking = async {
-        let mut bytes = [0; 4_096];
+        let mut bytes = [0; READ];
         while let Ok(count @ 1..) = near_reads.read(&mut bytes).await {
             if !log.note(judge.take(&bytes[..count])) {
                 return;
@@ -213,8 +228,18 @@ where
             }
         }
     };
+    let answering = async {
+        let mut bytes = [0; READ];
+        while let Ok(count @ 1..) = far_reads.read(&mut bytes).await {
+            for part in bytes[..count].chunks(piece) {
+                if near_writes.write_all(part).await.is_err() {
+                    return;
+                }
+            }
+        }
+    };
     tokio::select! {
         () = asking => {}
-        _ = tokio::io::copy(&mut far_reads, &mut near_writes) => {}
+        () = answering => {}
     }
 }

@@ -36,6 +36,9 @@ pub(super) struct Stamps {
     news: Vec<News>,
 }
 
+/// A server tells the values of one tag in their order: one that lies before the one before it by more than this was
+/// stamped by a clock that was set back, and is none the less the newest.
+const SET_BACK_NS: i64 = 1_000_000_000;
 /// Most news kept until somebody asks.
 const MAX_NEWS: usize = 4;
 
@@ -134,7 +137,9 @@ impl Stamps {
                 let mapped = self.clock.boot_time(source, arrival);
                 let mapped = mapped.unwrap_or(arrival.boot);
                 // The device's own order of one tag counts for more than our reckoning.
-                if source > last.source {
+                if last.boot.0.saturating_sub(mapped.0) > SET_BACK_NS {
+                    arrival.boot
+                } else if source > last.source {
                     mapped.max(last.boot).min(arrival.boot)
                 } else {
                     mapped

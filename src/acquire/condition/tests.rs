@@ -197,6 +197,22 @@ fn an_exact_repeat_keeps_its_stamp_and_another_value_of_an_old_stamp_is_new() {
 }
 
 #[test]
+fn the_first_values_after_a_clock_was_set_back_hold_at_their_arrival() {
+    let mut made = learnt();
+    made.set_synchronised(false);
+    let hour = 3_600_000;
+    for ms in [3_000, 4_000, 5_000, 6_000, 7_000] {
+        let answer = vec![reading(
+            0,
+            ms,
+            Some(ms - 10 - hour),
+            Value::Float(ms as f64),
+        )];
+        assert_eq!(shown(&made.samples(answer)), [(0, ms, Quality::Good)]);
+    }
+}
+
+#[test]
 fn a_clock_too_far_away_gives_way_to_ours_and_says_so_once() {
     let mut made = learnt();
     let ahead = |ms| vec![reading(0, ms, Some(ms + 60_000), Value::Float(ms as f64))];

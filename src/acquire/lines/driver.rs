@@ -58,6 +58,8 @@ struct Asking {
     settings: LinesPoll,
     grid: Grid,
     whole_within: Duration,
+    /// The request as a line: an adapter that hears itself hands it over before the answer.
+    echo: Option<Vec<u8>>,
     rests_until: Option<Instant>,
 }
 
@@ -78,6 +80,7 @@ impl LinesDevice {
                 settings: poll.clone(),
                 grid: Grid::new(now, poll.every),
                 whole_within: WHOLE_ANSWER + longest_line,
+                echo: as_line(settings, &poll.request),
                 rests_until: None,
             }),
         };
@@ -119,7 +122,10 @@ impl LinesDevice {
         loop {
             while let Some(line) = self.framer.take() {
                 match self.fields.read(&line) {
-                    Ok(parts) => return Ok(self.heard(parts)),
+                    Ok(parts) => {
+                        self.look(&line, &parts);
+                        return Ok(self.heard(parts));
+                    }
                     Err(refusal) => self.refuse(&line, refusal),
                 }
             }
@@ -136,32 +142,45 @@ impl LinesDevice {
 
     /// Asks once, when it is time, and waits for the answer.
     async fn ask(&mut self) -> Result<Heard, LinkError> {
-        let Some((poll, whole_within)) = self.turn().await else {
+        let Some((poll, whole_within, echo)) = self.turn().await else {
             return std::future::pending().await;
         };
         self.forget_what_came().await?;
         let wire = self.wire.as_mut().ok_or_else(not_connected)?;
         wire.send(&poll.request, poll.timeout).await?;
         let longest = Instant::now() + poll.timeout;
-        let line = loop {
-            if let Some(line) = self.framer.take() {
-                break Some(line);
-            }
-            let whole = self.framer.begun().map(|begun| begun + whole_within);
-            let limit = whole.map_or(longest, |whole| whole.min(longest));
-            if Instant::now() >= limit {
-                break None;
-            }
-            self.receive(Some(limit)).await?;
-        };
+        let mut line = self.answer(longest, whole_within).await?;
+        if line.is_some() && line == echo {
+            // The request itself, or an answer that looks like it: so it is when nothing else comes.
+            line = self.answer(longest, whole_within).await?.or(line);
+        }
         Ok(match line {
             Some(line) => self.answered(&line),
             None => self.missed(&poll),
         })
     }
 
+    /// The next whole line, if one comes in time.
+    async fn answer(
+        &mut self,
+        longest: Instant,
+        whole_within: Duration,
+    ) -> Result<Option<Vec<u8>>, LinkError> {
+        loop {
+            if let Some(line) = self.framer.take() {
+                return Ok(Some(line));
+            }
+            let whole = self.framer.begun().map(|begun| begun + whole_within);
+            let limit = whole.map_or(longest, |whole| whole.min(longest));
+            if Instant::now() >= limit {
+                return Ok(None);
+            }
+            self.receive(Some(limit)).await?;
+        }
+    }
+
     /// Waits until it may be asked again.
-    async fn turn(&mut self) -> Option<(LinesPoll, Duration)> {
+    async fn turn(&mut self) -> Option<(LinesPoll, Duration, Option<Vec<u8>>)> {
         let Way::Asked(asking) = &mut self.way else {
             return None;
         };
@@ -170,7 +189,8 @@ impl LinesDevice {
         if asking.rests_until.take().is_some() {
             asking.grid.resume(Instant::now());
         }
-        Some((asking.settings.clone(), asking.whole_within))
+        let poll = asking.settings.clone();
+        Some((poll, asking.whole_within, asking.echo.clone()))
     }
 
     /// What came before the request is no answer to it.
@@ -207,11 +227,16 @@ impl LinesDevice {
     fn answered(&mut self, line: &[u8]) -> Heard {
         self.end_cycle();
         self.health.answers.add(1);
-        let parts = self.fields.read(line).unwrap_or_else(|refusal| {
-            self.refuse(line, refusal);
-            self.fields.all_bad(BadReason::Malformed)
-        });
-        self.heard(parts)
+        match self.fields.read(line) {
+            Ok(parts) => {
+                self.look(line, &parts);
+                self.heard(parts)
+            }
+            Err(refusal) => {
+                self.refuse(line, refusal);
+                self.heard(self.fields.all_bad(BadReason::Malformed))
+            }
+        }
     }
 
     /// No whole answer in time. It is left alone at least until a late one must have come.
@@ -263,12 +288,29 @@ impl LinesDevice {
         }
     }
 
+    /// Says what cannot be read in a line: the sample says only that it cannot.
+    fn look(&mut self, line: &[u8], parts: &[Part]) {
+        let is_bad = |(_, value): &Part| value == &Err(BadReason::Malformed);
+        if parts.iter().any(is_bad) {
+            let why = self.fields.flaw(line).map_or_else(
+                || "a value in it is none of its type".to_owned(),
+                |flaw| format!("no GS1 element string: {flaw}"),
+            );
+            self.complain(line, &format!("line not understood: {why}"));
+        }
+    }
+
     fn refuse(&mut self, line: &[u8], refusal: Refusal) {
         self.health.refused_lines.add(1);
+        self.complain(line, &format!("line refused: {}", refusal.words()));
+    }
+
+    /// To the log, with the line, unless much was said lately.
+    fn complain(&mut self, line: &[u8], what: &str) {
         if let Some(swallowed) = self.quiet.may_speak(Instant::now()) {
             let swallowed = (swallowed > 0).then_some(swallowed);
             let line = shown(line);
-            warn!(device = %self.name, %line, swallowed, "line refused: {}", refusal.words());
+            warn!(device = %self.name, %line, swallowed, "{what}");
         }
     }
 }
@@ -307,6 +349,15 @@ impl Driver for LinesDevice {
 
 fn not_connected() -> LinkError {
     link_error("closed", "not connected")
+}
+
+/// A request as the line that it would be, if it is one.
+fn as_line(settings: &Lines, request: &[u8]) -> Option<Vec<u8>> {
+    let now = Instant::now();
+    let mut framer = Framer::new(settings.framing.clone(), settings.max_length, HALF_LINE);
+    framer.feed(request, now);
+    framer.tick(now + HALF_LINE);
+    framer.take()
 }
 
 /// A line for the log: escaped, and cut.

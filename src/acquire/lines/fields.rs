@@ -85,11 +85,7 @@ impl Fields {
         let Some(text) = self.decoded(telegram) else {
             return Ok(self.all_bad(BadReason::Malformed));
         };
-        let (symbology, text) = match gs1::split_symbology(&text) {
-            Some((symbology, rest)) if self.aim => (Some(symbology), rest),
-            None if self.aim => return Err(Refusal::NoSymbology),
-            _ => (None, text.as_ref()),
-        };
+        let (symbology, text) = self.split(&text)?;
         let groups = match &self.pattern {
             Some(pattern) => Some(pattern.captures(text).ok_or(Refusal::NoMatch)?),
             None => None,
@@ -111,6 +107,37 @@ impl Fields {
             .collect()
     }
 
+    /// Why a telegram whose tags want elements of a GS1 symbol holds none, where that is what is wrong with it.
+    #[must_use]
+    pub fn flaw(&self, telegram: &[u8]) -> Option<gs1::Gs1Error> {
+        let text = self.decoded(telegram)?;
+        let (symbology, text) = self.split(&text).ok()?;
+        self.elements(symbology, text)?.err()
+    }
+
+    /// The symbology identifier where one is wanted, and the text.
+    fn split<'a>(&self, text: &'a str) -> Result<(Option<&'a str>, &'a str), Refusal> {
+        match gs1::split_symbology(text) {
+            Some((symbology, rest)) if self.aim => Ok((Some(symbology), rest)),
+            None if self.aim => Err(Refusal::NoSymbology),
+            _ => Ok((None, text)),
+        }
+    }
+
+    /// The elements of a symbol, where some are wanted and it may have some.
+    fn elements<'a>(
+        &self,
+        symbology: Option<&str>,
+        text: &'a str,
+    ) -> Option<Result<Vec<gs1::Element<'a>>, gs1::Gs1Error>> {
+        let is_gs1 = symbology.is_none_or(gs1::means_gs1);
+        let wants_elements = self
+            .tags
+            .iter()
+            .any(|(_, field)| matches!(field, LineField::Gs1(_)));
+        (wants_elements && is_gs1).then(|| gs1::elements(text))
+    }
+
     /// The characters, or nothing where these bytes mean none.
     fn decoded<'a>(&self, telegram: &'a [u8]) -> Option<Cow<'a, str>> {
         if self.garbled_is_nul && telegram.contains(&0) {
@@ -123,12 +150,7 @@ impl Fields {
     }
 
     fn parts(&self, line: &Line<'_>) -> Vec<Part> {
-        let is_gs1 = line.symbology.is_none_or(gs1::means_gs1);
-        let wants_elements = self
-            .tags
-            .iter()
-            .any(|(_, field)| matches!(field, LineField::Gs1(_)));
-        let elements = (wants_elements && is_gs1).then(|| gs1::elements(line.text));
+        let elements = self.elements(line.symbology, line.text);
         let value = |(tag, field): &(TagId, LineField)| {
             let value = match field {
                 LineField::Text => Ok(Value::Text(line.text.into())),

@@ -312,7 +312,7 @@ async fn a_server_that_tells_changes_only_is_believed_again_after_a_silence() {
         Act::Break(0, "closed"),
     ];
     acts.extend(vec![Act::Refuse; 40]);
-    acts.push(Act::Beat(0, 1, None));
+    acts.extend([Act::Beat(0, 1, None), Act::Answer(0, 1_500)]);
     let mut bench = Bench::with(1, 8, &acts, with_heartbeat);
     assert_eq!(bench.next().await, "0 says [1.0, 7.0]");
     assert_eq!(bench.next().await, "0 lost: timeout");
@@ -320,6 +320,45 @@ async fn a_server_that_tells_changes_only_is_believed_again_after_a_silence() {
     // On a connection that was made after the loss it says all by itself.
     assert_eq!(bench.next().await, "0 lost: refused");
     assert_eq!(bench.next().await, "0 says [1.0]");
+    // But of a silence on that connection it knows nothing.
+    assert_eq!(bench.next().await, "0 lost: timeout");
+    assert_eq!(bench.next().await, "0 says [1.0, 7.0]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_said_before_an_outage_is_not_made_good_by_a_new_connection() {
+    // Lost after the connection was made, before anything was said on it: all comes anew, and may be another value.
+    let acts = [
+        Act::Beat(0, 1, Some(7)),
+        Act::Break(0, "closed"),
+        Act::Answer(0, 1_500),
+        Act::Beat(10, 1, Some(8)),
+    ];
+    let mut bench = Bench::with(1, 8, &acts, with_heartbeat);
+    for expected in [
+        "0 says [1.0, 7.0]",
+        "0 lost: closed",
+        "0 good",
+        "0 says [1.0, 8.0]",
+    ] {
+        assert_eq!(bench.next().await, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_loss_was_told_holds_after_it() {
+    // A long cycle: its first answer came before the device was declared lost, its last one after that.
+    let acts = [Act::Beat(1_500, 1, Some(7))];
+    let mut bench = Bench::with(1, 8, &acts, with_heartbeat);
+    let lost = bench.batches.recv().await.unwrap();
+    assert!(matches!(lost.content, Content::Lost(_)));
+    let back = bench.batches.recv().await.unwrap();
+    let Content::Samples(samples) = back.content else {
+        panic!("it answers")
+    };
+    assert_eq!(samples.len(), 2);
+    assert!(back.stamp.boot > lost.stamp.boot);
+    assert!(samples.iter().all(|one| one.stamp.boot > lost.stamp.boot));
 }
 
 #[tokio::test(start_paused = true)]

@@ -144,8 +144,29 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            std::hint::black_box(decode(&bytes));
+        fn whatever_is_in_a_file_is_bounded_and_written_as_the_same(bytes in prop::collection::vec(any::<u8>(), 0..400), known: bool) {
+            prop_assert_eq!(decode(&bytes), None);
+            // With a right head and a right sum, what is between them is believed or not.
+            let head = if known { &MAGIC[..] } else { &[] };
+            let mut sealed = [head, &bytes].concat();
+            sealed.extend(crc32c::crc32c(&sealed).to_be_bytes());
+            if let Some(spans) = decode(&sealed) {
+                prop_assert!(spans.len() <= bytes.len() / SPAN_BYTES);
+                prop_assert_eq!(decode(&encode(spans.iter().copied())), Some(spans));
+            }
+        }
+
+        #[test]
+        fn places_of_any_table_are_read(places in prop::collection::vec((1u8..6, any::<u16>(), any::<u16>()), 0..20)) {
+            let mut bytes = MAGIC.to_vec();
+            for (table, start, count) in &places {
+                bytes.push(*table);
+                bytes.extend(start.to_be_bytes());
+                bytes.extend(count.to_be_bytes());
+            }
+            bytes.extend(crc32c::crc32c(&bytes).to_be_bytes());
+            let has_unknown = places.iter().any(|(table, ..)| *table > 4);
+            prop_assert_eq!(decode(&bytes).is_none(), has_unknown);
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Unit {
     peer: Peer,
     polls: Vec<Poll>,
     rests_until: Option<Instant>,
+    /// Where answers have no number: it is not asked while one to a request that was given up may still come.
+    answers_until: Option<Instant>,
     /// When it was last given its whole time-out.
     tried: Instant,
     pub(super) notebook: Notebook,
@@ -110,6 +112,7 @@ impl Unit {
             },
             polls: plan(tags, limits).into_iter().map(poll).collect(),
             rests_until: None,
+            answers_until: None,
             tried: origin,
             notebook,
         }
@@ -126,7 +129,15 @@ impl Unit {
 
     /// Leaves it alone until then.
     pub(super) fn rest(&mut self, until: Instant) {
-        self.rests_until = Some(until);
+        let late = self.answers_until.unwrap_or(until);
+        self.rests_until = Some(until.max(late));
+    }
+
+    /// A request was given up on this wire, or answered by what may be the answer to an earlier one.
+    fn expect_late(&mut self, asked: Instant, wire: &Wire) {
+        if !wire.numbers_answers() {
+            self.answers_until = Some(asked + self.peer.timeout);
+        }
     }
 
     /// After an outage: what came before now was missed by the outage.
@@ -144,8 +155,9 @@ impl Unit {
     /// What decides about its turn.
     pub(super) fn standing(&self, wire: &Wire) -> Standing {
         let shortest = self.shortest().filter(|_| self.rests_until.is_some());
+        let due = self.polls.iter().map(|poll| poll.grid.due()).min();
         Standing {
-            due: self.polls.iter().map(|poll| poll.grid.due()).min(),
+            due: due.map(|due| self.answers_until.map_or(due, |late| late.max(due))),
             rests_until: self.rests_until,
             tried: self.tried,
             timeout: self.peer.timeout,
@@ -167,6 +179,7 @@ impl Unit {
             self.resume(now);
         }
         self.tried = now;
+        self.answers_until = None;
         let due = |poll: &&Poll| poll.grid.due() <= now;
         let tags = self.polls.iter().filter(due).map(|poll| poll.blocks.tags());
         let mut cycle = Cycle {
@@ -191,6 +204,9 @@ impl Unit {
                 self.polls.rotate_left((at + 1) % polls);
                 break;
             }
+        }
+        if matches!(cycle.end, End::Missed(_)) {
+            self.expect_late(Instant::now(), wire);
         }
         self.note();
         self.patience(cycle)
@@ -234,7 +250,9 @@ impl Unit {
             return End::Done;
         };
         let number = self.peer.number;
-        match wire.ask(number, &request, limit).await {
+        let said = wire.ask(number, &request, limit).await;
+        self.expect_late(now, wire);
+        match said {
             Err(NoAnswer::Exception(code)) if SAID_BY_A_GATEWAY.contains(&code) => {
                 self.peer.health.exceptions.add(1);
                 End::Silent(behind_gateway(number, code))

@@ -114,6 +114,11 @@ impl Wire {
 }
 
 impl Wire {
+    /// Each answer says which request it is to. Where it does not, a late one may look like that of the next request.
+    pub(super) fn numbers_answers(&self) -> bool {
+        matches!(self.0, Kind::Tcp(_))
+    }
+
     /// What a request takes of the wire beyond its time-out: bytes, and the silence after a failure.
     pub(super) fn overhead(&self, request: &Request) -> Duration {
         match &self.0 {

@@ -36,6 +36,9 @@ mod tags;
 /// design load.
 const MAX_HELD: usize = 20_000;
 
+/// How often tags that cannot be read are looked for again.
+const RETRY: Duration = Duration::from_secs(60);
+
 /// A server, and what is read of it.
 pub(in crate::acquire) struct OpcUaServer {
     settings: OpcUa,
@@ -63,6 +66,8 @@ pub(in crate::acquire) struct OpcUaServer {
     /// What was said of each item that cannot be read.
     told: HashMap<usize, String>,
     quiet: Quiet,
+    /// How often tags that cannot be read are looked for again.
+    retry: Duration,
 }
 
 /// A notification.
@@ -111,7 +116,13 @@ impl OpcUaServer {
             returned: now,
             told: HashMap::new(),
             quiet: Quiet::new(now),
+            retry: RETRY,
         }
+    }
+
+    /// Looks for tags that cannot be read so often, and not every minute.
+    pub(in crate::acquire) fn retry_every(&mut self, retry: Duration) {
+        self.retry = retry;
     }
 
     /// Two answers are two instants, even on a clock that stands.
@@ -143,7 +154,8 @@ impl OpcUaServer {
                     Err(Trouble::Broken(error)) => self.failed = Some(error),
                     Ok(_) | Err(Trouble::Refused(_)) => {
                         live.heard();
-                        if self.ready.is_empty() {
+                        // A server whose subscriptions bring nothing is no device that answers.
+                        if live.is_proven() && self.ready.is_empty() {
                             let stamp = self.stamp();
                             let heard = self.heard(stamp, Vec::new());
                             self.ready.push_back(heard);
@@ -176,6 +188,13 @@ impl OpcUaServer {
                 match numbered {
                     Some(Numbered::InOrder) => self.hold(answer.notification_message),
                     Some(Numbered::Gap) => self.lost_some(),
+                    Some(Numbered::Flood) => {
+                        let detail = format!(
+                            "{}: the server sends notifications of subscriptions that are not ours",
+                            self.settings.endpoint
+                        );
+                        self.failed = Some(link_error("protocol", detail));
+                    }
                     _ => {}
                 }
             }
@@ -198,9 +217,8 @@ impl OpcUaServer {
     /// Notifications were lost on the way: nobody knows of which tags. All are bad until they have been read anew.
     fn lost_some(&mut self) {
         let stamp = self.stamp();
-        let lost = |item: &Item| item.bad(BadReason::Overflow, stamp);
-        let readings = self.items.iter().map(lost).collect();
-        self.items.iter_mut().for_each(Item::forget);
+        let lost = |item: &mut Item| item.bad(BadReason::Overflow, stamp);
+        let readings = self.items.iter_mut().map(lost).collect();
         self.held.clear();
         self.held_values = 0;
         self.dropped = None;
@@ -331,7 +349,7 @@ impl OpcUaServer {
         let mut wire = session::open(&self.settings, &self.pki, &self.clock).await?;
         match prepare::survey(&mut wire).await {
             Ok(server) => {
-                let mut live = Live::new(wire, server, self.lost_after);
+                let mut live = Live::new(wire, server, self.lost_after, self.retry);
                 match self.set_up(&mut live).await {
                     Ok(()) => {
                         self.live = Some(live);
@@ -365,18 +383,17 @@ impl Driver for OpcUaServer {
 
     async fn next(&mut self) -> Result<Heard, Failure> {
         loop {
+            self.mind_loss();
             let heard = match self.ready.pop_front() {
                 Some(heard) => Some(heard),
-                None => {
-                    self.mind_loss();
-                    self.understand().await
-                }
+                None => self.understand().await,
             };
             if let Some(heard) = heard {
                 self.returned = Instant::now();
                 return Ok(heard);
             }
             if let Some(error) = self.failed.take() {
+                self.leave().await;
                 self.health.failures.add(1);
                 return Err(Failure {
                     device: None,

@@ -6,6 +6,7 @@
 //! chunk is handed on.
 
 use super::limits::{MAX_CHUNK, MAX_CHUNKS, MAX_MESSAGE};
+use super::reason::Reason;
 use super::skim::skim;
 use bytes::Bytes;
 use opcua::client::transport::SecureChannelState;
@@ -31,6 +32,7 @@ pub(super) struct Guarded<R> {
     inner: R,
     watch: Watch,
     messages: Messages,
+    reason: Reason,
     /// Came, but not a whole chunk yet; at most one chunk and [`READ`] bytes.
     held: Vec<u8>,
     /// Whole chunks, to be handed on.
@@ -39,9 +41,16 @@ pub(super) struct Guarded<R> {
 
 impl<R> Guarded<R> {
     /// Chunks of a secured channel end with a signature of so many bytes; 0 without security.
-    pub(super) fn new(inner: R, signature: usize, channel: Arc<SecureChannelState>) -> Guarded<R> {
+    /// Why the connection ends is noted in `reason`.
+    pub(super) fn new(
+        inner: R,
+        signature: usize,
+        channel: Arc<SecureChannelState>,
+        reason: Reason,
+    ) -> Guarded<R> {
         Guarded {
             inner,
+            reason,
             watch: Watch::new(signature),
             messages: Messages {
                 channel,
@@ -66,7 +75,10 @@ impl<R: AsyncRead + Unpin> AsyncRead for Guarded<R> {
             if new.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            self.take(new.filled()).map_err(io::Error::other)?;
+            if let Err(what) = self.take(new.filled()) {
+                self.reason.refuse(&what);
+                return Poll::Ready(Err(io::Error::other(what)));
+            }
         }
         let now = self.good.len().min(buf.remaining());
         let handed = self.good.split_to(now);
@@ -83,6 +95,7 @@ impl<R> Guarded<R> {
         let mut whole = 0;
         while let Some(chunk) = first_chunk(self.held.get(whole..).unwrap_or_default()) {
             whole += chunk.len();
+            self.reason.look(chunk);
             self.messages.look(chunk)?;
         }
         self.good = self.held.drain(..whole).collect::<Vec<u8>>().into();

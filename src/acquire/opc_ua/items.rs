@@ -170,8 +170,10 @@ impl Item {
         (!told).then(|| format!("the server says {status}"))
     }
 
-    /// The bad reading of a tag that cannot be read, or whose values were lost.
-    pub(super) fn bad(&self, reason: BadReason, stamp: Stamp) -> Reading {
+    /// The bad reading of a tag that cannot be read, or whose values were lost. What comes next counts, even if it is what
+    /// came before: the tag is bad now.
+    pub(super) fn bad(&mut self, reason: BadReason, stamp: Stamp) -> Reading {
+        self.forget();
         Reading {
             tag: self.tag,
             stamp,

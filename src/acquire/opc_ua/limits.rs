@@ -55,7 +55,8 @@ pub(super) fn decoding() -> DecodingOptions {
 }
 
 /// What the library needs to know to decode: the limits, and a loader that keeps structures as bytes.
-pub(super) fn context() -> ContextOwned {
+#[must_use]
+pub fn context() -> ContextOwned {
     // Without the library's own loader, which decodes any type of the standard, whatever may be nested in it.
     let mut loaders = TypeLoaderCollection::new_empty();
     loaders.add_type_loader(super::structure::Unread);

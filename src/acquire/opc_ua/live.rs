@@ -22,8 +22,6 @@ use std::time::Duration;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
-/// How often tags that cannot be read are tried again.
-const RETRY: Duration = Duration::from_secs(60);
 /// How often a server that has nothing to say is asked whether it lives, at the least.
 const ALIVE: Duration = Duration::from_secs(5);
 /// And at the most.
@@ -39,6 +37,7 @@ pub(super) struct Live {
     /// Tags of equal period, where the server is asked.
     pub(super) polls: Vec<Poll>,
     pub(super) retry_at: Instant,
+    retry: Duration,
     publishes: FuturesUnordered<Answering>,
     alive: Option<Answering>,
     alive_at: Instant,
@@ -66,7 +65,8 @@ pub(super) enum Event {
 
 impl Live {
     /// A connection on which nothing is read yet.
-    pub(super) fn new(wire: Wire, server: Server, lost_after: Duration) -> Live {
+    /// `retry`: how often tags that cannot be read are looked for again.
+    pub(super) fn new(wire: Wire, server: Server, lost_after: Duration, retry: Duration) -> Live {
         let now = Instant::now();
         let alive_every = (lost_after / 3).clamp(ALIVE_AT_MOST, ALIVE);
         Live {
@@ -76,7 +76,8 @@ impl Live {
             states: States::default(),
             subscription: None,
             polls: Vec::new(),
-            retry_at: now + RETRY,
+            retry_at: now + retry,
+            retry,
             publishes: FuturesUnordered::new(),
             alive: None,
             alive_at: now + alive_every,
@@ -131,9 +132,16 @@ impl Live {
         self.alive_at = Instant::now() + self.alive_every;
     }
 
+    /// Values can be expected: tags are polled, or the subscription has said something.
+    pub(super) fn is_proven(&self) -> bool {
+        self.subscription
+            .as_ref()
+            .is_none_or(Subscription::is_proven)
+    }
+
     /// Next time, tags that cannot be read are tried in a while.
     pub(super) fn tried(&mut self) {
-        self.retry_at = Instant::now() + RETRY;
+        self.retry_at = Instant::now() + self.retry;
     }
 
     /// Does what is due without waiting: asks a silent server whether it lives. The error: its subscription died.

@@ -14,9 +14,10 @@ mod live;
 mod names;
 mod prepare;
 mod quality;
+mod reason;
 mod services;
 mod session;
-mod skim;
+pub mod skim;
 mod state;
 mod structure;
 mod subscribe;
@@ -27,3 +28,5 @@ mod wire;
 
 pub use client::{Child, Children, Class, Client, Look, Reach};
 pub(super) use driver::OpcUaServer;
+#[doc(hidden)]
+pub use limits::context;

@@ -40,16 +40,29 @@ pub(super) fn lost_some(status: Option<StatusCode>) -> bool {
 
 /// The time stamp that the settings ask for, where the server gave it.
 pub(super) fn source(value: &DataValue, wanted: Timestamps) -> Option<UtcTime> {
-    let server = || value.server_timestamp.as_ref().and_then(utc);
+    let server = || value.server_timestamp.as_ref().and_then(stamp);
     match wanted {
         Timestamps::Gateway => None,
         Timestamps::Server => server(),
         Timestamps::Source => value
             .source_timestamp
             .as_ref()
-            .and_then(utc)
+            .and_then(stamp)
             .or_else(server),
     }
+}
+
+/// A stamp; one that is too far away to be counted is the farthest, which nobody believes. `None` where none was given.
+fn stamp(time: &DateTime) -> Option<UtcTime> {
+    if time.is_null() {
+        return None;
+    }
+    let farthest = if time.checked_ticks() < TICKS_TO_1970 {
+        UtcTime(i64::MIN)
+    } else {
+        UtcTime(i64::MAX)
+    };
+    Some(utc(time).unwrap_or(farthest))
 }
 
 /// As nanoseconds since 1970; `None` for a time that is none, or that far away.

@@ -48,8 +48,15 @@ pub(super) async fn open(settings: &OpcUa, pki: &Path, clock: &Clock) -> Result<
         wire = secured(&address, &endpoint, &own, pki, settings).await?;
         Some(own)
     };
-    log_in(&mut wire, endpoint, own.as_ref(), settings).await?;
-    Ok(wire)
+    match log_in(&mut wire, endpoint, own.as_ref(), settings).await {
+        Ok(()) => Ok(wire),
+        // A session that was created and not let in takes one of the server's few places.
+        Err(error) if !wire.token().is_null() => {
+            close(wire).await;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends a session, as far as the server still listens.
@@ -194,11 +201,12 @@ async fn create(
         Ok(ResponseMessage::CreateSession(answer)) => answer,
         Ok(other) => return Err(services::unexpected(&other).into_link_error("a session")),
         Err(Trouble::Refused(StatusCode::BadTooManySessions)) => {
-            let fix = "it serves too many clients already; close one, or wait until the server forgets a lost one";
-            return Err(link_error(
-                "denied",
-                format!("{}: no session: {fix}", wire.name()),
-            ));
+            let kept_s = limits::SESSION_TIMEOUT_MS / 1_000.0;
+            let detail = format!(
+                "{}: the server has no free session; one of ours that broke off it keeps for up to {kept_s} s. If that does not help, close another client",
+                wire.name()
+            );
+            return Err(link_error("denied", detail));
         }
         Err(trouble) => return Err(trouble.into_link_error("a session")),
     };

@@ -9,17 +9,23 @@ use opcua::types::ObjectId;
 
 /// What is too much in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Excess {
+pub enum Excess {
+    /// It ends before what it announces.
     #[error("a message that is cut off")]
     Cut,
+    /// So many bytes in one text.
     #[error("a text of {0} bytes")]
     Text(i64),
+    /// So many elements in one array.
     #[error("an array of {0} elements")]
     Array(i64),
+    /// Values in values.
     #[error("values nested deeper than {MAX_DEPTH}")]
     Depth,
+    /// Nobody could decode it.
     #[error("a type of value that does not exist")]
     Type,
+    /// An answer to a request that is never sent.
     #[error("a message that nobody asked for")]
     Message,
 }
@@ -32,7 +38,7 @@ type Part<'a> = fn(&mut Skim<'a>) -> Skimmed;
 ///
 /// # Errors
 /// What is too much in it.
-pub(super) fn skim(message: &[u8]) -> Skimmed {
+pub fn skim(message: &[u8]) -> Skimmed {
     let mut skim = Skim {
         rest: message,
         depth: 0,

@@ -27,6 +27,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const LIFETIME: Duration = Duration::from_secs(60);
 /// Requests for notifications that wait at the server: one that is being answered, one in reserve, one on the way.
 const IN_FLIGHT: usize = 3;
+/// Notifications of other subscriptions that are overlooked. A session has only the one that we made on it.
+const MAX_FOREIGN: u32 = 20;
 /// Acknowledgements that wait for the next request.
 const MAX_ACKNOWLEDGED: usize = 64;
 
@@ -42,6 +44,7 @@ pub(super) struct Subscription {
     slack: Duration,
     heard: Instant,
     expected: Option<u32>,
+    foreign: u32,
     acknowledged: Vec<SubscriptionAcknowledgement>,
 }
 
@@ -52,8 +55,10 @@ pub(super) enum Numbered {
     InOrder,
     /// Some before it never came.
     Gap,
-    /// It belongs to another subscription, of an earlier connection.
+    /// It belongs to another subscription, which we never made.
     Foreign,
+    /// Another one of those, and there were too many.
+    Flood,
 }
 
 /// Makes a subscription. `Err` within `Ok` says why this server must be polled instead.
@@ -129,6 +134,7 @@ fn revised(
         slack: wire.timeout() + interval,
         heard: Instant::now(),
         expected: None,
+        foreign: 0,
         acknowledged: Vec::new(),
     })
 }
@@ -144,6 +150,11 @@ impl Subscription {
         self.interval.saturating_mul(self.keep_alive) + self.slack
     }
 
+    /// Something came of it: it works.
+    pub(super) fn is_proven(&self) -> bool {
+        self.expected.is_some()
+    }
+
     /// How long the answer to a request for notifications may take: all requests before it are answered first.
     pub(super) fn patience(&self) -> Duration {
         let before = u32::try_from(IN_FLIGHT).unwrap_or(1);
@@ -153,7 +164,12 @@ impl Subscription {
     /// Looks at the number of a notification and will acknowledge it.
     pub(super) fn take(&mut self, answer: &PublishResponse) -> Numbered {
         if answer.subscription_id != self.id {
-            return Numbered::Foreign;
+            self.foreign = self.foreign.saturating_add(1);
+            return if self.foreign > MAX_FOREIGN {
+                Numbered::Flood
+            } else {
+                Numbered::Foreign
+            };
         }
         self.heard = Instant::now();
         let message = &answer.notification_message;
@@ -294,6 +310,7 @@ mod tests {
             slack: Duration::from_secs(2),
             heard: Instant::now(),
             expected: None,
+            foreign: 0,
             acknowledged: Vec::new(),
         }
     }
@@ -325,7 +342,10 @@ mod tests {
         ] {
             assert_eq!(one.take(&answer(7, number, news)), expected, "{number}");
         }
-        assert_eq!(one.take(&answer(8, 1, true)), Numbered::Foreign);
+        for _ in 0..MAX_FOREIGN {
+            assert_eq!(one.take(&answer(8, 1, true)), Numbered::Foreign);
+        }
+        assert_eq!(one.take(&answer(8, 1, true)), Numbered::Flood);
         let numbers: Vec<u32> = one
             .acknowledgements()
             .iter()

@@ -7,6 +7,7 @@
 use super::endpoint::Address;
 use super::guard::Guarded;
 use super::limits;
+use super::reason::Reason;
 use crate::acquire::driver::link_error;
 use crate::model::LinkError;
 use futures_util::FutureExt;
@@ -65,6 +66,7 @@ pub(super) struct Wire {
     channel: Arc<AsyncSecureChannel>,
     events: SecureChannelEventLoop<Transport>,
     state: Arc<SecureChannelState>,
+    reason: Reason,
     token: NodeId,
     timeout: Duration,
     name: String,
@@ -86,6 +88,7 @@ impl Wire {
             stream: Mutex::new(Some(connect(address).await?)),
             state: Mutex::new(None),
             url: address.url.clone(),
+            reason: Reason::default(),
             signature: policy.symmetric_signature_size(),
         };
         let channel = AsyncSecureChannel::new(
@@ -101,7 +104,7 @@ impl Wire {
         let opening = AssertUnwindSafe(channel.connect_no_retry(&dial)).catch_unwind();
         let events = match tokio::time::timeout(timeout, opening).await {
             Ok(Ok(Ok(events))) => events,
-            Ok(Ok(Err(error))) => return Err(not_opened(address, &error)),
+            Ok(Ok(Err(error))) => return Err(not_opened(address, &error, &dial.reason)),
             Ok(Err(_panic)) => return Err(nonsense(&address.name)),
             Err(_elapsed) => {
                 return Err(silent(&address.name, "opening a secure channel", timeout));
@@ -117,6 +120,7 @@ impl Wire {
             channel: Arc::new(channel),
             events,
             state,
+            reason: dial.reason,
             token: NodeId::null(),
             timeout,
             name: address.name.clone(),
@@ -128,10 +132,9 @@ impl Wire {
         loop {
             match AssertUnwindSafe(self.events.poll()).catch_unwind().await {
                 Ok(TransportPollResult::Closed(status)) => {
-                    return link_error(
-                        "closed",
-                        format!("{}: the connection has ended ({status})", self.name),
-                    );
+                    let ended = || format!("the connection has ended ({status})");
+                    let why = self.reason.words().unwrap_or_else(ended);
+                    return link_error("closed", format!("{}: {why}", self.name));
                 }
                 Ok(_) => {}
                 Err(_panic) => return nonsense(&self.name),
@@ -185,10 +188,13 @@ impl Wire {
             Err(error) if error.status() == StatusCode::BadTimeout => {
                 Err(Trouble::Broken(silent(&self.name, what, self.timeout)))
             }
-            Err(error) => Err(Trouble::Broken(link_error(
-                "protocol",
-                format!("{}: no usable answer to {what}: {error}", self.name),
-            ))),
+            Err(error) => {
+                // Only the code: the rest is written for those who mend the library.
+                let unusable = || format!("no usable answer to {what} ({})", error.status());
+                let why = self.reason.words().unwrap_or_else(unusable);
+                let detail = format!("{}: {why}", self.name);
+                Err(Trouble::Broken(link_error("protocol", detail)))
+            }
         }
     }
 
@@ -285,7 +291,7 @@ async fn connect(address: &Address) -> Result<TcpStream, LinkError> {
     }
 }
 
-fn not_opened(address: &Address, error: &Error) -> LinkError {
+fn not_opened(address: &Address, error: &Error, reason: &Reason) -> LinkError {
     let name = &address.name;
     let status = error.status();
     match status {
@@ -299,7 +305,16 @@ fn not_opened(address: &Address, error: &Error) -> LinkError {
                 "{name}: the server does not trust the gateway's certificate ({status}): trust it on the server"
             ),
         ),
-        _ => link_error("protocol", format!("{name}: no secure channel: {error}")),
+        _ => {
+            let unusable = || match status {
+                StatusCode::BadConnectionClosed | StatusCode::BadCommunicationError => {
+                    "it closed the connection; is this the port of an OPC UA server?".to_owned()
+                }
+                _ => status.to_string(),
+            };
+            let why = reason.words().unwrap_or_else(unusable);
+            link_error("protocol", format!("{name}: no secure channel: {why}"))
+        }
     }
 }
 
@@ -322,6 +337,7 @@ struct Dial {
     stream: Mutex<Option<TcpStream>>,
     state: Mutex<Option<Arc<SecureChannelState>>>,
     url: String,
+    reason: Reason,
     signature: usize,
 }
 
@@ -343,11 +359,13 @@ impl Connector for Dial {
         );
         let signature = self.signature;
         let guarding = Arc::clone(&channel);
+        let reason = self.reason.clone();
         let connector = StreamConnector::new(
             move |url: String, options: DecodingOptions| {
                 let stream = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let guarding = Arc::clone(&guarding);
-                std::future::ready(framed(stream, url, options, signature, guarding))
+                let (guarding, reason) = (Arc::clone(&guarding), reason.clone());
+                let guarded = |reader| Guarded::new(reader, signature, guarding, reason);
+                std::future::ready(framed(stream, url, options, guarded))
             },
             self.url.clone(),
         );
@@ -363,15 +381,11 @@ fn framed(
     stream: Option<TcpStream>,
     url: String,
     options: DecodingOptions,
-    signature: usize,
-    channel: Arc<SecureChannelState>,
+    guarded: impl FnOnce(OwnedReadHalf) -> Reader,
 ) -> Result<StreamConnection<Reader, OwnedWriteHalf>, Error> {
     let stream =
         stream.ok_or_else(|| Error::new(StatusCode::BadConnectionClosed, "connected once only"))?;
     let (reader, writer) = stream.into_split();
-    let reader = FramedRead::new(
-        Guarded::new(reader, signature, channel),
-        TcpCodec::new(options),
-    );
+    let reader = FramedRead::new(guarded(reader), TcpCodec::new(options));
     Ok(StreamConnection::new(reader, writer, url))
 }

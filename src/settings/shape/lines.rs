@@ -60,13 +60,15 @@ pub struct Lines {
     #[serde(default)]
     pub aim: bool,
     /// A regular expression with named groups: each is the value of the tags with that `group:`. Other lines are refused;
-    /// where the device was asked, they make its tags bad.
+    /// where the device was asked, they make its tags bad. A group that took no part in the match leaves its tags as they
+    /// were: a scale in overload that must not keep its last weight has a pattern that does not match then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// Decimal sign of numbers.
     #[serde(default)]
     pub decimal: Decimal,
-    /// Sent to make the device answer: one line for each.
+    /// Sent to make the device answer: one line for each. Where the adapter hears itself, the request comes back first and
+    /// is passed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<String>,
     /// Period of `poll`; 1 s when left out.

@@ -165,11 +165,7 @@ fn a_devices_clock_matters_only_where_it_stamps() {
             ", every: 100ms",
         ),
         ("    timestamps: source\n", ", publishing_interval: 2s", ""),
-        (
-            "    timestamps: source\n",
-            ", publishing_interval: 2s, read: poll",
-            ", every: 100ms",
-        ),
+        ("    timestamps: source\n", ", read: poll", ", every: 100ms"),
         ("", ", publishing_interval: 2s", ", every: 100ms"),
     ] {
         assert!(

@@ -202,6 +202,12 @@ fn keys_that_say_nothing_together_are_refused() {
 }
 
 #[test]
+fn a_server_may_be_polled() {
+    let plant = plant(&with("read: poll"), "speed: { node: \"ns=2;s=Speed\" }");
+    assert_eq!(variable(&plant).node.identifier, "s=Speed");
+}
+
+#[test]
 fn the_queue_holds_twice_what_comes() {
     let plant = plant(
         &with("publishing_interval: 1s"),

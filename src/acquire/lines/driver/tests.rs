@@ -167,6 +167,26 @@ async fn a_scale_is_asked_on_a_grid_and_answers_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_comes_back_is_no_answer_unless_it_is_the_only_one() {
+    let (mut device, mut theirs) = connected(&with_pattern(POLLED));
+    for (sent, read) in [
+        ("P\r\n1.5\r\n", "1.5"),
+        ("P\r\nP\r\n", "P"),
+        ("P\r\n", "P"),
+        ("2.5\r\n", "2.5"),
+    ] {
+        let other = async {
+            asked(&mut theirs).await;
+            theirs.write_all(sent.as_bytes()).await.unwrap();
+        };
+        let (said, ()) = tokio::join!(next(&mut device), other);
+        assert_eq!(said, read, "{sent:?}");
+    }
+    assert_eq!(device.health.stale_answers.get(), 0);
+    assert_eq!(device.health.failures.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_late_answer_is_never_that_of_the_next_request() {
     let (mut device, mut theirs) = connected(&with_pattern(POLLED));
     let scale = async {

@@ -88,6 +88,68 @@ fn groups_of_a_pattern_are_one_instant_and_may_be_left_out() {
 }
 
 #[test]
+fn a_scale_of_the_sics_kind_says_what_state_its_weight_is_in() {
+    let lines =
+        format!(r"{TCP}, pattern: '^S (?<state>[SD+-])(?: +(?<weight>-?[0-9.]+) (?<unit>kg|g))?$'");
+    let tags =
+        "stable: { group: state }, weight: { group: weight, type: f64 }, unit: { group: unit }";
+    let scale = fields(&lines, tags);
+    check(
+        &scale,
+        b"S S     12.345 kg",
+        "stable=S weight=12.345 unit=kg",
+    );
+    check(
+        &scale,
+        b"S D     -0.020 kg",
+        "stable=D weight=-0.02 unit=kg",
+    );
+    // Overload and underload: no weight. Without the question mark they would be no match.
+    check(&scale, b"S +", "stable=+");
+    check(&scale, b"S -", "stable=-");
+    // Busy, a wrong command, a transmission that was garbled.
+    for other in [
+        b"S I".as_slice(),
+        b"ES",
+        b"ET",
+        b"S S     12.345",
+        b"S S     kg",
+    ] {
+        check(&scale, other, "NoMatch");
+    }
+    let strict = fields(
+        &lines.replace(")?$", ")$"),
+        "weight: { group: weight, type: f64 }",
+    );
+    check(&strict, b"S S     12.345 kg", "weight=12.345");
+    check(&strict, b"S +", "NoMatch");
+}
+
+#[test]
+fn the_word_of_a_scanner_that_read_nothing_is_no_code() {
+    let scanner = fields(
+        &format!("{TCP}, pattern: '^(?<code>[0-9A-Z]{{2,4}}-[0-9]+)$'"),
+        "code: { group: code }",
+    );
+    check(&scanner, b"A7-0017", "code=A7-0017");
+    check(&scanner, b"ERROR", "NoMatch");
+    check(&scanner, b"A7-0017,ERROR", "NoMatch");
+}
+
+#[test]
+fn a_calliper_leads_with_its_channel_and_noughts() {
+    let calliper = fields(
+        &format!(r"{TCP}, pattern: '^(?<channel>\d\d)A(?<width>[+-]\d+\.\d+)$'"),
+        "channel: { group: channel, type: u8 }, width: { group: width, type: f64, unit: mm }",
+    );
+    check(&calliper, b"01A+00012.34", "channel=#1 width=12.34");
+    check(&calliper, b"01A-00000.01", "channel=#1 width=-0.01");
+    // Its errors: low battery, no data.
+    check(&calliper, b"911", "NoMatch");
+    check(&calliper, b"01A+00012", "NoMatch");
+}
+
+#[test]
 fn the_symbology_comes_off_before_everything_else() {
     let scanner = fields(
         &format!("{TCP}, aim: true, pattern: '^(?<code>[A-Z0-9]+)$'"),
@@ -124,6 +186,30 @@ fn elements_of_a_gs1_symbol_become_tags() {
     check(&no_aim, b"(01)04012345678901(21)A7", "gtin=04012345678901");
     check(&no_aim, b"21A7", "");
     check(&no_aim, b"hello", "gtin!malformed");
+    // The scanner leaves FNC1 out: what follows a value of variable length is taken for a part of it, and only where that
+    // becomes too long is it noticed. Values of predefined length need none.
+    let batch = fields(TCP, "serial: { gs1: \"21\" }, batch: { gs1: \"10\" }");
+    check(&batch, b"010401234567890121A710B4", "serial=A710B4");
+    check(
+        &batch,
+        b"010401234567890121A7-0000000000000010B4-000017",
+        "serial!malformed batch!malformed",
+    );
+    check(&batch, b"01040123456789011727123121A7", "serial=A7");
+    // With a prefix that nobody takes off.
+    check(
+        &batch,
+        b"]C1010401234567890121A7",
+        "serial!malformed batch!malformed",
+    );
+    check(&batch, b"(10)B4(21)A7", "serial=A7 batch=B4");
+    let flaw = |line: &[u8]| batch.1.flaw(line).map(|flaw| flaw.to_string());
+    let said = flaw(b"]C1010401234567890121A7").unwrap();
+    assert!(said.contains("begins no application identifier"), "{said}");
+    let said = flaw(b"0104012345678902").unwrap();
+    assert!(said.contains("wrong check digit"), "{said}");
+    assert_eq!(flaw(b"21A7"), None);
+    assert_eq!(no_aim.1.flaw(b"\xff"), None);
 }
 
 proptest! {
@@ -137,6 +223,28 @@ proptest! {
         for line in [bytes, aimed] {
             if let Ok(parts) = all.1.read(&line) {
                 prop_assert!(parts.len() <= 4);
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_lines_are_refused_or_bounded(
+        good in prop::sample::select(vec!["]C1010401234567890121A7\u{1d}3103001250", "]d2(01)04012345678901(21)7", "]A0S + 12,50 kg"]),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let tags = "a: { group: weight, type: f64 }, b: { line: number }, c: { gs1: \"21\" }, d: { gs1: \"310\" }, e: { line: text }";
+        let all = fields(&format!(r"{TCP}, aim: true, decimal: comma, pattern: '(?<weight>[0-9,]+)'"), tags);
+        let mut line = good.as_bytes().to_vec();
+        for (at, byte) in edits {
+            let length = line.len();
+            line[at.index(length)] = byte;
+        }
+        line.truncate(cut.index(line.len() + 1));
+        if let Ok(parts) = all.1.read(&line) {
+            prop_assert!(parts.len() <= 5);
+            for (_, value) in parts {
+                prop_assert!(!matches!(value, Ok(Value::Float(number)) if !number.is_finite()));
             }
         }
     }

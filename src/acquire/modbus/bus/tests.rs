@@ -288,3 +288,70 @@ async fn what_is_never_answered_rests_while_the_rest_of_its_unit_is_read() {
     }
     assert!(lost > 40, "{lost}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_answers_too_late_says_nothing_false() {
+    // Two requests of one shape: without their addresses in the answers nobody can tell them apart.
+    for (wire, timeout_ms) in [("port: /dev/ttyS9", 100), ("tcp: \"127.0.0.1:4001\"", 100)] {
+        for slow_ms in [110, 130, 150, 190] {
+            let text = format!(
+                "gateway: {{ id: gw-1, path: [acme] }}\nbuffer: {{ path: /millgate-none }}\nmachine: M\ndevices:\n  d:\n    modbus_rtu: {{ {wire}, unit: 1, timeout: {timeout_ms}ms }}\n    addresses: zero_based\n    tags:\n      a: {{ holding: 1, every: 50ms }}\n      b: {{ holding: 101, every: 50ms }}\n      c: {{ holding: 201, every: 50ms }}\n  other:\n    modbus_rtu: {{ {wire}, unit: 2, timeout: {timeout_ms}ms }}\n    addresses: zero_based\n    tags:\n      d: {{ holding: 9, every: 500ms }}\n"
+            );
+            let plant = settings::load(&text).unwrap().plant;
+            let mut bus = bus(&plant);
+            let (ours, theirs) = duplex(4_096);
+            let line = match &bus.to {
+                ModbusWire::Rtu(port) => Line::of(port),
+                _ => Line::behind_converter(),
+            };
+            bus.wire = Some(Wire::rtu_over(ours, line));
+            tokio::spawn(late_now_and_then(theirs, Duration::from_millis(slow_ms)));
+            let mut good = 0;
+            for _ in 0..300 {
+                let said = bus.next().await.unwrap();
+                match said.content {
+                    Said::Silent(_) => bus.rest(said.device, Instant::now()),
+                    Said::Readings(readings) => {
+                        for reading in readings {
+                            let address = [1, 101, 201, 9][reading.tag.index()];
+                            let Ok(value) = reading.raw else { continue };
+                            assert_eq!(
+                                value,
+                                crate::model::Value::Int(address),
+                                "{wire} {slow_ms}"
+                            );
+                            good += 1;
+                        }
+                    }
+                }
+            }
+            assert!(good > 100, "{wire} {slow_ms}: {good}");
+        }
+    }
+}
+
+/// A unit whose registers hold their own addresses, and which takes its time over every fifth request; it never forgets one.
+async fn late_now_and_then(theirs: DuplexStream, slow: Duration) {
+    let (mut requests, answers) = tokio::io::split(theirs);
+    let answers = Arc::new(tokio::sync::Mutex::new(answers));
+    let mut frame = [0; 8];
+    for number in 0u32.. {
+        if requests.read_exact(&mut frame).await.is_err() {
+            return;
+        }
+        let [unit, function, high, low, ..] = frame;
+        let answers = Arc::clone(&answers);
+        tokio::spawn(async move {
+            let late = unit == 1 && number % 5 < 2;
+            tokio::time::sleep(if late {
+                slow
+            } else {
+                Duration::from_millis(20)
+            })
+            .await;
+            let pdu = [unit, function, 2, high, low];
+            let answer = [&pdu[..], &crc(&pdu).to_le_bytes()].concat();
+            drop(answers.lock().await.write_all(&answer).await);
+        });
+    }
+}

@@ -206,6 +206,29 @@ proptest! {
     }
 
     #[test]
+    fn what_is_sealed_rightly_is_an_answer_only_with_as_many_values(
+        ask in any_ask(),
+        abandoned in prop::option::of(any_ask()),
+        echoes: bool,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        before in prop::collection::vec(any::<u8>(), 0..3),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut content = [&before[..], &answer(ask, &vec![0x5A; usize::from(ask.value_bytes())])].concat();
+        for (at, byte) in edits {
+            let length = content.len();
+            content[at.index(length)] = byte;
+        }
+        content.truncate(cut.index(content.len() + 1));
+        let bytes = sealed(&content);
+        match ask.judge(&bytes, Known { echoes, abandoned }).verdict {
+            Verdict::Answer(Answer::Words(words)) => prop_assert_eq!(words.len(), usize::from(ask.count)),
+            Verdict::Answer(Answer::Bits(bits)) => prop_assert_eq!(bits.len(), usize::from(ask.count)),
+            Verdict::Exception(_) | Verdict::Wait | Verdict::Garbage(_) => {}
+        }
+    }
+
+    #[test]
     fn a_right_answer_is_read_in_whatever_pieces(ask in any_ask(), byte: u8, cut in any::<prop::sample::Index>()) {
         let bytes = answer(ask, &vec![byte; usize::from(ask.value_bytes())]);
         prop_assert_eq!(bytes.len(), ask.answer_bytes());

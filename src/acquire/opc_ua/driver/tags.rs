@@ -109,7 +109,7 @@ impl OpcUaServer {
         let stamp = self.stamp();
         let mut readings = Vec::new();
         for fault in faults {
-            let Some(item) = self.items.get(fault.item) else {
+            let Some(item) = self.items.get_mut(fault.item) else {
                 continue;
             };
             readings.push(item.bad(fault.reason, stamp));

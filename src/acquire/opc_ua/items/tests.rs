@@ -93,6 +93,18 @@ fn after_a_loss_the_same_value_passes() {
 }
 
 #[test]
+fn a_tag_that_was_said_to_be_bad_gets_the_same_value_again() {
+    let mut one = item(|_| {});
+    let same = came(1_i32, 0, 5);
+    assert_eq!(read(&mut one, &same), [Ok(Value::Int(1))]);
+    // A server that still starts does not know the node; a minute later it does, and the value is as old as before.
+    one.renew();
+    let bad = one.bad(BadReason::Source, Stamp::default());
+    assert_eq!(bad.raw, Err(BadReason::Source));
+    assert_eq!(read(&mut one, &same), [Ok(Value::Int(1))]);
+}
+
+#[test]
 fn values_that_a_queue_lost_make_the_tag_bad_in_between() {
     let mut one = item(|_| {});
     let expected = [Err(BadReason::Overflow), Ok(Value::Int(7))];
