@@ -5,7 +5,6 @@ use millgate::commands::{Arguments, Exit};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -63,9 +62,8 @@ const QUIET: &str =
 fn log_to_stderr() {
     let wished = std::env::var("MILLGATE_LOG").unwrap_or_default();
     // The OPC UA library tells much that is no trouble; what is, `acquire` tells with the device.
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse_lossy(format!("{QUIET},{wished}"));
+    // A default directive would count only where there is no other; a later one replaces its like.
+    let filter = EnvFilter::new(format!("info,{QUIET},{wished}"));
     let colours =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
     tracing_subscriber::fmt()

@@ -1,6 +1,6 @@
 //! `millgate browse`: what pymodbus has is found, and the printed settings are accepted by `millgate check`.
 
-use super::{millgate, said, text};
+use super::{accepted, millgate, said};
 use crate::modbus::peer::Plc;
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -12,19 +12,6 @@ fn cells() -> Value {
         {"table": "input", "address": 10, "type": "STRING", "order": "ABCD", "value": "SN-0000017"},
         {"table": "coil", "address": 3, "type": "BITS", "order": "ABCD", "value": true},
     ])
-}
-
-/// Puts a printed block into a settings file and lets `millgate check` look at it.
-fn accepted(devices: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("gateway.yaml");
-    let whole = format!(
-        "gateway: {{ id: gw1, path: [acme] }}\nmachine: M1\n{devices}uplinks:\n  mes: {{ http: {{ url: \"http://127.0.0.1/\" }} }}\n"
-    );
-    std::fs::write(&file, &whole).unwrap();
-    let checked = millgate(&["check", text(&file)]);
-    let (_, told) = said(&checked);
-    assert_eq!(checked.status.code(), Some(0), "{told}\n{whole}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +44,8 @@ async fn what_a_device_has_is_found_and_check_accepts_it() {
     ] {
         assert!(devices.contains(tag), "{tag} is missing:\n{devices}");
     }
-    accepted(&devices);
+    let folder = tempfile::tempdir().unwrap();
+    accepted(folder.path(), &devices);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 mod breaks;
 mod node;
-mod peer;
+pub(crate) mod peer;
 mod press;
 mod proxy;
 mod security;

@@ -1,39 +1,43 @@
 //! `tests/peers/ua_server.py`, started and ended here: a server that nobody of us wrote.
 
+use crate::counterpart::skip;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long a start is tried again: somebody else may have taken the port in between.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running asyncua server, killed when its value ends.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 /// The Python that has asyncua; without one the test is skipped, which with `CI=true` is a failure.
-pub(super) fn python() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    let python = std::env::var_os("MILLGATE_TEST_PYTHON").map_or(beside, PathBuf::from);
-    let has_it = Command::new(&python)
-        .args(["-c", "import asyncua"])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if has_it {
-        return Some(python);
-    }
+pub(crate) fn python() -> Option<PathBuf> {
+    // Looked for once: to import it takes a second.
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+        let python = std::env::var_os("MILLGATE_TEST_PYTHON").map_or(beside, PathBuf::from);
+        let has_it = Command::new(&python)
+            .args(["-c", "import asyncua"])
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        has_it.then_some(python)
+    });
     let missing =
         "there is no Python with asyncua (MILLGATE_TEST_PYTHON, .venv): `tests/run tools` makes it";
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
-    println!("skipped: OPC UA against asyncua: {missing}");
-    None
+    found
+        .clone()
+        .or_else(|| skip("OPC UA against asyncua", missing))
 }
 
 fn script() -> PathBuf {
@@ -41,7 +45,7 @@ fn script() -> PathBuf {
 }
 
 /// Makes certificates for a server and for the gateway below a folder, and lets the gateway trust the server's.
-pub(super) fn certificates(python: &Path, folder: &Path) {
+pub(crate) fn certificates(python: &Path, folder: &Path) {
     let made = Command::new(python)
         .arg(script())
         .arg("certificates")
@@ -53,7 +57,7 @@ pub(super) fn certificates(python: &Path, folder: &Path) {
 }
 
 /// The gateway trusts the server's certificate.
-pub(super) fn trust(folder: &Path) {
+pub(crate) fn trust(folder: &Path) {
     let trusted = folder.join("pki/trusted");
     std::fs::create_dir_all(&trusted).unwrap();
     std::fs::copy(folder.join("server/cert.der"), trusted.join("server.der")).unwrap();
@@ -61,7 +65,7 @@ pub(super) fn trust(folder: &Path) {
 
 impl Server {
     /// Starts it; `how` as the script says.
-    pub(super) fn start(python: &Path, how: &Value) -> Server {
+    pub(crate) fn start(python: &Path, how: &Value) -> Server {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(server) = Server::attempt(python, how) {
@@ -92,7 +96,7 @@ impl Server {
     }
 
     /// Gives an order and waits until it is done.
-    pub(super) fn order(&mut self, order: &Value) -> String {
+    pub(crate) fn order(&mut self, order: &Value) -> String {
         // A server that ended says nothing, which the caller sees.
         drop(writeln!(self.orders, "{order}"));
         let mut line = String::new();
@@ -101,7 +105,7 @@ impl Server {
     }
 
     /// Sets variables.
-    pub(super) fn set(&mut self, values: &Value) {
+    pub(crate) fn set(&mut self, values: &Value) {
         assert_eq!(self.order(&json!({ "set": values })), "done");
     }
 }

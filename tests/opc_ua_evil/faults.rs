@@ -228,7 +228,7 @@ async fn what_nobody_reads_does_no_harm() {
 }
 
 /// Makes something else of a message.
-type Spoil = fn(&[u8]) -> Vec<u8>;
+pub(super) type Spoil = fn(&[u8]) -> Vec<u8>;
 
 #[tokio::test]
 async fn messages_that_cannot_be_understood_end_the_connection() {

@@ -128,7 +128,12 @@ fn values() -> Vec<(&'static str, DataValue)> {
 fn in_circles(nodes: &Arc<SimpleNodeManager>, index: u16) {
     let space = nodes.address_space();
     let mut space = space.write();
-    for (from, to) in [("speed", "nan"), ("nan", "speed"), ("speed", "speed")] {
+    for (from, to) in [
+        ("speed", "nan"),
+        ("nan", "infinite"),
+        ("infinite", "speed"),
+        ("nan", "speed"),
+    ] {
         let (from, to) = (NodeId::new(index, from), NodeId::new(index, to));
         space.insert_reference(&from, &to, ReferenceTypeId::Organizes);
     }

@@ -29,13 +29,13 @@ pub(super) fn worth(status: Option<StatusCode>) -> Worth {
     }
 }
 
-/// The server's queue for this item was full, and older values of it are lost. The bit has this meaning only where the
-/// code says that it is about a value.
+/// The server's queue for this item was full, and older values of it are lost. The bit has this meaning where the
+/// code says that it is about a value; some servers set it without saying so, and there it can mean nothing else.
 pub(super) fn lost_some(status: Option<StatusCode>) -> bool {
-    const OF_A_VALUE: u32 = 0b01 << 10;
+    const RESERVED: u32 = 0b10 << 10;
     const OVERFLOW: u32 = 1 << 7;
     let bits = status.map_or(0, |status| status.bits());
-    bits & (0b11 << 10) == OF_A_VALUE && bits & OVERFLOW != 0
+    bits & RESERVED == 0 && bits & OVERFLOW != 0
 }
 
 /// The time stamp that the settings ask for, where the server gave it.
@@ -93,9 +93,10 @@ mod tests {
     }
 
     #[test]
-    fn the_overflow_bit_counts_only_beside_its_info_type() {
+    fn the_overflow_bit_counts_unless_its_info_type_is_unknown() {
         assert!(lost_some(Some(StatusCode::from(0x0000_0480))));
-        assert!(!lost_some(Some(StatusCode::from(0x0000_0080))));
+        assert!(lost_some(Some(StatusCode::from(0x0000_0080))));
+        assert!(!lost_some(Some(StatusCode::from(0x0000_0880))));
         assert!(!lost_some(Some(StatusCode::from(0x0000_0400))));
         assert!(!lost_some(None));
     }

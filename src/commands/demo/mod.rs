@@ -46,7 +46,7 @@ const READ_WITHIN: Duration = Duration::from_secs(30);
 /// Longest wait for the last events; enough for an outage and the longest back-off behind it.
 const CATCH_UP: Duration = Duration::from_secs(60);
 /// After the last operation has arrived, the other uplink and the last states have that long.
-const LINGER: Duration = Duration::from_millis(700);
+const LINGER: Duration = Duration::from_millis(1_500);
 /// Longest wait for the gateway to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Shortest shift: below it there is no whole stroke to see.

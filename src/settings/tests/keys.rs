@@ -335,6 +335,21 @@ fn a_word_that_is_not_known_is_shown_with_all_that_are() {
         "float",
         "`float` is not one of bit, i16, u16,",
     );
+    for (word, ours) in [
+        ("float", "f32"),
+        ("REAL", "f32"),
+        ("LReal", "f64"),
+        ("UDINT", "u32"),
+    ] {
+        let instead = format!("did you mean `{ours}`?");
+        check("type: f32", &format!("type: {word}"), word, &instead);
+    }
+    check(
+        "byte_order: CDAB",
+        "byte_order: little",
+        "little",
+        "did you mean `CDAB`?",
+    );
     check("version: 5", "version: 4", "4\n", "`4` is not one of 3, 5");
     check(
         "version: 5",

@@ -159,6 +159,10 @@ fn a_node_is_found_by_prefix_uri_or_index() {
     }
     for (node, says) in [
         ("mx:s=A", "no prefix of `namespaces:`"),
+        (
+            "Tool.Force",
+            "is no whole node: write such as \"ml:s=NAME\"",
+        ),
         ("ml:Speed", "has no identifier"),
         ("ns=x;s=A", "has no namespace index"),
         ("nsu=;s=A", "has no URI"),

@@ -75,19 +75,40 @@ function watchForWrites(server) {
   });
 }
 
+/** A certificate for the address that the server has here; its own choice would be the name of this computer. */
+async function certificate(manager, applicationUri) {
+  const file = path.join(folder, "certificate.pem");
+  await manager.initialize();
+  await manager.createSelfSignedCertificate({
+    applicationUri,
+    dns: ["localhost"],
+    ip: ["127.0.0.1"],
+    outputFile: file,
+    startDate: new Date(Date.now() - 86400000),
+    subject: "/CN=Press",
+    validity: 30,
+  });
+  return file;
+}
+
 async function main() {
+  const applicationUri = "urn:millgate:test:node-opcua";
   const store = (name) => new OPCUACertificateManager({ rootFolder: path.join(folder, name), automaticallyAcceptUnknownCertificate: true });
+  const certificates = store("pki");
+  const certificateFile = await certificate(certificates, applicationUri);
   const server = new OPCUAServer({
     host: "127.0.0.1",
     hostname: "127.0.0.1",
     port: 0,
     resourcePath: "/",
-    serverInfo: { applicationUri: "urn:millgate:test:node-opcua" },
+    serverInfo: { applicationUri },
+    certificateFile,
+    privateKeyFile: certificates.privateKey,
     securityPolicies: [open ? SecurityPolicy.None : SecurityPolicy.Basic256Sha256],
     securityModes: [open ? MessageSecurityMode.None : MessageSecurityMode.SignAndEncrypt],
     allowAnonymous: true,
     userManager: { isValidUser: (user, password) => user === "press" && password === "EXAMPLE" },
-    serverCertificateManager: store("pki"),
+    serverCertificateManager: certificates,
     userCertificateManager: store("users"),
   });
   await server.initialize();
