@@ -317,7 +317,9 @@ impl LinkLoop {
         driver: &mut D,
         now: Instant,
     ) {
-        self.say(|swallowed| warn!(code = error.code, swallowed, "{error}"));
+        let name = self.watch(device).map(|watch| watch.device.name.clone());
+        let name = name.unwrap_or_default();
+        self.say(|swallowed| warn!(device = %name, code = error.code, swallowed, "{error}"));
         if let Some(watch) = self.watch(device) {
             let until = watch.missed(error, now);
             driver.rest(device, until);
@@ -326,7 +328,13 @@ impl LinkLoop {
 
     /// Trouble of the whole link.
     fn note(&mut self, error: &LinkError) {
-        self.say(|swallowed| warn!(code = error.code, swallowed, "{error}"));
+        let devices: Vec<&str> = self
+            .watches
+            .iter()
+            .map(|one| one.device.name.as_str())
+            .collect();
+        let devices = devices.join(", ");
+        self.say(|swallowed| warn!(%devices, code = error.code, swallowed, "{error}"));
         for watch in &mut self.watches {
             watch.unreachable(error);
         }

@@ -18,6 +18,7 @@ mod schedule;
 pub(crate) mod serial;
 mod tcp;
 mod watch;
+mod whole;
 
 pub use condition::Conditioner;
 pub use driver::{Driver, Failure, Heard, Reading, Said};

@@ -146,3 +146,21 @@ async fn a_flood_of_lines_harms_nobody_else() {
     drop(flooding);
     cell.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_never_stops_talking_does_not_hold_up_the_stop() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let cell = Cell::start(&device(&tcp(port), "", CODE));
+    let (mut peer, _) = listener.accept().unwrap();
+    let talking = std::thread::spawn(move || {
+        let endless = [b'x'; 65_536];
+        while std::io::Write::write_all(&mut peer, &endless).is_ok() {}
+    });
+    while cell.health("d").dropped_lines.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let stopped = tokio::time::timeout(Duration::from_secs(20), cell.stop()).await;
+    assert!(stopped.is_ok(), "the link does not hear the wish to stop");
+    talking.join().unwrap();
+}

@@ -19,6 +19,8 @@ use tokio::select;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
+/// Reads after which the link is let look around, well within the runtime's own patience.
+const READS_IN_A_ROW: u32 = 16;
 /// An answer is whole so long after its first byte, beside the time that it takes on a serial line.
 const WHOLE_ANSWER: Duration = Duration::from_secs(1);
 /// A connection that holds so long is one: converters accept a second one, and close it at once.
@@ -40,6 +42,8 @@ pub(in crate::acquire) struct LinesDevice {
     last: Stamp,
     health: Arc<DeviceHealth>,
     quiet: Quiet,
+    /// Reads so far.
+    reads: u32,
 }
 
 /// What makes it speak.
@@ -100,6 +104,7 @@ impl LinesDevice {
             last: Stamp::default(),
             health,
             quiet: Quiet::new(now),
+            reads: 0,
         }
     }
 
@@ -219,8 +224,25 @@ impl LinesDevice {
                 self.framer.tick(Instant::now());
             }
         }
-        self.health.dropped_lines.add(self.framer.dropped());
+        self.reads = self.reads.wrapping_add(1);
+        if self.reads.is_multiple_of(READS_IN_A_ROW) {
+            // A peer that never stops talking must not keep the link from hearing the wish to stop.
+            tokio::task::yield_now().await;
+        }
+        self.drop_lines();
         Ok(())
+    }
+
+    /// Counts and tells what was too long to be a line.
+    fn drop_lines(&mut self) {
+        let dropped = self.framer.dropped();
+        if dropped == 0 {
+            return;
+        }
+        self.health.dropped_lines.add(dropped);
+        if let Some(swallowed) = self.quiet.may_speak(Instant::now()) {
+            warn!(device = %self.name, dropped, swallowed, "thrown away: longer than `max_length`, or half a line; check `end` and `baud`");
+        }
     }
 
     /// The answer came. One that is none of those that should come leaves the tags without a value.

@@ -6,6 +6,7 @@
 //! (Messaging on TCP/IP 1.0b, 3.1.3), the transaction of the open request; a late answer to one of the last few is thrown
 //! away, and nothing else may come. What is inside the frame (unit, function, byte count) `tcp` and the library compare.
 
+use crate::acquire::whole::Patience;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -125,6 +126,8 @@ pub(super) struct Guard<S> {
     incoming: Vec<u8>,
     /// How much of that is the answer.
     checked: usize,
+    /// With a frame that has begun.
+    patience: Patience,
 }
 
 impl<S> Guard<S> {
@@ -134,6 +137,7 @@ impl<S> Guard<S> {
             rule: Rule::default(),
             incoming: Vec::with_capacity(2 * PIECE_BYTES),
             checked: 0,
+            patience: Patience::default(),
         }
     }
 
@@ -170,7 +174,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
         while this.checked == 0 {
             let mut piece = [0; PIECE_BYTES];
             let mut fresh = ReadBuf::new(&mut piece);
-            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut fresh))?;
+            match Pin::new(&mut this.stream).poll_read(cx, &mut fresh) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => return this.patience.poll_end(cx).map(Err),
+            }
             if fresh.filled().is_empty() {
                 let closed = "the connection was closed by the other side";
                 return Poll::Ready(Err(io::Error::new(
@@ -181,6 +188,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             this.incoming.extend_from_slice(fresh.filled());
             let checked = this.check();
             checked.map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
+            let begun = this.incoming.len() > this.checked;
+            this.patience.came(this.checked > 0, begun);
         }
         this.let_through(buf);
         Poll::Ready(Ok(()))

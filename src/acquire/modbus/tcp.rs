@@ -126,6 +126,14 @@ mod tests {
 
     /// What comes of an answer made of these bytes, in virtual time; the other side stays open and silent after them.
     fn answered(request: &Request, bytes: &[u8]) -> Result<Answer, NoAnswer> {
+        answered_within(LIMIT, request, bytes)
+    }
+
+    fn answered_within(
+        limit: Duration,
+        request: &Request,
+        bytes: &[u8],
+    ) -> Result<Answer, NoAnswer> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -135,7 +143,7 @@ mod tests {
             let (ours, mut theirs) = tokio::io::duplex(8_192);
             theirs.write_all(bytes).await.unwrap();
             let mut wire = TcpWire::over(ours);
-            wire.ask(1, request, LIMIT).await
+            wire.ask(1, request, limit).await
         })
     }
 
@@ -178,6 +186,19 @@ mod tests {
         assert!(matches!(said, Err(NoAnswer::Exception(0x99))), "{said:?}");
         assert_eq!(code(&words, &[]), "timeout");
         assert_eq!(code(&words, &frame(4, &[0, 7, 1, 0])[..12]), "timeout");
+    }
+
+    #[test]
+    fn a_frame_that_has_begun_is_not_waited_for_longer_than_a_second() {
+        let words = request(Table::InputRegisters, 2);
+        let long = Duration::from_secs(20);
+        let begun = answered_within(long, &words, &frame(4, &[0, 7, 1, 0])[..12]);
+        assert!(
+            matches!(&begun, Err(NoAnswer::Broken(error)) if error.detail.contains("not whole 1 s")),
+            "{begun:?}"
+        );
+        let silent = answered_within(long, &words, &[]);
+        assert!(matches!(silent, Err(NoAnswer::Silent(_))), "{silent:?}");
     }
 
     fn any_request() -> impl Strategy<Value = Request> {

@@ -313,6 +313,11 @@ impl OpcUaServer {
             if item.readings(value, stamp, &known, &mut readings) == Repeated(true) {
                 self.health.repeated.add(1);
             }
+            if let Some(what) = item.take_misfit()
+                && let Some(swallowed) = self.quiet.may_speak(Instant::now())
+            {
+                warn!(device = %self.name, tag = %item.name, swallowed, "bad: {what}");
+            }
         }
         drop(context);
         self.heard(stamp, readings)

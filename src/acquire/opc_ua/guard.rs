@@ -8,6 +8,7 @@
 use super::limits::{MAX_CHUNK, MAX_CHUNKS, MAX_MESSAGE};
 use super::reason::Reason;
 use super::skim::skim;
+use crate::acquire::whole::Patience;
 use bytes::Bytes;
 use opcua::client::transport::SecureChannelState;
 use opcua::core::comms::message_chunk::{MessageChunk, MessageIsFinalType};
@@ -37,6 +38,8 @@ pub(super) struct Guarded<R> {
     held: Vec<u8>,
     /// Whole chunks, to be handed on.
     good: Bytes,
+    /// With a chunk that has begun.
+    patience: Patience,
 }
 
 impl<R> Guarded<R> {
@@ -58,6 +61,7 @@ impl<R> Guarded<R> {
             },
             held: Vec::new(),
             good: Bytes::new(),
+            patience: Patience::default(),
         }
     }
 }
@@ -71,7 +75,14 @@ impl<R: AsyncRead + Unpin> AsyncRead for Guarded<R> {
         while self.good.is_empty() {
             let mut room = [0; READ];
             let mut new = ReadBuf::new(&mut room);
-            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut new))?;
+            match Pin::new(&mut self.inner).poll_read(cx, &mut new) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => {
+                    let slow = ready!(self.patience.poll_end(cx));
+                    self.reason.refuse(&slow.to_string());
+                    return Poll::Ready(Err(slow));
+                }
+            }
             if new.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -99,6 +110,7 @@ impl<R> Guarded<R> {
             self.messages.look(chunk)?;
         }
         self.good = self.held.drain(..whole).collect::<Vec<u8>>().into();
+        self.patience.came(whole > 0, !self.held.is_empty());
         Ok(())
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Item {
     /// Where it lies on this connection.
     pub(super) place: Place,
     last: Option<Last>,
+    /// Why the value that came last is none, not told yet.
+    misfit: Option<String>,
     /// No value came yet on this connection.
     fresh: bool,
 }
@@ -79,6 +81,7 @@ impl Item {
             variable,
             place: Place::Nowhere(BadReason::Source),
             last: None,
+            misfit: None,
             fresh: true,
         }
     }
@@ -156,8 +159,38 @@ impl Item {
             }
             readings.push(reading(now.raw.clone()));
         }
+        let misfits = now.raw == Err(BadReason::Malformed);
+        let told = self.last.as_ref().is_some_and(|last| last.raw == now.raw);
+        self.misfit = (misfits && !told).then(|| self.why_not(came.value.as_ref()));
         self.last = Some(now);
         Repeated(repeated)
+    }
+
+    /// Why the last value is none of this tag, the first time.
+    pub(super) fn take_misfit(&mut self) -> Option<String> {
+        self.misfit.take()
+    }
+
+    /// What the settings would have to say for this value.
+    fn why_not(&self, held: Option<&Variant>) -> String {
+        let field = !self.variable.field.is_empty();
+        match (held, self.variable.index) {
+            (Some(Variant::Array(array)), Some(index)) if !field => {
+                let most = array.values.len();
+                format!("there is no element {index}: the array has {most}")
+            }
+            (Some(Variant::Array(array)), None) => {
+                format!("it is an array of {}: write `index:`", array.values.len())
+            }
+            (Some(Variant::ExtensionObject(_)), _) if !field => {
+                "it is a structure: write `field:`".to_owned()
+            }
+            (_, None) if field => {
+                "what `field:` names is no single value; an array on the way needs `index:`"
+                    .to_owned()
+            }
+            _ => "its value does not fit `type`, `index` and `field` of the settings".to_owned(),
+        }
     }
 
     /// What the server says is wrong with this value, if it did not say so of the one before.
