@@ -1,6 +1,7 @@
 //! `millgate record`: what a press did while it was recorded is what the replay of the recording tells.
 
 use super::{millgate, said, text};
+use crate::recorder::{Recorder, Spoken};
 use crate::system::peers::Press;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -37,13 +38,14 @@ uplinks:
     file
 }
 
-#[test]
-fn a_recorded_press_replays_to_the_strokes_that_it_made() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorded_press_replays_to_the_strokes_that_it_made() {
     let Some(mut press) = Press::start() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let settings = settings(folder.path(), press.port);
+    let wire = Recorder::to_port(press.port, Spoken::ModbusTcp).await;
+    let settings = settings(folder.path(), wire.port);
     let capture = folder.path().join("press.jsonl");
     let recorder = Command::new(env!("CARGO_BIN_EXE_millgate"))
         .args(["record", text(&capture), "--config", text(&settings)])
