@@ -11,5 +11,6 @@ if [[ ! -x $python ]]; then
     echo "tests/cpu.sh: there is no Python with pymodbus at $python; \`tests/run tools\` makes it" >&2
     exit 69
 fi
-cargo build --quiet --release --locked
+# As it runs on a box: without the demo and its simulated machines.
+cargo build --quiet --release --locked --no-default-features
 MILLGATE_LOG=${MILLGATE_LOG:-warn} "$python" tests/peers/load.py "${CARGO_TARGET_DIR:-target}/release/millgate" "${1:-30}"
