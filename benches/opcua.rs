@@ -16,10 +16,10 @@ use millgate::health::Health;
 use millgate::model::{Batch, Content, Position, Quality, Restored, Value};
 use millgate::settings::{self, Plant};
 use opcua::server::ServerBuilder;
-use opcua::server::address_space::VariableBuilder;
+use opcua::server::address_space::Variable;
 use opcua::server::diagnostics::NamespaceMetadata;
 use opcua::server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
-use opcua::types::{DataTypeId, DataValue, NodeId, ObjectId};
+use opcua::types::{DataValue, NodeId};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -306,10 +306,11 @@ async fn serve() {
         ..NamespaceMetadata::default()
     };
     let mut builder = ServerBuilder::new_anonymous("Line")
-        .application_uri("urn:EXAMPLE:line")
+        .application_uri("urn:EXAMPLE:line:server")
         .product_uri("urn:EXAMPLE:line")
         .host("127.0.0.1")
         .port(port)
+        .diagnostics_enabled(false)
         .with_node_manager(simple_node_manager(namespace, "line"));
     let limits = &mut builder.limits_mut().subscriptions;
     limits.max_monitored_items_per_sub = ITEMS;
@@ -324,14 +325,13 @@ async fn serve() {
     let ids: Vec<NodeId> = (0..ITEMS)
         .map(|item| NodeId::new(index, format!("v{item}")))
         .collect();
-    for id in &ids {
-        let name = id.to_string();
-        VariableBuilder::new(id, name.as_str(), name.as_str())
-            .data_type(DataTypeId::Int64)
-            .organized_by(ObjectId::ObjectsFolder)
-            .value(0_i64)
-            .insert(&mut *nodes.address_space().write());
-    }
+    let variables = ids
+        .iter()
+        .map(|id| Variable::new(id, id.to_string(), id.to_string(), 0_i64));
+    nodes
+        .address_space()
+        .write()
+        .add_variables(variables.collect(), &NodeId::objects_folder_id());
     tokio::spawn(server.run_with(listener));
     tokio::spawn(async move {
         let mut every = tokio::time::interval(EVERY);
