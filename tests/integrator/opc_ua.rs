@@ -2,19 +2,22 @@
 
 use super::{accepted, millgate, recorded, said};
 use crate::opc_ua::peer::{Server, python};
+use crate::recorder::{Recorder, Spoken};
 use serde_json::{Value, json};
 
 const PRESS: &str = "nsu=http://acme.example/press;s=";
 
-fn started() -> Option<(Server, String)> {
+/// A server, the proxy before it that fails on anything but reading, and the address of the proxy.
+fn started() -> Option<(Server, Recorder, String)> {
     let server = Server::start(&python()?, &json!({ "port": 0 }));
-    let url = format!("opc.tcp://127.0.0.1:{}/press", server.port);
-    Some((server, url))
+    let wire = Recorder::before(server.port, Spoken::OpcUa);
+    let url = format!("opc.tcp://127.0.0.1:{}/press", wire.port);
+    Some((server, wire, url))
 }
 
-#[test]
-fn what_browse_prints_is_accepted_and_reads_what_the_server_has() {
-    let Some((mut server, url)) = started() else {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_browse_prints_is_accepted_and_reads_what_the_server_has() {
+    let Some((mut server, _wire, url)) = started() else {
         return;
     };
     let browsed = millgate(&["browse", &url]);
@@ -46,9 +49,9 @@ fn what_browse_prints_is_accepted_and_reads_what_the_server_has() {
     );
 }
 
-#[test]
-fn the_time_of_the_source_is_on_the_tape() {
-    let Some((mut server, url)) = started() else {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_of_the_source_is_on_the_tape() {
+    let Some((mut server, _wire, url)) = started() else {
         return;
     };
     let devices = format!(
@@ -61,9 +64,9 @@ fn the_time_of_the_source_is_on_the_tape() {
     assert!(tape.contains(r#""source_time":"2"#), "{tape}");
 }
 
-#[test]
-fn a_node_is_shown_with_its_type_its_verdict_and_its_times() {
-    let Some((_server, url)) = started() else {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_shown_with_its_type_its_verdict_and_its_times() {
+    let Some((_server, _wire, url)) = started() else {
         return;
     };
     let node = |name: &str| format!("{PRESS}{name}");
