@@ -4,7 +4,7 @@ use super::condition::{Allowed, Condition, Known, Scope};
 use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
-use crate::settings::shape::{self, Pieces, Source};
+use crate::settings::shape::{self, Origin, Pieces, Product, Source};
 use crate::settings::{Machine, Plant, Problem, Reported};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -52,6 +52,45 @@ fn in_words(value: &Value) -> String {
         Value::Int(whole) => whole.to_string(),
         Value::Float(measured) => measured.to_string(),
         Value::Text(text) => text.to_string(),
+    }
+}
+
+/// Where an order, a lot or an operator comes from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Whence {
+    fact: Option<Fact>,
+    /// What was scanned counts where the tag says nothing.
+    or_scanned: bool,
+}
+
+impl Whence {
+    fn compile(origin: Option<&Origin>, scope: &Scope) -> Whence {
+        let Some(origin) = origin else {
+            return Whence {
+                fact: None,
+                or_scanned: true,
+            };
+        };
+        Whence {
+            fact: fact_of(origin.tag.as_ref(), origin.value.as_ref(), scope),
+            or_scanned: origin.otherwise.is_some(),
+        }
+    }
+
+    pub(super) fn reference(
+        &self,
+        scope: &Scope,
+        scanned: Option<&Reference>,
+    ) -> Option<Reference> {
+        let said = self.fact.as_ref().and_then(|fact| fact.reference(scope));
+        said.or_else(|| scanned.filter(|_| self.or_scanned).cloned())
+    }
+}
+
+fn fact_of(tag: Option<&String>, value: Option<&String>, scope: &Scope) -> Option<Fact> {
+    match (tag, value) {
+        (Some(name), _) => scope.tag(name).map(|(local, _)| Fact::Tag(local)),
+        (None, value) => value.cloned().map(Fact::Fixed),
     }
 }
 
@@ -105,9 +144,10 @@ pub(super) struct Definition {
     pub(super) pause: Option<Armed>,
     pub(super) abort_reason: Option<Fact>,
     pub(super) segment: Option<Fact>,
-    pub(super) order: Option<Fact>,
-    pub(super) product: Option<Fact>,
-    pub(super) lot: Option<Fact>,
+    pub(super) order: Whence,
+    pub(super) product: Whence,
+    pub(super) lot: Whence,
+    pub(super) operator: Whence,
     pub(super) program: Option<Fact>,
     pub(super) pieces: PieceCount,
     pub(super) parameters: Vec<Parameter>,
@@ -158,7 +198,7 @@ impl Compiler<'_> {
             ..Allowed::ALL
         };
         Some(Armed {
-            condition: self.condition(&format!("{path}.when"), &trigger.when, allowed)?,
+            condition: self.condition(path, &trigger.when, allowed)?,
             trigger: Trigger::new(debounce),
         })
     }
@@ -176,16 +216,21 @@ impl Compiler<'_> {
     ) -> Option<Definition> {
         let path = format!("operations.{name}");
         let before = self.problems.len();
-        let start = self.armed(&format!("{path}.start"), &settings.start, true);
-        let end = self.armed(&format!("{path}.end"), &settings.end, true);
+        let (begins, ends) = (settings.begins(), settings.ends());
+        let key = |key: &str| match settings.during {
+            Some(_) => format!("{path}.during"),
+            None => format!("{path}.{key}.when"),
+        };
+        let start = self.armed(&key("start"), &begins, true);
+        let end = self.armed(&key("end"), &ends, true);
         let abort = settings
             .abort
             .as_ref()
-            .and_then(|abort| self.armed(&format!("{path}.abort"), abort, true));
+            .and_then(|abort| self.armed(&format!("{path}.abort.when"), abort, true));
         let pause = settings
             .pause
             .as_ref()
-            .and_then(|pause| self.armed(&format!("{path}.pause"), pause, false));
+            .and_then(|pause| self.armed(&format!("{path}.pause.when"), pause, false));
         let only_if = settings
             .only_if
             .as_ref()
@@ -210,9 +255,10 @@ impl Compiler<'_> {
             pause,
             abort_reason: self.fact(settings.abort.as_ref().and_then(|a| a.reason.as_ref())),
             segment: self.fact(settings.segment.as_ref()),
-            order: self.fact(settings.order.as_ref()),
-            product: self.fact(settings.product.as_ref()),
-            lot: self.fact(settings.lot.as_ref()),
+            order: Whence::compile(settings.order.as_ref(), self.scope),
+            product: self.product(settings.product.as_ref()),
+            lot: Whence::compile(settings.lot.as_ref(), self.scope),
+            operator: Whence::compile(settings.operator.as_ref(), self.scope),
             program: self.fact(settings.program.as_ref()),
             pieces: self.pieces(&settings.pieces),
             parameters,
@@ -225,6 +271,15 @@ impl Compiler<'_> {
             retired: false,
             gone: false,
         })
+    }
+
+    fn product(&self, product: Option<&Product>) -> Whence {
+        let origin = product.map(|product| Origin {
+            tag: product.tag.clone(),
+            value: product.value.clone(),
+            otherwise: product.otherwise,
+        });
+        Whence::compile(origin.as_ref(), self.scope)
     }
 
     fn pieces(&self, pieces: &Pieces) -> PieceCount {

@@ -176,6 +176,7 @@ impl Aggregate {
             evaluator: &self.evaluator,
             naming: &self.naming,
             health: &self.health,
+            first_seq: self.next.seq,
             out: &mut self.drafts,
         };
         if let Some(machine) = self.machines.get_mut(machine) {

@@ -1,6 +1,6 @@
 //! State and mode of an equipment over time: debounced, bridged, exactly one at each instant. Pure.
 
-use crate::model::{BootTime, Mode, Stamp, State};
+use crate::model::{BootTime, Mode, Reason, Stamp, State};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ pub struct Reading {
     pub mode: Mode,
     /// A word of the settings.
     pub substate: Option<String>,
-    /// As the machine or the settings give it.
-    pub reason: Option<String>,
+    /// Why.
+    pub reason: Option<Reason>,
 }
 
 impl Reading {
@@ -218,7 +218,7 @@ fn hold_for(debounce: Duration, held: &Memory, to: &Reading) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::UtcTime;
+    use crate::model::{ReasonSource, UtcTime};
 
     fn reading(word: &str) -> Reading {
         let state = match word {
@@ -232,7 +232,7 @@ mod tests {
             state,
             mode: Mode::Production,
             substate: None,
-            reason: (word == "fault17").then(|| "17".to_owned()),
+            reason: (word == "fault17").then(|| Reason::plain("17", ReasonSource::Plc)),
         }
     }
 

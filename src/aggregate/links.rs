@@ -99,6 +99,7 @@ fn report(
         about: Scope::Gateway,
         time: now.utc,
         correlation: None,
+        causation: None,
         body: Body::Connection(ConnectionReport {
             name: link.name.clone(),
             protocol: link.protocol,

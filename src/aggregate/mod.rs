@@ -131,6 +131,7 @@ impl Aggregate {
             evaluator: Evaluator::default(),
             naming: Naming {
                 gateway: plant.gateway.id.clone(),
+                source: crate::format::source(plant),
                 run: restored.run,
                 epoch: restored.next.epoch,
             },
@@ -202,6 +203,7 @@ impl Aggregate {
             about: Scope::Gateway,
             time: self.now.utc,
             correlation: None,
+            causation: None,
             body: Body::Birth(birth),
         });
     }
@@ -272,6 +274,7 @@ impl Aggregate {
             evaluator: &self.evaluator,
             naming: &self.naming,
             health: &self.health,
+            first_seq: self.next.seq,
             out: &mut self.drafts,
         };
         if let Some(machine) = self.machines.get_mut(machine) {
@@ -408,6 +411,7 @@ impl Aggregate {
             scope: draft.about,
             time: draft.time,
             correlation: draft.correlation,
+            causation: draft.causation,
             clock: self.clock,
             body: draft.body,
         }

@@ -4,7 +4,8 @@ use super::definition::{Definition, Parameter};
 use super::machine::Resumed;
 use super::statistics::{Accumulator, Held};
 use super::trigger::Edge;
-use crate::model::{BootTime, Flag, Mode, Reference, Stamp};
+use crate::model::{BootTime, Flag, Mode, Part, Reference, Stamp};
+use crate::settings::shape::Purpose;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -17,7 +18,11 @@ pub(super) struct Facts {
     pub(super) product: Option<Reference>,
     pub(super) lot: Option<Reference>,
     pub(super) program: Option<Reference>,
+    pub(super) operator: Option<Reference>,
+    pub(super) purpose: Purpose,
+    pub(super) shift: Option<String>,
     pub(super) mode_at_start: Option<Mode>,
+    pub(super) parts: Vec<Part>,
 }
 
 /// Which edge a copy of the statistics was frozen at, while its debounce runs.

@@ -39,6 +39,11 @@ pub(super) fn started(operation: &OpenOperation) -> OperationReport {
         product: operation.facts.product.clone(),
         lot: operation.facts.lot.clone(),
         program: operation.facts.program.clone(),
+        purpose: operation.facts.purpose.word(),
+        shift: operation.facts.shift.clone(),
+        operator: operation.facts.operator.clone(),
+        parts: operation.facts.parts.clone(),
+        reason: None,
         mode_at_start: operation.facts.mode_at_start.unwrap_or(Mode::None),
         started_at: operation.started.utc,
         flags: operation.flags.iter().copied().collect(),
@@ -107,6 +112,8 @@ pub(super) fn ended(
             quality,
             verdict: judged,
             counts: counts(judged, end),
+            tools: Vec::new(),
+            materials: Vec::new(),
             data_quality,
         }),
         ..started(operation)
@@ -137,6 +144,7 @@ fn parameter_report(
             .iter()
             .find_map(|wanted| limits_used(wanted, &parameter.name)),
         profile: accumulator.profile().map(|profile| profile.report()),
+        sequence: None,
     }
 }
 
@@ -177,6 +185,8 @@ fn data_quality(measured: &[Measured], connection_losses: u32) -> DataQuality {
         gap_fraction: worst.coverage.gap_fraction,
         longest_gap_s: worst.coverage.longest_gap_s,
         connection_losses,
+        clock_stepped: false,
+        late_samples: 0,
     })
 }
 

@@ -48,12 +48,10 @@ impl Renderer {
     /// For the events of one gateway.
     #[must_use]
     pub fn new(plant: &Plant) -> Renderer {
-        let path = plant.gateway.path.clone();
-        let enterprise = path.first().map_or("", String::as_str);
         Renderer {
-            source: format!("urn:{}:gw:{}", namespace(enterprise), plant.gateway.id),
+            source: source(plant),
             gateway: plant.gateway.id.clone(),
-            path,
+            path: plant.gateway.path.clone(),
             settings: plant.digest.clone(),
             shadow: plant.shadow,
         }
@@ -86,8 +84,7 @@ impl Renderer {
     }
 
     fn id(&self, event: &Event) -> Uuid {
-        let name = format!("{}/{}/{}", self.source, event.run, event.position);
-        Uuid::new_v5(&EVENT_IDS, name.as_bytes())
+        event_id(&self.source, event.run, event.position)
     }
 
     fn envelope(&self, event: &Event, id: Uuid) -> Envelope {
@@ -128,6 +125,7 @@ impl Renderer {
             sequence: Shown(event.position),
             partitionkey: self.partition_key(event),
             correlationid: event.correlation,
+            causationid: event.causation,
             data: Data {
                 gateway: self.gateway_out(event),
                 equipment: self.equipment_out(event),
@@ -169,6 +167,19 @@ impl Renderer {
     }
 }
 
+/// CloudEvents `source` of a gateway: `urn:<enterprise>:gw:<gateway id>`.
+#[must_use]
+pub fn source(plant: &Plant) -> String {
+    let enterprise = plant.gateway.path.first().map_or("", String::as_str);
+    format!("urn:{}:gw:{}", namespace(enterprise), plant.gateway.id)
+}
+
+/// The id of an event: the same for every retry and resend, and never that of another event.
+#[must_use]
+pub fn event_id(source: &str, run: Uuid, position: Position) -> Uuid {
+    Uuid::new_v5(&EVENT_IDS, format!("{source}/{run}/{position}").as_bytes())
+}
+
 /// A name as the namespace of a URN: lower case, anything but letters and digits a hyphen, at most 32 characters.
 fn namespace(enterprise: &str) -> String {
     let plain: String = enterprise
@@ -190,7 +201,7 @@ fn operation_of(body: &Body) -> Option<&OperationReport> {
         Body::OperationStarted(report)
         | Body::OperationCompleted(report)
         | Body::OperationAborted(report) => Some(report),
-        Body::State(_) | Body::Counted(_) | Body::Birth(_) | Body::Connection(_) => None,
+        _ => None,
     }
 }
 
@@ -244,6 +255,8 @@ struct CloudEvent<'a> {
     partitionkey: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     correlationid: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causationid: Option<Uuid>,
     data: Data<'a>,
 }
 
@@ -313,6 +326,7 @@ enum Own<'a> {
     Connection {
         connection: ConnectionOut<'a>,
     },
+    Bare {},
 }
 
 fn own<'a>(event: &'a Event, cut: Cut, lost: &Lost) -> Own<'a> {
@@ -333,6 +347,7 @@ fn own<'a>(event: &'a Event, cut: Cut, lost: &Lost) -> Own<'a> {
         Body::Connection(report) => Own::Connection {
             connection: report::connection(report),
         },
+        _ => Own::Bare {},
     }
 }
 

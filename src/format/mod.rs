@@ -9,7 +9,7 @@ mod operation;
 mod report;
 mod wire;
 
-pub use cloudevents::{MAX_EVENT_BYTES, Rendered, Renderer};
+pub use cloudevents::{MAX_EVENT_BYTES, Rendered, Renderer, event_id, source};
 pub use line::line;
 
 /// JSON Schema (2020-12) of every event that [`Renderer`] makes.

@@ -395,6 +395,7 @@ fn data_quality(ending: &Ending) -> DataQualityOut {
         gap_fraction,
         longest_gap_s,
         connection_losses,
+        ..
     } = ending.data_quality;
     let late = ending.parameters.iter().map(|report| report.samples.late);
     DataQualityOut {

@@ -66,8 +66,8 @@ pub(super) fn state<'a>(report: &'a StateReport, cut: Cut, lost: &Lost) -> State
                 })
                 .collect(),
         },
-        reason: report.reason.as_deref().map(|code| ReasonOut {
-            code: Text(code),
+        reason: report.reason.as_ref().map(|reason| ReasonOut {
+            code: Text(&reason.code),
             catalogue: NotYet,
             catalogue_version: NotYet,
             text: NotYet,

@@ -5,8 +5,8 @@ use crate::model::{
     Birth, Body, BootTime, CharacteristicResult, ClockQuality, ClockSource, ConnectionReport,
     ConnectionState, CounterReport, Counts, Coverage, DataQuality, EndCause, Ending, Event, Flag,
     Interpolation, LimitsUsed, Mode, Native, OperationReport, Outcome, ParameterReport, Position,
-    ProfileReport, Reference, SampleCounts, Scope, Stamp, State, StateReport, Statistics, UtcTime,
-    Value, Verdict,
+    ProfileReport, Reason, ReasonSource, Reference, SampleCounts, Scope, Stamp, State, StateReport,
+    Statistics, UtcTime, Value, Verdict,
 };
 use crate::settings::{Plant, shape};
 use uuid::Uuid;
@@ -25,6 +25,7 @@ pub(super) fn plant() -> Plant {
         machines: Vec::new(),
         devices: Vec::new(),
         tags: Vec::new(),
+        calendars: indexmap::IndexMap::new(),
         buffer: shape::Buffer::default(),
         uplinks: Vec::new(),
         shadow: false,
@@ -61,6 +62,7 @@ pub(super) fn event(body: Body) -> Event {
         scope,
         time: after(0.0),
         correlation: None,
+        causation: None,
         clock: ClockQuality {
             source: ClockSource::Ntp,
             synchronised: true,
@@ -83,6 +85,11 @@ pub(super) fn operation(ending: Option<Ending>) -> Box<OperationReport> {
         product: None,
         lot: None,
         program: None,
+        purpose: "production",
+        shift: None,
+        operator: None,
+        parts: Vec::new(),
+        reason: None,
         mode_at_start: Mode::Production,
         started_at: after(0.0),
         flags: Vec::new(),
@@ -111,6 +118,8 @@ pub(super) fn ending() -> Ending {
             reject: Some(1),
             ..Counts::default()
         },
+        tools: Vec::new(),
+        materials: Vec::new(),
         data_quality: DataQuality {
             samples_expected: Some(352),
             samples_received: 352,
@@ -118,6 +127,8 @@ pub(super) fn ending() -> Ending {
             gap_fraction: Some(0.0),
             longest_gap_s: 0.0,
             connection_losses: 0,
+            clock_stepped: false,
+            late_samples: 0,
         },
     }
 }
@@ -166,6 +177,7 @@ pub(super) fn parameter(points: u32) -> ParameterReport {
                 .map(|i| (f64::from(i) * 0.1).sin() * 123.456)
                 .collect(),
         }),
+        sequence: None,
     }
 }
 
@@ -202,7 +214,8 @@ pub(super) fn state() -> StateReport {
                 value: None,
             },
         ],
-        reason: Some("17".into()),
+        reason: Some(Reason::plain("17", ReasonSource::Plc)),
+        downtime: None,
         active_operation: Some(Uuid::from_u128(7)),
         since: after(0.0),
     }
@@ -225,6 +238,7 @@ pub(super) fn counter() -> CounterReport {
         from: after(0.0),
         to: after(60.0),
         order: None,
+        shift: None,
         operation: None,
     }
 }
@@ -299,7 +313,7 @@ pub(super) fn extreme() -> Vec<Event> {
             ..state()
         }),
         Body::State(StateReport {
-            reason: Some(ODD.repeat(100)),
+            reason: Some(Reason::plain(ODD.repeat(100), ReasonSource::Plc)),
             native: odd_natives(),
             ..state()
         }),

@@ -1,7 +1,11 @@
 //! An event: something the MES should know, with everything needed to say it. Rendered by `format`, once.
 
-use super::operation::{OperationReport, Reference};
-use super::{ClockQuality, Position, Stamp, UtcTime, Value};
+use super::{
+    AlarmReport, Birth, ClockQuality, ClockReport, ConfigReport, ConnectionReport, CorrectedReport,
+    CounterReport, DeliveryAlert, DowntimeReport, Heartbeat, IndicatorReport, IntervalReport,
+    LimitReport, MaterialReport, OperationReport, PartScan, Position, ProgressReport,
+    QualityReport, RejectedScan, StateReport, ToolReport, UtcTime,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -10,30 +14,96 @@ use uuid::Uuid;
 pub enum EventKind {
     /// An operation began.
     OperationStarted,
+    /// Part, order or product of an open operation was learnt or changed.
+    OperationIdentified,
+    /// An operation is paused.
+    OperationPaused,
+    /// An operation goes on.
+    OperationResumed,
+    /// How an open operation goes.
+    OperationProgress,
     /// An operation ended as it should.
     OperationCompleted,
     /// An operation was broken off.
     OperationAborted,
-    /// State, mode, substate or reason of an equipment changed.
-    EquipmentStateChanged,
+    /// Something about an ended operation was learnt late.
+    OperationCorrected,
+    /// A part was scanned.
+    PartIdentified,
+    /// A scan was refused, or came to nothing.
+    PartScanRejected,
     /// A counter rose.
     ProductionCounted,
+    /// A parameter left its limits.
+    LimitExceeded,
+    /// It is inside again.
+    LimitCleared,
+    /// Something was measured.
+    QualityResult,
+    /// State, mode, substate or reason of an equipment changed.
+    EquipmentStateChanged,
+    /// The machine raised an alarm.
+    AlarmRaised,
+    /// The machine took an alarm back.
+    AlarmCleared,
+    /// A stop, or a segment of it, ended.
+    DowntimeClosed,
+    /// The reason of a stop was learnt late.
+    DowntimeReclassified,
+    /// An interval ended.
+    PerformanceInterval,
+    /// How something wears.
+    MaintenanceIndicator,
+    /// Another tool is in use.
+    ToolChanged,
+    /// Another lot of a material is in use.
+    MaterialLoaded,
     /// The gateway started.
     GatewayBirth,
+    /// The gateway lives.
+    GatewayHeartbeat,
+    /// The wall clock stepped, was synchronised or lost.
+    GatewayClockChanged,
     /// A device was lost or came back.
     GatewayDeviceState,
+    /// The gateway runs with other settings than before.
+    GatewayConfigActivated,
+    /// Delivery needs somebody.
+    GatewayDeliveryAlert,
 }
 
 impl EventKind {
     /// Every kind, in the order of the catalogue.
-    pub const ALL: [EventKind; 7] = [
+    pub const ALL: [EventKind; 29] = [
         EventKind::OperationStarted,
+        EventKind::OperationIdentified,
+        EventKind::OperationPaused,
+        EventKind::OperationResumed,
+        EventKind::OperationProgress,
         EventKind::OperationCompleted,
         EventKind::OperationAborted,
-        EventKind::EquipmentStateChanged,
+        EventKind::OperationCorrected,
+        EventKind::PartIdentified,
+        EventKind::PartScanRejected,
         EventKind::ProductionCounted,
+        EventKind::LimitExceeded,
+        EventKind::LimitCleared,
+        EventKind::QualityResult,
+        EventKind::EquipmentStateChanged,
+        EventKind::AlarmRaised,
+        EventKind::AlarmCleared,
+        EventKind::DowntimeClosed,
+        EventKind::DowntimeReclassified,
+        EventKind::PerformanceInterval,
+        EventKind::MaintenanceIndicator,
+        EventKind::ToolChanged,
+        EventKind::MaterialLoaded,
         EventKind::GatewayBirth,
+        EventKind::GatewayHeartbeat,
+        EventKind::GatewayClockChanged,
         EventKind::GatewayDeviceState,
+        EventKind::GatewayConfigActivated,
+        EventKind::GatewayDeliveryAlert,
     ];
 
     /// The short name, as in topics and in `events:` of an uplink.
@@ -41,23 +111,52 @@ impl EventKind {
     pub fn name(self) -> &'static str {
         match self {
             EventKind::OperationStarted => "operation.started",
+            EventKind::OperationIdentified => "operation.identified",
+            EventKind::OperationPaused => "operation.paused",
+            EventKind::OperationResumed => "operation.resumed",
+            EventKind::OperationProgress => "operation.progress",
             EventKind::OperationCompleted => "operation.completed",
             EventKind::OperationAborted => "operation.aborted",
-            EventKind::EquipmentStateChanged => "equipment.state.changed",
+            EventKind::OperationCorrected => "operation.corrected",
+            EventKind::PartIdentified => "part.identified",
+            EventKind::PartScanRejected => "part.scan.rejected",
             EventKind::ProductionCounted => "production.counted",
+            EventKind::LimitExceeded => "parameter.limit.exceeded",
+            EventKind::LimitCleared => "parameter.limit.cleared",
+            EventKind::QualityResult => "quality.result",
+            EventKind::EquipmentStateChanged => "equipment.state.changed",
+            EventKind::AlarmRaised => "equipment.alarm.raised",
+            EventKind::AlarmCleared => "equipment.alarm.cleared",
+            EventKind::DowntimeClosed => "equipment.downtime.closed",
+            EventKind::DowntimeReclassified => "equipment.downtime.reclassified",
+            EventKind::PerformanceInterval => "equipment.performance.interval",
+            EventKind::MaintenanceIndicator => "maintenance.indicator",
+            EventKind::ToolChanged => "tool.changed",
+            EventKind::MaterialLoaded => "material.loaded",
             EventKind::GatewayBirth => "gateway.birth",
+            EventKind::GatewayHeartbeat => "gateway.heartbeat",
+            EventKind::GatewayClockChanged => "gateway.clock.changed",
             EventKind::GatewayDeviceState => "gateway.device.state",
+            EventKind::GatewayConfigActivated => "gateway.config.activated",
+            EventKind::GatewayDeliveryAlert => "gateway.delivery.alert",
         }
     }
 
-    /// True for what must be on disk at once: `operation.*`, `quality.*`, `part.*`. The rest waits at most 200 ms.
+    /// True for what must be on disk at once: `operation.*` but progress, `quality.*`, `part.*`. The rest waits at most 200 ms.
     #[must_use]
     pub fn urgent(self) -> bool {
         matches!(
             self,
             EventKind::OperationStarted
+                | EventKind::OperationIdentified
+                | EventKind::OperationPaused
+                | EventKind::OperationResumed
                 | EventKind::OperationCompleted
                 | EventKind::OperationAborted
+                | EventKind::OperationCorrected
+                | EventKind::PartIdentified
+                | EventKind::PartScanRejected
+                | EventKind::QualityResult
         )
     }
 }
@@ -65,7 +164,7 @@ impl EventKind {
 /// Whether a full buffer may drop an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Class {
-    /// May be evicted: counts that are not booked.
+    /// May be evicted: heartbeats, progress, intervals, indicators, and counts that are not booked.
     Passing,
     /// Goes last, and never silently.
     Lasting,
@@ -98,6 +197,8 @@ pub struct Event {
     pub time: UtcTime,
     /// The operation it belongs to.
     pub correlation: Option<Uuid>,
+    /// The event that it answers or replaces.
+    pub causation: Option<Uuid>,
     /// The trust in its UTC times.
     pub clock: ClockQuality,
     /// What it says.
@@ -108,15 +209,7 @@ impl Event {
     /// What the event tells.
     #[must_use]
     pub fn kind(&self) -> EventKind {
-        match &self.body {
-            Body::OperationStarted(_) => EventKind::OperationStarted,
-            Body::OperationCompleted(_) => EventKind::OperationCompleted,
-            Body::OperationAborted(_) => EventKind::OperationAborted,
-            Body::State(_) => EventKind::EquipmentStateChanged,
-            Body::Counted(_) => EventKind::ProductionCounted,
-            Body::Birth(_) => EventKind::GatewayBirth,
-            Body::Connection(_) => EventKind::GatewayDeviceState,
-        }
+        self.body.kind()
     }
 
     /// Whether a full buffer may drop it.
@@ -124,6 +217,10 @@ impl Event {
     pub fn class(&self) -> Class {
         match &self.body {
             Body::Counted(counter) if !counter.book => Class::Passing,
+            Body::OperationProgress(_)
+            | Body::Interval(_)
+            | Body::Indicator(_)
+            | Body::Heartbeat(_) => Class::Passing,
             _ => Class::Lasting,
         }
     }
@@ -134,191 +231,98 @@ impl Event {
 pub enum Body {
     /// `operation.started`
     OperationStarted(Box<OperationReport>),
+    /// `operation.identified`
+    OperationIdentified(Box<OperationReport>),
+    /// `operation.paused`
+    OperationPaused(Box<OperationReport>),
+    /// `operation.resumed`
+    OperationResumed(Box<OperationReport>),
+    /// `operation.progress`
+    OperationProgress(Box<ProgressReport>),
     /// `operation.completed`
     OperationCompleted(Box<OperationReport>),
     /// `operation.aborted`
     OperationAborted(Box<OperationReport>),
-    /// `equipment.state.changed`
-    State(StateReport),
+    /// `operation.corrected`
+    OperationCorrected(Box<CorrectedReport>),
+    /// `part.identified`
+    PartIdentified(PartScan),
+    /// `part.scan.rejected`
+    ScanRejected(RejectedScan),
     /// `production.counted`
     Counted(CounterReport),
+    /// `parameter.limit.exceeded`
+    LimitExceeded(LimitReport),
+    /// `parameter.limit.cleared`
+    LimitCleared(LimitReport),
+    /// `quality.result`
+    Quality(QualityReport),
+    /// `equipment.state.changed`
+    State(StateReport),
+    /// `equipment.alarm.raised`
+    AlarmRaised(AlarmReport),
+    /// `equipment.alarm.cleared`
+    AlarmCleared(AlarmReport),
+    /// `equipment.downtime.closed`
+    DowntimeClosed(DowntimeReport),
+    /// `equipment.downtime.reclassified`
+    DowntimeReclassified(DowntimeReport),
+    /// `equipment.performance.interval`
+    Interval(Box<IntervalReport>),
+    /// `maintenance.indicator`
+    Indicator(IndicatorReport),
+    /// `tool.changed`
+    ToolChanged(ToolReport),
+    /// `material.loaded`
+    MaterialLoaded(MaterialReport),
     /// `gateway.birth`
     Birth(Birth),
+    /// `gateway.heartbeat`
+    Heartbeat(Heartbeat),
+    /// `gateway.clock.changed`
+    Clock(ClockReport),
     /// `gateway.device.state`
     Connection(ConnectionReport),
+    /// `gateway.config.activated`
+    Config(ConfigReport),
+    /// `gateway.delivery.alert`
+    Delivery(DeliveryAlert),
 }
 
-/// State of an equipment: OPC 40001-1 and what the gateway cannot see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum State {
-    /// Executing.
-    Running,
-    /// Ready, not executing.
-    Idle,
-    /// Halted by a cause inside.
-    Stopped,
-    /// Out of service.
-    Faulted,
-    /// Switched off.
-    Offline,
-    /// The data to decide it is missing.
-    Unknown,
-}
-
-impl State {
-    /// The word on the wire and in conditions.
+impl Body {
+    /// What it tells.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn kind(&self) -> EventKind {
         match self {
-            State::Running => "RUNNING",
-            State::Idle => "IDLE",
-            State::Stopped => "STOPPED",
-            State::Faulted => "FAULTED",
-            State::Offline => "OFFLINE",
-            State::Unknown => "UNKNOWN",
+            Body::OperationStarted(_) => EventKind::OperationStarted,
+            Body::OperationIdentified(_) => EventKind::OperationIdentified,
+            Body::OperationPaused(_) => EventKind::OperationPaused,
+            Body::OperationResumed(_) => EventKind::OperationResumed,
+            Body::OperationProgress(_) => EventKind::OperationProgress,
+            Body::OperationCompleted(_) => EventKind::OperationCompleted,
+            Body::OperationAborted(_) => EventKind::OperationAborted,
+            Body::OperationCorrected(_) => EventKind::OperationCorrected,
+            Body::PartIdentified(_) => EventKind::PartIdentified,
+            Body::ScanRejected(_) => EventKind::PartScanRejected,
+            Body::Counted(_) => EventKind::ProductionCounted,
+            Body::LimitExceeded(_) => EventKind::LimitExceeded,
+            Body::LimitCleared(_) => EventKind::LimitCleared,
+            Body::Quality(_) => EventKind::QualityResult,
+            Body::State(_) => EventKind::EquipmentStateChanged,
+            Body::AlarmRaised(_) => EventKind::AlarmRaised,
+            Body::AlarmCleared(_) => EventKind::AlarmCleared,
+            Body::DowntimeClosed(_) => EventKind::DowntimeClosed,
+            Body::DowntimeReclassified(_) => EventKind::DowntimeReclassified,
+            Body::Interval(_) => EventKind::PerformanceInterval,
+            Body::Indicator(_) => EventKind::MaintenanceIndicator,
+            Body::ToolChanged(_) => EventKind::ToolChanged,
+            Body::MaterialLoaded(_) => EventKind::MaterialLoaded,
+            Body::Birth(_) => EventKind::GatewayBirth,
+            Body::Heartbeat(_) => EventKind::GatewayHeartbeat,
+            Body::Clock(_) => EventKind::GatewayClockChanged,
+            Body::Connection(_) => EventKind::GatewayDeviceState,
+            Body::Config(_) => EventKind::GatewayConfigActivated,
+            Body::Delivery(_) => EventKind::GatewayDeliveryAlert,
         }
     }
-}
-
-/// Operation mode of an equipment (OPC 40001-1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Mode {
-    /// Making product.
-    Production,
-    /// Being set up.
-    Setup,
-    /// Being maintained.
-    Maintenance,
-    /// Moved by hand.
-    Manual,
-    /// None of these, or not known.
-    None,
-}
-
-impl Mode {
-    /// The word on the wire and in conditions.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Mode::Production => "PRODUCTION",
-            Mode::Setup => "SETUP",
-            Mode::Maintenance => "MAINTENANCE",
-            Mode::Manual => "MANUAL",
-            Mode::None => "NONE",
-        }
-    }
-}
-
-/// What the machine itself said when the state was decided.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Native {
-    /// The tag that was read.
-    pub tag: String,
-    /// Its value; `None` when it was bad.
-    pub value: Option<Value>,
-}
-
-/// A change of state, mode, substate or reason.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StateReport {
-    /// The state from `since` on.
-    pub current: State,
-    /// The state before; `None` for the first one known.
-    pub previous: Option<State>,
-    /// How long the previous lasted, in seconds of the boot clock; `None` where it cannot be known.
-    pub previous_duration_s: Option<f64>,
-    /// The mode from `since` on.
-    pub mode: Mode,
-    /// The mode before.
-    pub previous_mode: Option<Mode>,
-    /// A word of the settings, such as `starved`.
-    pub substate: Option<String>,
-    /// The native values of the tags that decided it.
-    pub native: Vec<Native>,
-    /// The reason as the machine or the settings give it.
-    pub reason: Option<String>,
-    /// The open operation, if there is one.
-    pub active_operation: Option<Uuid>,
-    /// When the state began: the edge that held, not the end of the debounce.
-    pub since: UtcTime,
-}
-
-/// What a counter did in a window.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CounterReport {
-    /// Its name in the settings.
-    pub name: String,
-    /// `cycles`, `total`, `good`, `reject` or `rework`.
-    pub counts: &'static str,
-    /// True when a MES may book these pieces from here.
-    pub book: bool,
-    /// How much was counted.
-    pub delta: u64,
-    /// The most that may have been counted, where that is more; `None` otherwise.
-    pub delta_max: Option<u64>,
-    /// Sum of all deltas since the store was created.
-    pub total: u64,
-    /// Raw value at the window's start.
-    pub raw_from: i64,
-    /// Raw value at the window's end.
-    pub raw_to: i64,
-    /// The counter's modulus, if it has one.
-    pub modulus: Option<u64>,
-    /// How often it ran over.
-    pub wraps: u32,
-    /// How often it was set back.
-    pub resets: u32,
-    /// True when a wrap and a reset could not be told apart, or a reset may be hidden in a gap.
-    pub ambiguous: bool,
-    /// Start of the window.
-    pub from: UtcTime,
-    /// End of the window.
-    pub to: UtcTime,
-    /// Order at the window's end.
-    pub order: Option<Reference>,
-    /// The operation whose end closed the window, or the open one.
-    pub operation: Option<Uuid>,
-}
-
-/// The gateway's first event of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Birth {
-    /// The gateway's version.
-    pub version: &'static str,
-    /// Last position before this start; `None` in an empty store.
-    pub last: Option<Position>,
-    /// The kernel's boot id.
-    pub boot_id: String,
-    /// Operations that were open and go on.
-    pub open_operations: Vec<Uuid>,
-}
-
-/// Whether a device answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ConnectionState {
-    /// It answers.
-    Good,
-    /// It did not for `lost_after`.
-    Lost,
-}
-
-/// A device was lost or came back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConnectionReport {
-    /// `PRESS-04.plc`
-    pub name: String,
-    /// `modbus_tcp`
-    pub protocol: &'static str,
-    /// Lost or good.
-    pub state: ConnectionState,
-    /// Since when.
-    pub since: Stamp,
-    /// The last good answer; `None` if there never was one.
-    pub last_good: Option<UtcTime>,
-    /// Why it is lost.
-    pub error: Option<String>,
-    /// How many tags are affected.
-    pub affected_tags: u32,
 }

@@ -3,24 +3,41 @@
 //! Floor 0: plain data, no tokio, no files, no JSON. Every stage uses it; it uses nothing.
 
 mod envelope;
+mod equipment;
 mod event;
+mod gateway;
 pub mod gs1;
 mod identity;
 mod operation;
+mod parameter;
+mod part;
 mod sample;
 mod stamp;
 mod turn;
 
 pub use envelope::Envelope;
-pub use event::{
-    Birth, Body, Class, ConnectionReport, ConnectionState, CounterReport, Event, EventKind, Mode,
-    Native, Scope, State, StateReport,
+pub use equipment::{
+    AlarmReport, CounterReport, DowntimeReport, IdealShare, IndicatorReport, IntervalCounts,
+    IntervalKind, IntervalReport, Level, Mode, Native, Reason, ReasonSource, Severity, State,
+    StateReport,
+};
+pub use event::{Body, Class, Event, EventKind, Scope};
+pub use gateway::{
+    Birth, ClockChange, ClockReport, ConfigReport, ConnectionReport, ConnectionState,
+    DeliveryAlert, DeliveryAlertKind, Heartbeat,
 };
 pub use identity::{DeviceId, Position, TagId, UplinkId};
 pub use operation::{
-    CharacteristicResult, Counts, Coverage, DataQuality, EndCause, Ending, Flag, Interpolation,
-    LimitsUsed, OperationReport, Outcome, ParameterReport, ProfileReport, Reference, SampleCounts,
-    Statistics, Verdict,
+    CharacteristicResult, CorrectedReport, Counts, EndCause, Ending, Flag, LimitReport,
+    OperationReport, Outcome, ProgressReport, QualityReport, Reference, Side, Verdict,
+};
+pub use parameter::{
+    Coverage, DataQuality, Interpolation, LimitsUsed, ParameterReport, ProfileReport, SampleCounts,
+    SequenceReport, Statistics,
+};
+pub use part::{
+    MAX_PART_ID, Material, MaterialReport, MaterialUse, Part, PartKind, PartScan, PartSource,
+    RejectedScan, ScanRejection, Tool, ToolReport,
 };
 pub use sample::{BadReason, Batch, Content, LinkError, Quality, Sample, Value, ValueKind};
 pub use stamp::{BootTime, ClockQuality, ClockSource, Stamp, UtcTime};

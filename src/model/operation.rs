@@ -1,6 +1,7 @@
 //! What is said about an operation: its identity, and at its end times, statistics, quality and counts.
 
-use super::{Mode, UtcTime};
+use super::parameter::{DataQuality, ParameterReport};
+use super::{Material, Mode, Part, Severity, Tool, UtcTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -16,6 +17,18 @@ pub struct Reference {
 /// Something a MES should know about how the data of an operation came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Flag {
+    /// A part was learnt after the start.
+    LatePartId,
+    /// It has no part.
+    NoPartId,
+    /// The wall clock stepped while it was open.
+    ClockStepped,
+    /// It ran beside another one in its machine's slot for a moment.
+    Overlap,
+    /// Samples of it came too late to be merged.
+    LateSamples,
+    /// A product or code is not in the settings.
+    UnverifiedMasterdata,
     /// The start was found after a gap in the data: it may have been earlier.
     StartMissed,
     /// The end was not seen: its time is an estimate.
@@ -41,6 +54,12 @@ impl Flag {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Flag::LatePartId => "late_part_id",
+            Flag::NoPartId => "no_part_id",
+            Flag::ClockStepped => "clock_stepped",
+            Flag::Overlap => "overlap",
+            Flag::LateSamples => "late_samples",
+            Flag::UnverifiedMasterdata => "unverified_masterdata",
             Flag::StartMissed => "start_missed",
             Flag::EndTimeEstimated => "end_time_estimated",
             Flag::PowerLoss => "power_loss",
@@ -135,30 +154,6 @@ impl Verdict {
     }
 }
 
-/// How a value is thought to move between two samples.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Interpolation {
-    /// It holds until the next sample.
-    #[default]
-    Step,
-    /// It moves on a straight line to the next sample.
-    Linear,
-}
-
-impl Interpolation {
-    /// The word on the wire.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Interpolation::Step => "step",
-            Interpolation::Linear => "linear",
-        }
-    }
-}
-
 /// An operation as an event tells it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperationReport {
@@ -178,6 +173,16 @@ pub struct OperationReport {
     pub lot: Option<Reference>,
     /// The machine's program.
     pub program: Option<Reference>,
+    /// What it is for: `production`, `setup`, `first_off`, `rework`, `test`.
+    pub purpose: &'static str,
+    /// Shift at the start; `None` without a calendar, or outside all shifts.
+    pub shift: Option<String>,
+    /// Who does it.
+    pub operator: Option<Reference>,
+    /// Parts that are known so far.
+    pub parts: Vec<Part>,
+    /// For a pause or its end: why.
+    pub reason: Option<String>,
     /// Mode of the equipment at the start.
     pub mode_at_start: Mode,
     /// When it started: the edge that held.
@@ -219,6 +224,10 @@ pub struct Ending {
     pub verdict: Verdict,
     /// Pieces.
     pub counts: Counts,
+    /// Tools that were used.
+    pub tools: Vec<Tool>,
+    /// Materials that were used.
+    pub materials: Vec<Material>,
     /// The data behind it.
     pub data_quality: DataQuality,
 }
@@ -254,129 +263,6 @@ impl Default for Counts {
     }
 }
 
-/// Where the data of an operation may be lacking: of its worst parameter.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct DataQuality {
-    /// Samples that its period lets expect; `None` without a period.
-    pub samples_expected: Option<u64>,
-    /// Samples received.
-    pub samples_received: u64,
-    /// Part of the time covered by good values, 0 to 1; `None` for an operation of no length.
-    pub good_fraction: Option<f64>,
-    /// Part of the time covered by bad values or by nothing, 0 to 1.
-    pub gap_fraction: Option<f64>,
-    /// Longest gap in seconds.
-    pub longest_gap_s: f64,
-    /// How often a device of it was lost.
-    pub connection_losses: u32,
-}
-
-/// One parameter over one operation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParameterReport {
-    /// Its name in the settings.
-    pub name: String,
-    /// UCUM unit of the tag.
-    pub unit: Option<String>,
-    /// How the value moves between samples.
-    pub interpolation: Interpolation,
-    /// Samples by kind.
-    pub samples: SampleCounts,
-    /// Numbers; `None` where there is nothing to compute from.
-    pub stats: Statistics,
-    /// Time by quality.
-    pub coverage: Coverage,
-    /// Limits of the first characteristic on this parameter.
-    pub limits: Option<LimitsUsed>,
-    /// The course over time.
-    pub profile: Option<ProfileReport>,
-}
-
-/// Samples of a parameter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SampleCounts {
-    /// All that belong to the operation.
-    pub count: u64,
-    /// Good ones.
-    pub good: u64,
-    /// Usable with doubt.
-    pub uncertain: u64,
-    /// Bad ones.
-    pub bad: u64,
-    /// Exact repeats, counted once.
-    pub duplicate: u64,
-    /// Too late to be merged.
-    pub late: u64,
-    /// What the period lets expect; `None` without a period.
-    pub expected: Option<u64>,
-}
-
-/// Statistics of a parameter. Times are seconds from the operation's start, on the boot clock.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Statistics {
-    /// First usable value.
-    pub first: Option<f64>,
-    /// Last usable value.
-    pub last: Option<f64>,
-    /// Smallest value and when it was first reached.
-    pub min: Option<(f64, f64)>,
-    /// Largest value and when it was first reached.
-    pub max: Option<(f64, f64)>,
-    /// Mean of the samples.
-    pub mean: Option<f64>,
-    /// Standard deviation of the samples (n - 1); `None` below two.
-    pub stddev: Option<f64>,
-    /// Mean over the time covered.
-    pub time_weighted_mean: Option<f64>,
-    /// Value times seconds over the time covered.
-    pub integral: Option<f64>,
-    /// Seconds for which `while:` held; `None` without one.
-    pub duration_s: Option<f64>,
-    /// Percent and value, as asked for.
-    pub percentiles: Vec<(f64, Option<f64>)>,
-    /// `exact`, or the name of the sketch.
-    pub percentile_method: Option<&'static str>,
-}
-
-/// How much of the operation's time a parameter's values cover.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Coverage {
-    /// 0 to 1; `None` for an operation of no length.
-    pub good_fraction: Option<f64>,
-    /// 0 to 1; `None` for an operation of no length.
-    pub gap_fraction: Option<f64>,
-    /// Longest gap in seconds.
-    pub longest_gap_s: f64,
-}
-
-/// The limits a statistic was checked against.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LimitsUsed {
-    /// The statistic, such as `max`.
-    pub statistic: String,
-    /// Lower limit.
-    pub low: Option<f64>,
-    /// What it should be.
-    pub target: Option<f64>,
-    /// Upper limit.
-    pub high: Option<f64>,
-    /// Version of the limits.
-    pub version: Option<String>,
-}
-
-/// A course over time, thinned so that first, last and both extremes are kept (MinMaxLTTB).
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProfileReport {
-    /// The most points that were asked for.
-    pub max_points: u32,
-    /// How many samples it was made from.
-    pub source_points: u64,
-    /// Seconds from the start.
-    pub t: Vec<f64>,
-    /// Values.
-    pub v: Vec<f64>,
-}
-
 /// One characteristic checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CharacteristicResult {
@@ -400,4 +286,96 @@ pub struct CharacteristicResult {
     pub verdict: Verdict,
     /// When the value was reached, or the operation's end.
     pub measured_at: UtcTime,
+}
+
+/// How an open operation goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgressReport {
+    /// The operation so far.
+    pub operation: OperationReport,
+    /// From 0.
+    pub index: u32,
+    /// Start of the window.
+    pub from: UtcTime,
+    /// Its end.
+    pub to: UtcTime,
+    /// On the boot clock, in seconds; `None` where that is not known.
+    pub duration_s: Option<f64>,
+    /// Statistics of the window.
+    pub parameters: Vec<ParameterReport>,
+    /// Characteristics with `per: progress`, of the window.
+    pub quality: Vec<CharacteristicResult>,
+}
+
+/// An ended operation of which something was learnt late.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CorrectedReport {
+    /// The operation with its whole ending.
+    pub operation: OperationReport,
+    /// The event that this one replaces.
+    pub supersedes: Uuid,
+    /// What was learnt: `late_part_id`, `late_order`.
+    pub reason: &'static str,
+}
+
+/// Which side of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Side {
+    /// Above.
+    High,
+    /// Below.
+    Low,
+}
+
+impl Side {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Side::High => "high",
+            Side::Low => "low",
+        }
+    }
+}
+
+/// A parameter left its limits, or is inside again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitReport {
+    /// The operation as it is known.
+    pub operation: Box<OperationReport>,
+    /// The parameter.
+    pub parameter: String,
+    /// UCUM unit.
+    pub unit: Option<String>,
+    /// Which side.
+    pub which: Side,
+    /// The limit.
+    pub threshold: f64,
+    /// The value that crossed it.
+    pub value: f64,
+    /// From the settings.
+    pub hysteresis: f64,
+    /// From the settings.
+    pub hold_s: f64,
+    /// How bad it is.
+    pub severity: Severity,
+    /// When cleared: the farthest value.
+    pub peak: Option<f64>,
+    /// When cleared: how long it was outside, in seconds of the boot clock.
+    pub exceeded_s: Option<f64>,
+}
+
+/// Something that was measured beside the operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QualityReport {
+    /// The results.
+    pub results: Vec<CharacteristicResult>,
+    /// Their sum.
+    pub verdict: Verdict,
+    /// What measured it.
+    pub instrument: Option<String>,
+    /// The part that was measured.
+    pub part: Option<Part>,
+    /// The operation that made it, where that is known: id and name.
+    pub operation: Option<(Uuid, String)>,
 }

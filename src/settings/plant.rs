@@ -19,6 +19,8 @@ pub struct Plant {
     pub devices: Vec<Device>,
     /// All tags of all machines; a [`TagId`] is an index.
     pub tags: Vec<Tag>,
+    /// Shifts by calendar.
+    pub calendars: IndexMap<String, shape::Calendar>,
     /// Where events wait.
     pub buffer: shape::Buffer,
     /// Where events go; an [`UplinkId`] is an index.
@@ -42,8 +44,12 @@ pub struct Machine {
     pub devices: Vec<DeviceId>,
     /// State, mode, counters.
     pub equipment: shape::Equipment,
+    /// What the codes of its readers mean, by tag.
+    pub scans: IndexMap<String, Vec<shape::ScanRule>>,
     /// Operations by name.
     pub operations: IndexMap<String, shape::Operation>,
+    /// Gauges beside it, by characteristic.
+    pub measurements: IndexMap<String, shape::Measurement>,
 }
 
 /// A tag.

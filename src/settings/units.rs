@@ -56,6 +56,12 @@ impl Period {
         Period::from_millis(ms.min(LONGEST_MS))
     }
 
+    /// No time at all.
+    #[must_use]
+    pub const fn is_zero(&self) -> bool {
+        self.0.is_zero()
+    }
+
     /// As the standard library counts it.
     #[must_use]
     pub const fn get(self) -> Duration {

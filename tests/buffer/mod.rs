@@ -55,6 +55,7 @@ fn event(position: Position) -> Event {
         scope: Scope::Gateway,
         time: UtcTime(0),
         correlation: None,
+        causation: None,
         clock: ClockQuality::default(),
         body: Body::Birth(Birth {
             version: "0",

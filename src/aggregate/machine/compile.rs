@@ -2,12 +2,15 @@
 
 use super::counters::MachineCounter;
 use super::state::{ModeRule, Rules, StateRule};
-use super::{Machine, ORDER, Slot, Tag, Unsaved, armed};
+use super::{
+    Alarms, Catalogue, Context, Gauges, Intervals, Machine, ORDER, Scans, Shifts, Slot, Stops, Tag,
+    ToolsInUse, Unsaved, Wear, armed,
+};
 use crate::aggregate::condition::{Allowed, Scope};
 use crate::aggregate::definition::{Compiler, Definition, Fact, PieceCount};
 use crate::aggregate::equipment::Equipment;
 use crate::model::BootTime;
-use crate::settings::shape::{Cel, Operation, Pieces, Trigger};
+use crate::settings::shape::{Operation, Pieces, Trigger};
 use crate::settings::{self, Plant, Problem};
 
 /// Tags of a machine, as conditions know them.
@@ -49,6 +52,8 @@ impl Machine {
             .iter()
             .filter_map(|(name, counter)| MachineCounter::compile(name, counter, &scope))
             .collect();
+        let downtime = machine.equipment.downtime.as_ref();
+        let reasons = downtime.and_then(|downtime| downtime.reasons.clone());
         let mut compiled = Machine {
             name: machine.name.clone(),
             tags: machine.tags.iter().map(|_| Tag::default()).collect(),
@@ -56,6 +61,17 @@ impl Machine {
             equipment: Equipment::new(machine.equipment.debounce.get()),
             rules,
             counters,
+            catalogue: Catalogue::new(reasons.as_ref()),
+            context: Context::default(),
+            scans: Scans::default(),
+            gauges: Gauges::default(),
+            tools: ToolsInUse::default(),
+            alarms: Alarms::default(),
+            stops: Stops::default(),
+            shifts: Shifts::default(),
+            intervals: Intervals::default(),
+            wear: Wear::default(),
+            order: None,
             definitions,
             slots,
             pieces_from: machine.equipment.pieces_from,
@@ -157,14 +173,12 @@ impl Machine {
 
 /// What is left of an operation whose tags are gone: enough to say that it ended.
 fn without_tags(operation: &Operation) -> Operation {
-    let never = Trigger {
-        when: Cel("false".to_owned()),
-        debounce: settings::Period::default(),
-        reason: None,
-    };
+    let never = Some(Trigger::when("false".to_owned()));
     Operation {
         start: never.clone(),
         end: never,
+        during: None,
+        new_when_changed: None,
         only_if: None,
         abort: None,
         pause: None,

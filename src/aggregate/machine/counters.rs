@@ -1,9 +1,9 @@
 //! The machine's counters: windows of a minute, and one at the end of each operation.
 
-use super::{Draft, Machine, Moment, Unsaved};
+use super::{Heading, Machine, Moment, Unsaved};
 use crate::aggregate::condition::Scope;
 use crate::aggregate::counter::{Counter, Limits};
-use crate::model::{Body, BootTime, CounterReport, Flag, Reference, Sample, Scope as About, Value};
+use crate::model::{Body, BootTime, CounterReport, Flag, Reference, Sample, Value};
 use crate::settings::shape::{self, Counts, PiecesFrom};
 use std::time::Duration;
 use uuid::Uuid;
@@ -143,17 +143,14 @@ impl Machine {
                 from: window.from,
                 to,
                 order: order.clone(),
+                shift: self.shifts.name(),
                 operation,
             };
-            moment.out.push(Draft {
-                about: About::Equipment {
-                    id: self.name.clone(),
-                    slot: None,
-                },
-                time: to,
+            let heading = Heading {
                 correlation: operation,
-                body: Body::Counted(report),
-            });
+                ..Heading::machine(&self.name, to)
+            };
+            moment.tell(heading, Body::Counted(report));
         }
     }
 }

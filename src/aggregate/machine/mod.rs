@@ -4,27 +4,56 @@
 //! once, in the order state, mode, abort, end, pause, start. `operations` does what the edges ask for, `restart` carries
 //! the machine over a restart of the gateway.
 
+mod alarms;
+mod closed;
 mod compile;
+mod context;
 mod counters;
+mod downtime;
+mod facts;
+mod limits;
+mod maintenance;
+mod measurements;
 mod operations;
+mod packml;
+mod parts;
+mod performance;
+mod progress;
+mod reasons;
 mod refused;
 mod restart;
+mod scans;
+mod shift;
 mod state;
+mod steps;
+mod tools;
 
 use super::condition::{Condition, Evaluator, Known, Scope};
 use super::definition::Definition;
 use super::equipment::Equipment;
 use super::operation::OpenOperation;
-use super::trigger::{Edge, Step};
+use crate::format::event_id;
 use crate::health::AggregateHealth;
 use crate::model::{
-    Body, BootTime, DeviceId, Flag, Quality, Sample, Scope as About, Stamp, UtcTime,
+    Body, BootTime, DeviceId, Flag, Position, Quality, Reference, Sample, Scope as About, Stamp,
+    UtcTime,
 };
 use crate::settings::shape::PiecesFrom;
 pub(super) use restart::Resumed;
 
+use alarms::Alarms;
+use context::Context;
 use counters::MachineCounter;
+use downtime::Stops;
+use maintenance::Wear;
+use measurements::Gauges;
+use performance::Intervals;
+use reasons::Catalogue;
+use scans::Scans;
+use shift::Shifts;
 use state::Rules;
+use steps::{ORDER, Part, armed, armed_mut};
+use tools::ToolsInUse;
 use uuid::Uuid;
 
 /// What an event says, before it is numbered.
@@ -33,13 +62,17 @@ pub(super) struct Draft {
     pub(super) about: About,
     pub(super) time: UtcTime,
     pub(super) correlation: Option<Uuid>,
+    /// The event that this one answers or replaces.
+    pub(super) causation: Option<Uuid>,
     pub(super) body: Body,
 }
 
-/// What is needed to name an operation.
+/// What is needed to name operations, stops and events.
 #[derive(Clone, Debug)]
 pub(super) struct Naming {
     pub(super) gateway: String,
+    /// CloudEvents `source` of the gateway.
+    pub(super) source: String,
     pub(super) run: Uuid,
     pub(super) epoch: u32,
 }
@@ -50,10 +83,65 @@ pub(super) struct Moment<'a> {
     pub(super) evaluator: &'a Evaluator,
     pub(super) naming: &'a Naming,
     pub(super) health: &'a AggregateHealth,
+    /// Number of the first event of `out`.
+    pub(super) first_seq: u64,
     pub(super) out: &'a mut Vec<Draft>,
 }
 
+/// What an event is about, when, and what it belongs to.
+#[derive(Debug)]
+pub(super) struct Heading {
+    pub(super) about: About,
+    pub(super) time: UtcTime,
+    pub(super) correlation: Option<Uuid>,
+    pub(super) causation: Option<Uuid>,
+}
+
+impl Heading {
+    /// About the machine itself.
+    pub(super) fn machine(name: &str, time: UtcTime) -> Heading {
+        Heading {
+            about: About::Equipment {
+                id: name.to_owned(),
+                slot: None,
+            },
+            time,
+            correlation: None,
+            causation: None,
+        }
+    }
+
+    /// About an operation in a slot of the machine.
+    pub(super) fn operation(machine: &str, slot: &str, time: UtcTime, id: Option<Uuid>) -> Heading {
+        Heading {
+            about: About::Equipment {
+                id: machine.to_owned(),
+                slot: Some(slot.to_owned()),
+            },
+            time,
+            correlation: id,
+            causation: None,
+        }
+    }
+}
+
 impl Moment<'_> {
+    /// Tells an event; gives its id, which later events may refer to.
+    pub(super) fn tell(&mut self, heading: Heading, body: Body) -> Uuid {
+        let position = Position {
+            epoch: self.naming.epoch,
+            seq: self.first_seq.saturating_add(self.out.len() as u64),
+        };
+        self.out.push(Draft {
+            about: heading.about,
+            time: heading.time,
+            correlation: heading.correlation,
+            causation: heading.causation,
+            body,
+        });
+        event_id(&self.naming.source, self.naming.run, position)
+    }
+
     fn evaluate(&self, condition: &Condition, scope: &Scope) -> Known {
         let mut failed = 0;
         let known = self.evaluator.evaluate(condition, scope, &mut failed);
@@ -67,6 +155,7 @@ impl Moment<'_> {
             evaluator: self.evaluator,
             naming: self.naming,
             health: self.health,
+            first_seq: self.first_seq,
             out: self.out,
         }
     }
@@ -117,17 +206,6 @@ impl Slot {
     }
 }
 
-/// The conditions of an operation, in the order of their evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Abort,
-    End,
-    Pause,
-    Start,
-}
-
-const ORDER: [Part; 4] = [Part::Abort, Part::End, Part::Pause, Part::Start];
-
 /// One machine.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -137,6 +215,18 @@ pub(super) struct Machine {
     rules: Rules,
     equipment: Equipment,
     counters: Vec<MachineCounter>,
+    catalogue: Catalogue,
+    context: Context,
+    scans: Scans,
+    gauges: Gauges,
+    tools: ToolsInUse,
+    alarms: Alarms,
+    stops: Stops,
+    shifts: Shifts,
+    intervals: Intervals,
+    wear: Wear,
+    /// The order that was worked on last: where it changes, stops and intervals may be cut.
+    order: Option<Reference>,
     definitions: Vec<Definition>,
     slots: Vec<Slot>,
     pieces_from: PiecesFrom,
@@ -159,6 +249,9 @@ impl Machine {
     ) {
         for (local, sample) in samples.clone() {
             self.take(local, sample);
+        }
+        for (local, sample) in samples.clone() {
+            self.scanned(local, sample, moment);
         }
         if !self.changed.is_empty() {
             self.step_gates(moment);
@@ -200,6 +293,15 @@ impl Machine {
             .chain(operations)
             .chain(self.equipment.due())
             .chain(counters)
+            .chain(self.scans.due())
+            .chain(self.limits_due())
+            .chain(self.closed_due())
+            .chain(self.progress_due())
+            .chain(self.alarms.due())
+            .chain(self.stops.due())
+            .chain(self.shifts.due())
+            .chain(self.intervals.due())
+            .chain(self.wear.due())
             .min()
     }
 
@@ -246,7 +348,7 @@ impl Machine {
         }
     }
 
-    fn measure(&mut self, local: usize, sample: &Sample, moment: &Moment<'_>) {
+    fn measure(&mut self, local: usize, sample: &Sample, moment: &mut Moment<'_>) {
         let Some(tag) = self.tags.get(local) else {
             return;
         };
@@ -278,15 +380,22 @@ impl Machine {
         for counter in tag.counters.clone() {
             self.count(counter, sample, moment);
         }
+        self.measure_limits(local, sample, moment);
+        self.measure_wear(local, sample, moment);
     }
 
     /// Evaluates what refers to something that changed, in the order of the contract.
     fn settle(&mut self, moment: &mut Moment<'_>) {
         self.step_state(moment);
+        self.step_alarms(moment);
         self.step_gates(moment);
         self.decide_recovered(moment);
         self.step_operations(moment);
         self.decide_recovered(moment);
+        self.step_tools(moment);
+        self.step_part_tags(moment);
+        self.step_measurements(moment);
+        self.step_order(moment);
         let pulsed = self.scope.end_of_instant();
         self.changed.clear();
         self.axes_changed = false;
@@ -300,156 +409,29 @@ impl Machine {
         if let Some(change) = self.equipment.expire(moment.now.boot) {
             self.state_changed(change, moment);
         }
+        // The shift first: what ends now belongs to the one that it ended in.
+        self.shift_due(moment);
         self.announce_due(moment);
         self.settle(moment);
+        self.limits_expire(moment);
         self.abort_long_running(moment);
         self.report_counters_due(moment);
+        self.report_progress_due(moment);
+        self.scans_expire(moment);
+        self.forget_closed(moment);
+        self.stops_expire(moment);
+        self.intervals_expire(moment);
+        self.report_wear_due(moment);
     }
 
-    fn affected(&self, condition: &Condition) -> bool {
-        self.axes_changed && (condition.uses_state || condition.uses_mode)
-            || self
-                .changed
-                .iter()
-                .any(|local| condition.tags.contains(local))
-    }
-
-    /// `while:` conditions, before samples are measured by what they say.
-    fn step_gates(&mut self, moment: &Moment<'_>) {
-        for d in 0..self.definitions.len() {
-            let parameters = self
-                .definitions
-                .get(d)
-                .map_or(0, |found| found.parameters.len());
-            for p in 0..parameters {
-                self.step_gate(d, p, moment);
-            }
+    /// Notices that another order is worked on: stops, intervals and counts may be cut there.
+    fn step_order(&mut self, moment: &mut Moment<'_>) {
+        let now = self.order_now();
+        if now == self.order {
+            return;
         }
-    }
-
-    fn step_gate(&mut self, d: usize, p: usize, moment: &Moment<'_>) -> Option<()> {
-        let definition = self.definitions.get(d)?;
-        let parameter = definition.parameters.get(p)?;
-        let (condition, before) = parameter.gate.as_ref()?;
-        if !self.affected(condition) {
-            return None;
-        }
-        let known = moment.evaluate(condition, &self.scope);
-        if known == *before {
-            return None;
-        }
-        let tag = self.tags.get(parameter.tag)?;
-        let held = tag.number.map(|value| (tag.stamp.boot, value));
-        let slot = self.slots.get_mut(definition.slot)?;
-        for operation in slot.operations_mut() {
-            if operation.definition_index == d {
-                let held = held.map(|(at, value)| (operation.offset(at), value));
-                let t = operation.offset(moment.now.boot);
-                if let Some(accumulator) = operation.accumulators.get_mut(p) {
-                    accumulator.gate(t, known, held);
-                }
-            }
-        }
-        let parameter = self.definitions.get_mut(d)?.parameters.get_mut(p)?;
-        if let Some((_, before)) = &mut parameter.gate {
-            *before = known;
-        }
-        Some(())
-    }
-
-    fn step_operations(&mut self, moment: &mut Moment<'_>) {
-        for part in ORDER {
-            for d in 0..self.definitions.len() {
-                self.step_part(d, part, moment);
-            }
-        }
-    }
-
-    fn step_part(&mut self, d: usize, part: Part, moment: &mut Moment<'_>) -> Option<()> {
-        let now = moment.now;
-        // A definition of earlier settings ends what it began, and starts nothing.
-        if part == Part::Start && self.definitions.get(d)?.retired {
-            return None;
-        }
-        let held = armed_mut(self.definitions.get_mut(d)?, part)?
-            .trigger
-            .expire(now.boot);
-        if let Some(edge) = held {
-            self.unsaved = self.unsaved.max(Unsaved::Later);
-            self.edge(d, part, edge, true, moment);
-        }
-        let condition = &armed(self.definitions.get(d)?, part)?.condition;
-        if !self.affected(condition) {
-            return None;
-        }
-        let known = moment.evaluate(condition, &self.scope);
-        self.observe(d, part, known, moment)
-    }
-
-    fn observe(
-        &mut self,
-        d: usize,
-        part: Part,
-        known: Known,
-        moment: &mut Moment<'_>,
-    ) -> Option<()> {
-        let trigger = &mut armed_mut(self.definitions.get_mut(d)?, part)?.trigger;
-        let before = trigger.memory();
-        let step = trigger.observe(known, moment.now);
-        if trigger.memory() != before {
-            self.unsaved = self.unsaved.max(Unsaved::Later);
-        }
-        match step {
-            Step::Same => {}
-            Step::Began(edge) => self.began(d, part, edge, moment),
-            Step::Cancelled => self.cancelled(d, part),
-            Step::Fired(edge) => self.edge(d, part, edge, false, moment),
-        }
-        Some(())
-    }
-
-    /// A pulse lasts one instant: conditions that use it are evaluated again without it.
-    fn end_pulses(&mut self, pulsed: &[usize], moment: &mut Moment<'_>) {
-        for part in ORDER {
-            for d in 0..self.definitions.len() {
-                let known = self.definitions.get(d).and_then(|definition| {
-                    let condition = &armed(definition, part)?.condition;
-                    let concerned = condition.uses_pulses
-                        && pulsed.iter().any(|local| condition.tags.contains(local));
-                    concerned.then(|| moment.evaluate(condition, &self.scope))
-                });
-                if let Some(known) = known {
-                    self.observe(d, part, known, moment);
-                }
-            }
-        }
-    }
-
-    fn edge(&mut self, d: usize, part: Part, edge: Edge, held: bool, moment: &mut Moment<'_>) {
-        match (part, edge.to) {
-            (Part::Abort, true) => self.abort_edge(d, edge, moment),
-            (Part::End, true) => self.end_edge(d, edge, moment),
-            (Part::Pause, to) => self.pause_edge(d, edge, to),
-            (Part::Start, true) => self.start_edge(d, edge, held, moment),
-            _ => {}
-        }
-    }
-}
-
-fn armed(definition: &Definition, part: Part) -> Option<&super::definition::Armed> {
-    match part {
-        Part::Abort => definition.abort.as_ref(),
-        Part::End => Some(&definition.end),
-        Part::Pause => definition.pause.as_ref(),
-        Part::Start => Some(&definition.start),
-    }
-}
-
-fn armed_mut(definition: &mut Definition, part: Part) -> Option<&mut super::definition::Armed> {
-    match part {
-        Part::Abort => definition.abort.as_mut(),
-        Part::End => Some(&mut definition.end),
-        Part::Pause => definition.pause.as_mut(),
-        Part::Start => Some(&mut definition.start),
+        let before = std::mem::replace(&mut self.order, now);
+        self.stops_order_changed(before.as_ref(), moment);
+        self.intervals_order_changed(before.as_ref(), moment);
     }
 }

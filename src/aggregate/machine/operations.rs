@@ -1,12 +1,12 @@
 //! What the edges of a machine's conditions do to its operations: start, pause, end, abort, and the limits on their length.
 
-use super::{Draft, Machine, Moment, Part, Slot, Unsaved};
+use super::{Heading, Machine, Moment, Part, Slot, Unsaved};
 use crate::aggregate::condition::Known;
 use crate::aggregate::definition::{Definition, Parameter, PieceCount};
-use crate::aggregate::operation::{AtStart, Facts, OpenOperation, Role};
+use crate::aggregate::operation::{AtStart, OpenOperation, Role};
 use crate::aggregate::report::{self, End};
 use crate::aggregate::trigger::Edge;
-use crate::model::{Body, BootTime, EndCause, Flag, Outcome, Scope as About, Stamp};
+use crate::model::{Body, BootTime, EndCause, Flag, Outcome, Stamp};
 use crate::settings::shape::{OnNextStart, PiecesFrom};
 use uuid::Uuid;
 
@@ -204,7 +204,7 @@ impl Machine {
                 .only_if
                 .as_ref()
                 .is_none_or(|condition| moment.evaluate(condition, &self.scope) == Known::True);
-        let operation = allowed.then(|| self.begin(d, definition, edge.at));
+        let operation = allowed.then(|| self.begin(d, definition, edge.at, moment));
         let slot = definition.slot;
         if let Some(definition) = self.definitions.get_mut(d) {
             definition.start_allowed = allowed;
@@ -220,22 +220,14 @@ impl Machine {
     }
 
     /// An operation of definition `d` that starts at `at`, with what is known then.
-    pub(super) fn begin(&self, d: usize, definition: &Definition, at: Stamp) -> OpenOperation {
-        let scope = &self.scope;
-        let reference = |fact: &Option<crate::aggregate::definition::Fact>| {
-            fact.as_ref().and_then(|fact| fact.reference(scope))
-        };
-        let facts = Facts {
-            segment: definition
-                .segment
-                .as_ref()
-                .and_then(|fact| fact.text(scope)),
-            order: reference(&definition.order),
-            product: reference(&definition.product),
-            lot: reference(&definition.lot),
-            program: reference(&definition.program),
-            mode_at_start: Some(self.mode()),
-        };
+    pub(super) fn begin(
+        &self,
+        d: usize,
+        definition: &Definition,
+        at: Stamp,
+        moment: &Moment<'_>,
+    ) -> OpenOperation {
+        let facts = self.facts(definition, moment);
         let counter = definition.recovery_counter.and_then(|c| self.raw_count(c));
         OpenOperation::begin(d, definition, at, facts, counter, |parameter| {
             self.at_start(parameter)
@@ -302,16 +294,13 @@ impl Machine {
         let accumulators = operation.accumulators_at(role);
         let report = report::ended(definition, &mut operation, accumulators, &end);
         let id = report.id;
+        let heading = Heading::operation(&self.name, &slot.name, end.at.utc, Some(id));
+        self.intervals_operation(&report, end.at.boot);
         let body = match end.outcome {
             Outcome::Completed => Body::OperationCompleted(Box::new(report)),
             Outcome::Aborted | Outcome::Interrupted => Body::OperationAborted(Box::new(report)),
         };
-        moment.out.push(Draft {
-            about: about(&self.name, slot),
-            time: end.at.utc,
-            correlation: Some(id),
-            body,
-        });
+        moment.tell(heading, body);
         self.report_counters(Some(id), operation.facts.order, moment);
     }
 
@@ -443,19 +432,9 @@ fn announce(
     );
     let id = Uuid::new_v5(&OPERATION_NAMESPACE, name.as_bytes());
     operation.identity = Some((id, slot.ordinal));
-    moment.out.push(Draft {
-        about: about(machine, slot),
-        time: operation.started.utc,
-        correlation: Some(id),
-        body: Body::OperationStarted(Box::new(report::started(operation))),
-    });
-}
-
-fn about(machine: &str, slot: &Slot) -> About {
-    About::Equipment {
-        id: machine.to_owned(),
-        slot: Some(slot.name.clone()),
-    }
+    let heading = Heading::operation(machine, &slot.name, operation.started.utc, Some(id));
+    let body = Body::OperationStarted(Box::new(report::started(operation)));
+    moment.tell(heading, body);
 }
 
 /// Pieces as a tag says; a tag that is bad, or says less than none, says nothing.

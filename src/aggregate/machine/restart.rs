@@ -253,7 +253,7 @@ impl Machine {
             .value()?;
         // What has a debounce must hold that long now, too.
         let held = definition.end.trigger.settled() == Some(true);
-        if ended && !held && !definition.settings.end.debounce.get().is_zero() {
+        if ended && !held && !definition.settings.ends().debounce.is_zero() {
             return None;
         }
         let counted = match (definition.recovery_counter, operation.counter) {
@@ -356,7 +356,7 @@ impl Machine {
         if !runs || !was_running || definition.retired {
             return None;
         }
-        let mut operation = self.begin(d, definition, moment.now);
+        let mut operation = self.begin(d, definition, moment.now, moment);
         operation.flags.insert(Flag::StartMissed);
         let slot = definition.slot;
         self.open(slot, operation, moment);
@@ -368,10 +368,10 @@ impl Machine {
 fn remembered(definition: &Definition, part: Part) -> Option<(String, trigger::Memory)> {
     let settings = &definition.settings;
     let trigger = match part {
-        Part::Abort => settings.abort.as_ref()?,
-        Part::End => &settings.end,
-        Part::Pause => settings.pause.as_ref()?,
-        Part::Start => &settings.start,
+        Part::Abort => settings.abort.clone()?,
+        Part::End => settings.ends(),
+        Part::Pause => settings.pause.clone()?,
+        Part::Start => settings.begins(),
     };
     let memory = armed(definition, part)?.trigger.memory();
     Some((format!("{part:?}: {}", trigger.when.0), memory))

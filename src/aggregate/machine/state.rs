@@ -1,10 +1,10 @@
 //! State and mode of the machine: the first rule that holds, over time.
 
-use super::{Draft, Machine, Moment, Unsaved};
+use super::{Heading, Machine, Moment, Unsaved};
 use crate::aggregate::condition::{Condition, Known};
 use crate::aggregate::definition::Fact;
 use crate::aggregate::equipment::{Change, Reading};
-use crate::model::{Body, Mode, Native, Scope as About, State, StateReport};
+use crate::model::{Body, Mode, Native, ReasonSource, State, StateReport};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -96,7 +96,14 @@ impl Machine {
             }
             reading.state = rule.state;
             reading.substate.clone_from(&rule.substate);
-            reading.reason = rule.reason.as_ref().and_then(|fact| fact.text(&self.scope));
+            reading.reason = rule.reason.as_ref().and_then(|fact| {
+                let source = match fact {
+                    Fact::Tag(_) => ReasonSource::Plc,
+                    Fact::Fixed(_) => ReasonSource::Settings,
+                };
+                let native = fact.text(&self.scope)?;
+                Some(self.catalogue.reason(&native, source))
+            });
             bridge = rule.bridge;
             break;
         }
@@ -135,6 +142,8 @@ impl Machine {
         self.scope.set_mode(change.current.mode);
         self.axes_changed = true;
         self.unsaved = Unsaved::Soon;
+        self.stops_follow(&change, moment);
+        self.intervals_follow(&change);
         let body = Body::State(StateReport {
             current: change.current.state,
             previous: change.previous.as_ref().map(|previous| previous.state),
@@ -145,17 +154,10 @@ impl Machine {
             native: self.native(),
             reason: change.current.reason,
             active_operation: self.open_operations().next(),
+            downtime: self.stops.open(),
             since: change.since.utc,
         });
-        moment.out.push(Draft {
-            about: About::Equipment {
-                id: self.name.clone(),
-                slot: None,
-            },
-            time: change.since.utc,
-            correlation: None,
-            body,
-        });
+        moment.tell(Heading::machine(&self.name, change.since.utc), body);
     }
 
     fn native(&self) -> Vec<Native> {

@@ -111,6 +111,7 @@ fn plant() -> Plant {
             tags: Vec::new(),
         }],
         tags: Vec::new(),
+        calendars: indexmap::IndexMap::new(),
         buffer: shape::Buffer::default(),
         uplinks: vec![Uplink {
             id: UplinkId(0),

@@ -56,6 +56,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
         machines: Vec::new(),
         devices: Vec::new(),
         tags: Vec::new(),
+        calendars: file.calendars.clone(),
         buffer: file.buffer.clone(),
         uplinks: Vec::new(),
         shadow: file.shadow,
@@ -67,7 +68,9 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
         let blocks = Blocks {
             devices: &file.devices,
             equipment: file.equipment.as_ref(),
+            scans: &file.scans,
             operations: &file.operations,
+            measurements: &file.measurements,
         };
         names::name("a machine", name, "machine", report);
         machine(name, "", &blocks, &mut plant, report);
@@ -76,7 +79,9 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
         let blocks = Blocks {
             devices: &several.devices,
             equipment: several.equipment.as_ref(),
+            scans: &several.scans,
             operations: &several.operations,
+            measurements: &several.measurements,
         };
         let path = join("machines", name);
         names::name("a machine", name, &path, report);
@@ -120,7 +125,9 @@ fn one_or_several(file: &shape::File, report: &mut Report) {
     let blocks = [
         ("devices", !file.devices.is_empty()),
         ("equipment", file.equipment.is_some()),
+        ("scans", !file.scans.is_empty()),
         ("operations", !file.operations.is_empty()),
+        ("measurements", !file.measurements.is_empty()),
     ];
     let written = blocks
         .iter()
@@ -154,7 +161,9 @@ fn one_or_several(file: &shape::File, report: &mut Report) {
 struct Blocks<'a> {
     devices: &'a IndexMap<String, shape::Device>,
     equipment: Option<&'a shape::Equipment>,
+    scans: &'a IndexMap<String, Vec<shape::ScanRule>>,
     operations: &'a IndexMap<String, shape::Operation>,
+    measurements: &'a IndexMap<String, shape::Measurement>,
 }
 
 fn machine(name: &str, path: &str, blocks: &Blocks<'_>, plant: &mut Plant, report: &mut Report) {
@@ -164,7 +173,9 @@ fn machine(name: &str, path: &str, blocks: &Blocks<'_>, plant: &mut Plant, repor
         tags: IndexMap::new(),
         devices: Vec::new(),
         equipment: blocks.equipment.cloned().unwrap_or_default(),
+        scans: blocks.scans.clone(),
         operations: blocks.operations.clone(),
+        measurements: blocks.measurements.clone(),
     };
     for (device_name, shape) in blocks.devices {
         let at = join(&join(path, "devices"), device_name);

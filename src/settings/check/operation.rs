@@ -70,9 +70,6 @@ pub(super) fn check(
 fn sources(operation: &Operation, scope: &Scope<'_>, path: &str, report: &mut Report) {
     for (key, source) in [
         ("segment", &operation.segment),
-        ("order", &operation.order),
-        ("product", &operation.product),
-        ("lot", &operation.lot),
         ("program", &operation.program),
     ] {
         if let Some(source) = source {
@@ -80,8 +77,8 @@ fn sources(operation: &Operation, scope: &Scope<'_>, path: &str, report: &mut Re
         }
     }
     for (key, trigger) in [
-        ("start", Some(&operation.start)),
-        ("end", Some(&operation.end)),
+        ("start", operation.start.as_ref()),
+        ("end", operation.end.as_ref()),
         ("abort", operation.abort.as_ref()),
         ("pause", operation.pause.as_ref()),
     ] {

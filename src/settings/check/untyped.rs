@@ -55,7 +55,7 @@ fn names_in_conditions(machine: &Machine) -> BTreeSet<String> {
         state.chain(equipment.mode.iter().map(|rule| rule.when.as_ref()))
     });
     let operations = machine.operations.values().flat_map(|operation| {
-        let triggers = [Some(&operation.start), Some(&operation.end)]
+        let triggers = [operation.start.as_ref(), operation.end.as_ref()]
             .into_iter()
             .chain([operation.abort.as_ref(), operation.pause.as_ref()]);
         let triggers = triggers.map(|trigger| trigger.map(|trigger| &trigger.when));

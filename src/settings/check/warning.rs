@@ -16,6 +16,8 @@ pub(in crate::settings) fn warnings(file: &File) -> Vec<Problem> {
     let one = Machine {
         devices: file.devices.clone(),
         equipment: file.equipment.clone(),
+        scans: file.scans.clone(),
+        measurements: file.measurements.clone(),
         operations: file.operations.clone(),
     };
     if file.machine.is_some() {

@@ -1,6 +1,6 @@
 //! `equipment:`: state, mode and counters of the machine.
 
-use super::{Cel, Source};
+use super::{Alarm, Cel, Downtime, FromTag, IdealCycle, Indicator, PackMl, Performance, Source};
 use crate::model::{Mode, State};
 use crate::settings::units::{Period, Rate};
 use indexmap::IndexMap;
@@ -20,12 +20,33 @@ pub struct Equipment {
     /// A change must hold that long; its time is the edge that held.
     #[serde(default)]
     pub debounce: Period,
+    /// State and mode of a machine that speaks PackML, instead of `state:` and `mode:`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packml: Option<PackMl>,
+    /// The calendar whose shifts it works in; that of `performance:`, or the only one, without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<String>,
+    /// How long a piece takes at best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ideal_cycle: Option<IdealCycle>,
     /// Counters by name.
     #[serde(default)]
     pub counters: IndexMap<String, Counter>,
     /// The one source of pieces that a MES may book.
     #[serde(default)]
     pub pieces_from: PiecesFrom,
+    /// Stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downtime: Option<Downtime>,
+    /// Intervals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performance: Option<Performance>,
+    /// Alarms by name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub alarms: IndexMap<String, Alarm>,
+    /// What wears, by name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub maintenance: IndexMap<String, Indicator>,
 }
 
 /// One line of `state:`.
@@ -73,6 +94,9 @@ pub struct Counter {
     /// The fastest it can count; tells a wrap from a reset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<Rate>,
+    /// A tag with the time since it was set back (PackML `AccTimeSinceReset`): when that falls, it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<FromTag>,
 }
 
 /// What a counter counts.

@@ -2,22 +2,35 @@
 //!
 //! Nothing in this file looks at two keys together: that is `check`. The stages never see it: they get the [`super::Plant`].
 
+mod calendar;
 mod device;
 mod equipment;
 mod lines;
 mod modbus;
 mod opc_ua;
 mod operation;
+mod scan;
 mod serial;
+mod stop;
 mod uplink;
 
+pub use calendar::{Calendar, Dated, Shift};
 pub use device::{Deadband, Device, Heartbeat, Linear, Tag, TagType, Timestamps, Trim};
 pub use equipment::{Counter, Counts, Equipment, ModeRule, PiecesFrom, StateRule};
 pub use lines::{Decimal, Encoding, LinePart, Lines};
 pub use modbus::{Addresses, ByteOrder, ModbusRtu, ModbusTcp};
 pub use opc_ua::{OpcUa, Reading, Security, SecurityMode, SecurityPolicy, UserCertificate};
-pub use operation::{Characteristic, FromTag, OnNextStart, Operation, Parameter, Pieces, Trigger};
+pub use operation::{
+    Characteristic, ConnectionLoss, Else, FromTag, Limit, MaterialNeed, MissingPart, OnNextStart,
+    Operation, Origin, Parameter, ParameterKind, PartFrom, Per, Pieces, Product, PurposeRule,
+    ReadPart, Trigger, UnknownProgram,
+};
+pub use scan::{Bind, Measurement, Purpose, ScanFor, ScanRule, Until};
 pub use serial::{Parity, Rs485, Rts};
+pub use stop::{
+    Alarm, AlarmCode, Downtime, IdealCycle, Indicator, Numbering, PackMl, Performance, Reasons,
+    SplitAt, Tools,
+};
 pub use uplink::{Acknowledge, Http, Mqtt, MqttVersion, Secret, StartAt, Tls, Uplink, User};
 
 use super::units::{ByteSize, Period};
@@ -41,12 +54,21 @@ pub struct File {
     /// The one machine as an equipment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equipment: Option<Equipment>,
+    /// What the codes mean that the one machine's readers read, by tag.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub scans: IndexMap<String, Vec<ScanRule>>,
     /// Operations of the one machine.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub operations: IndexMap<String, Operation>,
-    /// Several machines by name, each with its own blocks.
+    /// Gauges beside the one machine, by characteristic.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub measurements: IndexMap<String, Measurement>,
+    /// Several machines by name, each with its own blocks, or with `template:` and its arguments.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub machines: IndexMap<String, Machine>,
+    /// Shifts by calendar.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub calendars: IndexMap<String, Calendar>,
     /// Where events wait for the MES.
     #[serde(default)]
     pub buffer: Buffer,
@@ -78,9 +100,15 @@ pub struct Machine {
     /// The machine as an equipment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equipment: Option<Equipment>,
+    /// What the codes mean that its readers read, by tag.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub scans: IndexMap<String, Vec<ScanRule>>,
     /// What it does.
     #[serde(default)]
     pub operations: IndexMap<String, Operation>,
+    /// Gauges beside it, by characteristic.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub measurements: IndexMap<String, Measurement>,
 }
 
 /// A condition in CEL over the machine's tags, `state` and `mode`.
@@ -154,6 +182,21 @@ mod defaults {
     }
     pub(super) fn max_duration() -> Period {
         Period::from_millis(24 * 3_600_000)
+    }
+    pub(super) fn valid_for() -> Period {
+        Period::from_millis(600_000)
+    }
+    pub(super) fn same_within() -> Period {
+        Period::from_millis(5_000)
+    }
+    pub(super) fn late_window() -> Period {
+        Period::from_millis(30_000)
+    }
+    pub(super) fn interval() -> Period {
+        Period::from_millis(900_000)
+    }
+    pub(super) fn part_source() -> crate::model::PartSource {
+        crate::model::PartSource::Plc
     }
     pub(super) fn pass_needs_good_fraction() -> f64 {
         0.98

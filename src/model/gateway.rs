@@ -1,0 +1,156 @@
+//! What the gateway says about itself: birth, life, devices, clock, settings, delivery.
+
+use super::{Position, Stamp, UtcTime};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The gateway's first event of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Birth {
+    /// The gateway's version.
+    pub version: &'static str,
+    /// Last position before this start; `None` in an empty store.
+    pub last: Option<Position>,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Operations that were open and go on.
+    pub open_operations: Vec<Uuid>,
+}
+
+/// Whether a device answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConnectionState {
+    /// It answers.
+    Good,
+    /// It did not for `lost_after`.
+    Lost,
+}
+
+/// A device was lost or came back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionReport {
+    /// `PRESS-04.plc`
+    pub name: String,
+    /// `modbus_tcp`
+    pub protocol: &'static str,
+    /// Lost or good.
+    pub state: ConnectionState,
+    /// Since when.
+    pub since: Stamp,
+    /// The last good answer; `None` if there never was one.
+    pub last_good: Option<UtcTime>,
+    /// Why it is lost.
+    pub error: Option<String>,
+    /// How many tags are affected.
+    pub affected_tags: u32,
+}
+
+/// A sign of life.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heartbeat {
+    /// The gateway's version.
+    pub version: &'static str,
+    /// Position of the event before this one.
+    pub last: Option<Position>,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Seconds since this run started, on the boot clock.
+    pub up_s: f64,
+    /// Operations that are open.
+    pub open_operations: Vec<Uuid>,
+}
+
+/// What happened to the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockChange {
+    /// It stepped.
+    Step,
+    /// It is synchronised from now on; after a start without, this places the events before it.
+    Synchronised,
+    /// It is synchronised no longer.
+    Lost,
+}
+
+impl ClockChange {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            ClockChange::Step => "step",
+            ClockChange::Synchronised => "synchronised",
+            ClockChange::Lost => "lost",
+        }
+    }
+}
+
+/// The wall clock changed: how UTC times before this event are to be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClockReport {
+    /// What happened.
+    pub kind: ClockChange,
+    /// How far UTC moved against the boot clock, in seconds; `None` where that is not known.
+    pub delta_s: Option<f64>,
+    /// The kernel's boot id, to which the anchor belongs.
+    pub boot_id: String,
+    /// This instant on both clocks: the anchor from now on.
+    pub anchor: Stamp,
+    /// Operations that are open.
+    pub open_operations: Vec<Uuid>,
+}
+
+/// The gateway runs with other settings than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigReport {
+    /// Digest of the settings before; `None` where that is not known.
+    pub before: Option<String>,
+    /// Digest of the settings now.
+    pub after: String,
+}
+
+/// Why delivery needs somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeliveryAlertKind {
+    /// The destination itself is at fault, so nothing is sent to it.
+    Paused,
+    /// It takes events again.
+    Resumed,
+    /// Events were parked.
+    DeadLetter,
+    /// The buffer is filling up.
+    BufferHigh,
+    /// Events were dropped.
+    Dropped,
+}
+
+impl DeliveryAlertKind {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            DeliveryAlertKind::Paused => "paused",
+            DeliveryAlertKind::Resumed => "resumed",
+            DeliveryAlertKind::DeadLetter => "dead_letter",
+            DeliveryAlertKind::BufferHigh => "buffer_high",
+            DeliveryAlertKind::Dropped => "dropped",
+        }
+    }
+}
+
+/// Something about delivery that somebody must look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryAlert {
+    /// The uplink's name; `None` for the buffer.
+    pub destination: Option<String>,
+    /// What it is.
+    pub kind: DeliveryAlertKind,
+    /// How many events are concerned.
+    pub count: u64,
+    /// When the oldest of them happened.
+    pub oldest: Option<UtcTime>,
+    /// The MES's last code, or what to check.
+    pub detail: Option<String>,
+    /// How full the buffer is, 0 to 1.
+    pub buffer_used_fraction: Option<f64>,
+    /// First and last position that were dropped.
+    pub dropped: Option<(Position, Position)>,
+}
