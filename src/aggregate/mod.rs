@@ -3,6 +3,7 @@
 //! Everything here is a pure rule: time comes in with the samples, the next wake-up goes out as a value. [`run`] is the
 //! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
 
+pub mod calendar;
 mod clock_watch;
 pub mod condition;
 pub mod counter;
