@@ -147,7 +147,7 @@ fn parameter_report(
             .iter()
             .find_map(|wanted| limits_used(wanted, &parameter.name)),
         profile: accumulator.profile().map(|profile| profile.report()),
-        sequence: None,
+        sequence: accumulator.sequence(),
     }
 }
 
