@@ -3,8 +3,10 @@
 //! Everything here is a pure rule: time comes in with the samples, the next wake-up goes out as a value. [`run`] is the
 //! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
 
+pub mod change;
 pub mod condition;
 pub mod counter;
+pub mod covered;
 mod definition;
 mod delay;
 pub mod equipment;
@@ -12,6 +14,7 @@ mod instants;
 mod links;
 mod machine;
 mod operation;
+mod origin;
 mod percentiles;
 pub mod profile;
 mod report;

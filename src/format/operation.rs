@@ -115,7 +115,7 @@ fn end(ending: &Ending) -> EndOut<'_> {
         ended_at: Time(ending.ended_at),
         duration_s: maybe(ending.duration_s),
         active_s: maybe(ending.active_s),
-        paused_s: known(ending.paused_s),
+        paused_s: maybe(ending.paused_s),
         outcome: ending.outcome.word(),
         end_cause: ending.end_cause.word(),
         abort_reason: text(&ending.abort_reason),

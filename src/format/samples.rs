@@ -103,7 +103,7 @@ pub(super) fn ending() -> Ending {
         ended_at: after(3.52),
         duration_s: Some(3.52),
         active_s: Some(3.52),
-        paused_s: 0.0,
+        paused_s: Some(0.0),
         outcome: Outcome::Completed,
         end_cause: EndCause::Trigger,
         abort_reason: None,
@@ -402,7 +402,7 @@ fn not_finite() -> Ending {
     }
     let mut ending = ending();
     ending.duration_s = Some(f64::NAN);
-    ending.paused_s = f64::INFINITY;
+    ending.paused_s = Some(f64::INFINITY);
     ending.end_uncertainty_s = Some(f64::NAN);
     ending.quality[0].value = Some(f64::NAN);
     ending.data_quality.good_fraction = Some(f64::NAN);

@@ -166,6 +166,7 @@ impl Machine {
                 .collect();
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
+                || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
                 || self.definitions.iter().any(|d| refers_to(d, local));
         }
     }
@@ -179,6 +180,12 @@ fn without_tags(operation: &Operation) -> Operation {
         end: never,
         during: None,
         new_when_changed: None,
+        order: None,
+        product: None,
+        lot: None,
+        operator: None,
+        program: None,
+        purpose: Vec::new(),
         only_if: None,
         abort: None,
         pause: None,

@@ -1,5 +1,6 @@
 //! What was scanned and still counts: order, lot, product, operator, purpose, lots of materials. Pure.
 
+use super::Machine;
 use crate::model::Reference;
 use crate::settings::shape::Purpose;
 use serde::{Deserialize, Serialize};
@@ -42,4 +43,9 @@ impl Context {
     pub(super) fn material(&self, id: &str) -> Option<&String> {
         self.materials.get(id)
     }
+}
+
+impl Machine {
+    /// An operation began with what was scanned: what counts for one operation only has been used.
+    pub(super) fn context_used_by_start(&mut self) {}
 }

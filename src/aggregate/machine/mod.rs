@@ -5,18 +5,22 @@
 //! the machine over a restart of the gateway.
 
 mod alarms;
+mod changes;
 mod closed;
 mod compile;
 mod context;
 mod counters;
 mod downtime;
+mod ends;
 mod facts;
+mod lengths;
 mod limits;
 mod maintenance;
 mod measurements;
 mod operations;
 mod packml;
 mod parts;
+mod pauses;
 mod performance;
 mod progress;
 mod reasons;
@@ -24,6 +28,7 @@ mod refused;
 mod restart;
 mod scans;
 mod shift;
+mod starts;
 mod state;
 mod steps;
 mod tools;
@@ -308,7 +313,7 @@ impl Machine {
     /// A device of the machine is lost: whoever measures with it says so.
     pub(super) fn lost(&mut self, device: DeviceId) {
         for slot in &mut self.slots {
-            for operation in slot.operations_mut() {
+            for operation in slot.operations_mut().filter(|open| !open.is_over()) {
                 let concerned = self
                     .definitions
                     .get(operation.definition_index)
@@ -364,16 +369,15 @@ impl Machine {
                 if operation.definition_index != *definition {
                     continue;
                 }
-                let t = operation.offset(sample.stamp.boot);
-                let Some(accumulator) = operation.accumulators.get_mut(*parameter) else {
-                    continue;
-                };
-                match (&sample.quality, tag.number) {
-                    (Quality::Bad(_), _) => accumulator.bad(t),
-                    (_, Some(value)) => accumulator.add(t, value, tag.uncertain),
-                    // A text covers the time of an operation without parameters; where a number is measured it is none.
-                    (_, None) if hidden => accumulator.add(t, 0.0, tag.uncertain),
-                    (_, None) => accumulator.bad(t),
+                for (begun, accumulator) in operation.measures(*parameter) {
+                    let t = sample.stamp.boot.0.saturating_sub(begun.0);
+                    match (&sample.quality, tag.number) {
+                        (Quality::Bad(_), _) => accumulator.bad(t),
+                        (_, Some(value)) => accumulator.add(t, value, tag.uncertain),
+                        // A text covers the time of an operation without parameters; where a number is measured it is none.
+                        (_, None) if hidden => accumulator.add(t, 0.0, tag.uncertain),
+                        (_, None) => accumulator.bad(t),
+                    }
                 }
             }
         }
@@ -395,6 +399,7 @@ impl Machine {
         self.step_tools(moment);
         self.step_part_tags(moment);
         self.step_measurements(moment);
+        self.learn_facts(moment);
         self.step_order(moment);
         let pulsed = self.scope.end_of_instant();
         self.changed.clear();
@@ -411,10 +416,12 @@ impl Machine {
         }
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
+        self.end_trailing(moment);
         self.announce_due(moment);
         self.settle(moment);
         self.limits_expire(moment);
         self.abort_long_running(moment);
+        self.give_up_lost(moment);
         self.report_counters_due(moment);
         self.report_progress_due(moment);
         self.scans_expire(moment);
