@@ -14,6 +14,7 @@ mod links;
 mod machine;
 mod operation;
 mod percentiles;
+pub mod performance;
 pub mod profile;
 mod report;
 mod saved;

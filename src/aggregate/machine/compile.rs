@@ -42,7 +42,8 @@ impl Machine {
             let slot = slot_named(&mut slots, &operation.slot);
             definitions.extend(compiler.definition(name, operation, slot));
         }
-        let problems = compiler.problems;
+        let mut problems = compiler.problems;
+        let shifts = Shifts::compile(plant, machine, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -54,6 +55,7 @@ impl Machine {
             .collect();
         let downtime = machine.equipment.downtime.as_ref();
         let reasons = downtime.and_then(|downtime| downtime.reasons.clone());
+        let intervals = Intervals::compile(&machine.equipment, &scope, now);
         let mut compiled = Machine {
             name: machine.name.clone(),
             tags: machine.tags.iter().map(|_| Tag::default()).collect(),
@@ -68,8 +70,8 @@ impl Machine {
             tools: ToolsInUse::default(),
             alarms: Alarms::default(),
             stops: Stops::default(),
-            shifts: Shifts::default(),
-            intervals: Intervals::default(),
+            shifts,
+            intervals,
             wear: Wear::default(),
             order: None,
             definitions,

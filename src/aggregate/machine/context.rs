@@ -1,5 +1,6 @@
 //! What was scanned and still counts: order, lot, product, operator, purpose, lots of materials. Pure.
 
+use super::{Machine, Moment};
 use crate::model::Reference;
 use crate::settings::shape::Purpose;
 use serde::{Deserialize, Serialize};
@@ -42,4 +43,9 @@ impl Context {
     pub(super) fn material(&self, id: &str) -> Option<&String> {
         self.materials.get(id)
     }
+}
+
+impl Machine {
+    /// The shift ended: what counts until then counts no longer.
+    pub(super) fn context_shift_ended(&mut self, _moment: &mut Moment<'_>) {}
 }

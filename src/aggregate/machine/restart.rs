@@ -71,6 +71,8 @@ impl Machine {
                 into.put(format!("{name}/counter/{}", counter.name), &tally);
             }
         }
+        self.shifts.save(name, into);
+        self.intervals.save(name, into);
         for slot in &self.slots {
             into.put(format!("{name}/ordinal/{}", slot.name), &slot.ordinal);
             let Some(open) = &slot.open else { continue };
@@ -154,6 +156,8 @@ impl Machine {
                     .resume(tally, resumed.alive, resumed.shift_ns, resumed.measurable);
             }
         }
+        self.shifts.restore(&name, entries, resumed);
+        self.intervals.restore(&name, entries, resumed);
         // Ordinals first, also of slots that the settings no longer have: they never begin anew.
         let ordinals = format!("{name}/ordinal/");
         let slots = entries
