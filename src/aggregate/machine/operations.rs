@@ -229,9 +229,11 @@ impl Machine {
     ) -> OpenOperation {
         let facts = self.facts(definition, moment);
         let counter = definition.recovery_counter.and_then(|c| self.raw_count(c));
-        OpenOperation::begin(d, definition, at, facts, counter, |parameter| {
+        let mut operation = OpenOperation::begin(d, definition, at, facts, counter, |parameter| {
             self.at_start(parameter)
-        })
+        });
+        self.hold_at_start(definition, &mut operation);
+        operation
     }
 
     fn at_start(&self, parameter: &Parameter) -> AtStart {
@@ -240,7 +242,7 @@ impl Machine {
         let present = || self.scope.value(parameter.tag).map(|_| 0.0);
         let number = tag
             .number
-            .or_else(|| parameter.hidden.then(present).flatten())?;
+            .or_else(|| parameter.takes_all().then(present).flatten())?;
         Some((tag.stamp, number, tag.uncertain))
     }
 
@@ -291,6 +293,14 @@ impl Machine {
         if end.uncertain {
             operation.flags.insert(Flag::EndTimeEstimated);
         }
+        super::limits::finish(
+            &self.name,
+            &slot.name,
+            definition,
+            &mut operation,
+            &end,
+            moment,
+        );
         let accumulators = operation.accumulators_at(role);
         let report = report::ended(definition, &mut operation, accumulators, &end);
         let id = report.id;
