@@ -131,6 +131,7 @@ impl Machine {
         moment: &mut Moment<'_>,
     ) {
         let to = moment.now.utc;
+        let product = self.product_now();
         for counter in &mut self.counters {
             let Some(counted) = counter.counter.report(to) else {
                 continue;
@@ -153,6 +154,7 @@ impl Machine {
                 from: window.from,
                 to,
                 order: order.clone(),
+                product: product.clone(),
                 shift: self.shifts.name(),
                 operation,
             };
