@@ -76,7 +76,10 @@ pub(super) fn ended(
             report: parameter_report(definition, operation, parameter, accumulator),
         })
         .collect();
-    let data_quality = data_quality(&measured, operation.connection_losses);
+    let data_quality = DataQuality {
+        clock_stepped: operation.flags.contains(&Flag::ClockStepped),
+        ..data_quality(&measured, operation.connection_losses)
+    };
     let needs = definition.settings.pass_needs_good_fraction;
     let quality: Vec<_> = definition
         .settings

@@ -321,6 +321,15 @@ impl Machine {
         }
     }
 
+    /// The wall clock stepped: what is open says so. Its durations are not touched.
+    pub(super) fn clock_stepped(&mut self) {
+        let slots = self.slots.iter_mut();
+        for operation in slots.flat_map(Slot::operations_mut) {
+            operation.flags.insert(Flag::ClockStepped);
+            self.unsaved = Unsaved::Soon;
+        }
+    }
+
     /// The operations that are open and were told, by slot.
     pub(super) fn open_operations(&self) -> impl Iterator<Item = Uuid> + '_ {
         self.slots
