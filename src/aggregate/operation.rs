@@ -5,6 +5,7 @@ use super::limited::Limited;
 use super::machine::Resumed;
 use super::statistics::{Accumulator, Held};
 use super::trigger::Edge;
+use super::used::Used;
 use crate::model::{BootTime, Flag, Mode, Part, Reference, Stamp};
 use crate::settings::shape::Purpose;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,10 @@ pub(super) struct OpenOperation {
     pub(super) accumulators: Vec<Accumulator>,
     pub(super) limits: Limited,
     pub(super) flags: BTreeSet<Flag>,
+    /// How often something was learnt about it since it was told.
+    pub(super) revision: u32,
+    /// Materials, tools, and the part that it took.
+    pub(super) used: Used,
     pub(super) paused_since: Option<BootTime>,
     pub(super) paused_ns: i64,
     /// When a pause was left last: a start edge of that instant is this resume.
@@ -104,6 +109,8 @@ impl OpenOperation {
             accumulators,
             limits: Limited::new(&definition.limits),
             flags: BTreeSet::new(),
+            revision: 0,
+            used: Used::default(),
             paused_since: None,
             paused_ns: 0,
             resumed_at: None,

@@ -41,7 +41,11 @@ use crate::model::{
 use crate::settings::shape::PiecesFrom;
 pub(super) use restart::Resumed;
 
+/// The checkpoint of the last run.
+type Entries = std::collections::BTreeMap<String, Vec<u8>>;
+
 use alarms::Alarms;
+use closed::Closed;
 use context::Context;
 use counters::MachineCounter;
 use downtime::Stops;
@@ -52,6 +56,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
 use uuid::Uuid;
@@ -181,6 +186,8 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
+    /// When its usable value became another one.
+    changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
     counters: Vec<usize>,
@@ -197,6 +204,8 @@ struct Slot {
     open: Option<OpenOperation>,
     /// Start edges whose debounce runs, at most one of each definition.
     starting: Vec<OpenOperation>,
+    /// Operations that ended, oldest first, and may still be corrected.
+    closed: VecDeque<Closed>,
 }
 
 impl Slot {
@@ -352,6 +361,9 @@ impl Machine {
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
         let differs = self.scope.set(local, usable.cloned());
+        if differs {
+            tag.changed = sample.stamp.boot;
+        }
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
@@ -424,6 +436,7 @@ impl Machine {
         }
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
+        self.scans_arrive(moment);
         self.announce_due(moment);
         self.settle(moment);
         self.limits_expire(moment);
