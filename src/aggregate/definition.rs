@@ -1,10 +1,13 @@
 //! An operation of the settings, compiled for one machine: conditions, triggers, parameters, where facts come from.
 
+use super::change::Watched;
 use super::condition::{Allowed, Condition, Known, Scope};
+use super::limited::{self, Limit};
+use super::origin::{Products, PurposeRule};
 use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
-use crate::settings::shape::{self, Origin, Pieces, Product, Source};
+use crate::settings::shape::{self, Origin, ParameterKind, Pieces, Source};
 use crate::settings::{Machine, Plant, Problem, Reported};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,6 +34,14 @@ impl Fact {
         match self {
             Fact::Fixed(text) => Some(text.clone()),
             Fact::Tag(local) => scope.value(*local).map(in_words).filter(|t| !t.is_empty()),
+        }
+    }
+
+    /// The tag that says it.
+    pub(super) fn tag(&self) -> Option<usize> {
+        match self {
+            Fact::Tag(local) => Some(*local),
+            Fact::Fixed(_) => None,
         }
     }
 
@@ -64,7 +75,7 @@ pub(super) struct Whence {
 }
 
 impl Whence {
-    fn compile(origin: Option<&Origin>, scope: &Scope) -> Whence {
+    pub(super) fn compile(origin: Option<&Origin>, scope: &Scope) -> Whence {
         let Some(origin) = origin else {
             return Whence {
                 fact: None,
@@ -77,6 +88,11 @@ impl Whence {
         }
     }
 
+    /// What was scanned counts, where no tag says it.
+    pub(super) fn takes_scanned(&self) -> bool {
+        self.or_scanned
+    }
+
     pub(super) fn reference(
         &self,
         scope: &Scope,
@@ -84,6 +100,11 @@ impl Whence {
     ) -> Option<Reference> {
         let said = self.fact.as_ref().and_then(|fact| fact.reference(scope));
         said.or_else(|| scanned.filter(|_| self.or_scanned).cloned())
+    }
+
+    /// The tag that says it.
+    pub(super) fn tag(&self) -> Option<usize> {
+        self.fact.as_ref().and_then(Fact::tag)
     }
 }
 
@@ -115,11 +136,18 @@ pub(super) struct Parameter {
     pub(super) gate: Option<(Condition, Known)>,
     /// A tag of the conditions, measured for its coverage only: in no report.
     pub(super) hidden: bool,
+    /// It has limits on its raw values.
+    pub(super) limited: bool,
 }
 
 impl Parameter {
     pub(super) fn inside(&self) -> Known {
         self.gate.as_ref().map_or(Known::True, |(_, known)| *known)
+    }
+
+    /// Not only numbers count.
+    pub(super) fn takes_all(&self) -> bool {
+        self.hidden || self.plan.sequence
     }
 }
 
@@ -128,6 +156,16 @@ impl Parameter {
 pub(super) enum PieceCount {
     Fixed(u32),
     Tag(usize),
+}
+
+/// What an operation needs that is open while a condition holds.
+#[derive(Debug)]
+pub(super) struct During {
+    /// The tag at whose change the next one begins.
+    pub(super) tag: Option<usize>,
+    pub(super) watched: Watched,
+    /// It holds, and no operation was begun for it: one begins as soon as that is possible.
+    pub(super) waits: bool,
 }
 
 /// An operation of the settings.
@@ -143,14 +181,25 @@ pub(super) struct Definition {
     pub(super) abort: Option<Armed>,
     pub(super) pause: Option<Armed>,
     pub(super) abort_reason: Option<Fact>,
+    pub(super) pause_reason: Option<Fact>,
+    /// Of `during:`.
+    pub(super) during: Option<During>,
+    pub(super) purpose: Vec<PurposeRule>,
     pub(super) segment: Option<Fact>,
     pub(super) order: Whence,
-    pub(super) product: Whence,
+    pub(super) product: Products,
     pub(super) lot: Whence,
     pub(super) operator: Whence,
     pub(super) program: Option<Fact>,
     pub(super) pieces: PieceCount,
+    /// The tag of its part, where one says it.
+    pub(super) part: Option<usize>,
+    /// Something says its part: an operation without one is flagged.
+    pub(super) part_expected: bool,
+    /// The tags of the lots of its materials, and which material.
+    pub(super) lots: Vec<(usize, usize)>,
     pub(super) parameters: Vec<Parameter>,
+    pub(super) limits: Vec<Limit>,
     /// Index of the recovery counter in the machine.
     pub(super) recovery_counter: Option<usize>,
     pub(super) devices: BTreeSet<DeviceId>,
@@ -221,8 +270,13 @@ impl Compiler<'_> {
             Some(_) => format!("{path}.during"),
             None => format!("{path}.{key}.when"),
         };
-        let start = self.armed(&key("start"), &begins, true);
-        let end = self.armed(&key("end"), &ends, true);
+        let pulses = settings.during.is_none();
+        let start = self.armed(&key("start"), &begins, pulses);
+        // The end of `during:` is made of the same condition: what is wrong with it is said once.
+        let end = match settings.during.is_some() && start.is_none() {
+            true => None,
+            false => self.armed(&key("end"), &ends, pulses),
+        };
         let abort = settings
             .abort
             .as_ref()
@@ -235,6 +289,7 @@ impl Compiler<'_> {
             .only_if
             .as_ref()
             .and_then(|cel| self.condition(&format!("{path}.only_if"), cel, Allowed::ALL));
+        let purpose = self.purposes(&path, &settings.purpose);
         let mut parameters = self.parameters(&path, settings);
         if self.problems.len() > before {
             return None;
@@ -243,6 +298,7 @@ impl Compiler<'_> {
         if parameters.is_empty() {
             parameters = self.watched([Some(&start), Some(&end), abort.as_ref()]);
         }
+        let limits = limited::compile(settings, &mut parameters);
         let devices = self.devices(&parameters, [Some(&start), Some(&end), abort.as_ref()]);
         Some(Definition {
             name: name.to_owned(),
@@ -254,14 +310,21 @@ impl Compiler<'_> {
             abort,
             pause,
             abort_reason: self.fact(settings.abort.as_ref().and_then(|a| a.reason.as_ref())),
+            pause_reason: self.fact(settings.pause.as_ref().and_then(|p| p.reason.as_ref())),
+            during: self.during(settings),
+            purpose,
             segment: self.fact(settings.segment.as_ref()),
             order: Whence::compile(settings.order.as_ref(), self.scope),
-            product: self.product(settings.product.as_ref()),
+            product: self.products(settings.product.as_ref()),
             lot: Whence::compile(settings.lot.as_ref(), self.scope),
             operator: Whence::compile(settings.operator.as_ref(), self.scope),
             program: self.fact(settings.program.as_ref()),
             pieces: self.pieces(&settings.pieces),
+            part: self.local(settings.part.tag.as_deref()),
+            part_expected: self.part_expected(settings),
+            lots: self.lots(settings),
             parameters,
+            limits,
             recovery_counter: settings
                 .recovery_counter
                 .as_ref()
@@ -273,13 +336,52 @@ impl Compiler<'_> {
         })
     }
 
-    fn product(&self, product: Option<&Product>) -> Whence {
-        let origin = product.map(|product| Origin {
-            tag: product.tag.clone(),
-            value: product.value.clone(),
-            otherwise: product.otherwise,
+    fn local(&self, tag: Option<&str>) -> Option<usize> {
+        Some(self.scope.tag(tag?)?.0)
+    }
+
+    fn lots(&self, settings: &shape::Operation) -> Vec<(usize, usize)> {
+        let needs = settings.materials.iter().enumerate();
+        let tag = |need: &shape::MaterialNeed| {
+            let lot = need.lot.as_ref()?;
+            self.local(Some(&lot.tag))
+        };
+        needs
+            .filter_map(|(number, need)| Some((tag(need)?, number)))
+            .collect()
+    }
+
+    /// A tag says the part, or a reader of this machine, or one of another that serves this machine, too.
+    fn part_expected(&self, settings: &shape::Operation) -> bool {
+        let own = &self.machine.name;
+        let serves = |reader: &Machine, rule: &shape::ScanRule| match &rule.machine {
+            Some(machine) => machine == own,
+            None => {
+                let names_one = |pattern: &String| pattern.contains("(?<machine>");
+                reader.name == *own || rule.pattern.as_ref().is_some_and(names_one)
+            }
+        };
+        let is_part = |rule: &shape::ScanRule| {
+            rule.is == shape::ScanFor::Part
+                && rule.slot.as_ref().is_none_or(|slot| *slot == settings.slot)
+        };
+        let scanned = self.plant.machines.iter().any(|reader| {
+            let mut rules = reader.scans.values().flatten();
+            rules.any(|rule| is_part(rule) && serves(reader, rule))
         });
-        Whence::compile(origin.as_ref(), self.scope)
+        settings.part.tag.is_some() || scanned
+    }
+
+    fn during(&self, settings: &shape::Operation) -> Option<During> {
+        settings.during.as_ref()?;
+        let tag = settings.new_when_changed.as_ref();
+        Some(During {
+            tag: tag
+                .and_then(|name| self.scope.tag(name))
+                .map(|(local, _)| local),
+            watched: Watched::default(),
+            waits: false,
+        })
     }
 
     fn pieces(&self, pieces: &Pieces) -> PieceCount {
@@ -314,6 +416,7 @@ impl Compiler<'_> {
                 plan: Plan {
                     profile: parameter.profile,
                     percentiles: !parameter.percentiles.is_empty(),
+                    sequence: parameter.kind == ParameterKind::Sequence,
                     ..base.plan
                 },
                 percentiles: parameter.percentiles.clone(),
@@ -343,6 +446,7 @@ impl Compiler<'_> {
             percentiles: Vec::new(),
             gate: None,
             hidden: false,
+            limited: false,
         })
     }
 

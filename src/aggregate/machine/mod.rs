@@ -5,18 +5,22 @@
 //! the machine over a restart of the gateway.
 
 mod alarms;
+mod changes;
 mod closed;
 mod compile;
 mod context;
 mod counters;
 mod downtime;
+mod ends;
 mod facts;
+mod lengths;
 mod limits;
 mod maintenance;
 mod measurements;
 mod operations;
 mod packml;
 mod parts;
+mod pauses;
 mod performance;
 mod progress;
 mod reasons;
@@ -24,12 +28,13 @@ mod refused;
 mod restart;
 mod scans;
 mod shift;
+mod starts;
 mod state;
 mod steps;
 mod tools;
 
 use super::condition::{Condition, Evaluator, Known, Scope};
-use super::definition::Definition;
+use super::definition::{Definition, Parameter};
 use super::equipment::Equipment;
 use super::operation::OpenOperation;
 use crate::format::event_id;
@@ -41,7 +46,11 @@ use crate::model::{
 use crate::settings::shape::PiecesFrom;
 pub(super) use restart::Resumed;
 
+/// The checkpoint of the last run.
+type Entries = std::collections::BTreeMap<String, Vec<u8>>;
+
 use alarms::Alarms;
+use closed::Closed;
 use context::Context;
 use counters::MachineCounter;
 use downtime::Stops;
@@ -52,6 +61,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
 use uuid::Uuid;
@@ -181,6 +191,8 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
+    /// When its usable value became another one.
+    changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
     counters: Vec<usize>,
@@ -197,6 +209,8 @@ struct Slot {
     open: Option<OpenOperation>,
     /// Start edges whose debounce runs, at most one of each definition.
     starting: Vec<OpenOperation>,
+    /// Operations that ended, oldest first, and may still be corrected.
+    closed: VecDeque<Closed>,
 }
 
 impl Slot {
@@ -269,6 +283,7 @@ impl Machine {
 
     /// Works off what is due up to `until`, each at its own time.
     pub(super) fn advance(&mut self, until: Stamp, moment: &mut Moment<'_>) {
+        self.look_at_clock(until, moment);
         while let Some(due) = self.due().filter(|due| *due <= until.boot) {
             let at = due.max(self.latest).min(until.boot);
             self.latest = at;
@@ -300,7 +315,7 @@ impl Machine {
             .chain(self.alarms.due())
             .chain(self.stops.due())
             .chain(self.shifts.due())
-            .chain(self.intervals.due())
+            .chain(self.intervals_due())
             .chain(self.wear.due())
             .min()
     }
@@ -308,7 +323,7 @@ impl Machine {
     /// A device of the machine is lost: whoever measures with it says so.
     pub(super) fn lost(&mut self, device: DeviceId) {
         for slot in &mut self.slots {
-            for operation in slot.operations_mut() {
+            for operation in slot.operations_mut().filter(|open| !open.is_over()) {
                 let concerned = self
                     .definitions
                     .get(operation.definition_index)
@@ -343,6 +358,9 @@ impl Machine {
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
         let differs = self.scope.set(local, usable.cloned());
+        if differs {
+            tag.changed = sample.stamp.boot;
+        }
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
@@ -352,41 +370,45 @@ impl Machine {
         let Some(tag) = self.tags.get(local) else {
             return;
         };
-        for (definition, parameter) in &tag.routes {
-            let Some(found) = self.definitions.get(*definition) else {
+        let mut crossed = false;
+        for (d, p) in &tag.routes {
+            let Some(definition) = self.definitions.get(*d) else {
                 continue;
             };
-            let hidden = found.parameters.get(*parameter).is_some_and(|p| p.hidden);
-            let Some(slot) = self.slots.get_mut(found.slot) else {
+            let Some(parameter) = definition.parameters.get(*p) else {
+                continue;
+            };
+            let Some(slot) = self.slots.get_mut(definition.slot) else {
                 continue;
             };
             for operation in slot.operations_mut() {
-                if operation.definition_index != *definition {
-                    continue;
-                }
-                let t = operation.offset(sample.stamp.boot);
-                let Some(accumulator) = operation.accumulators.get_mut(*parameter) else {
-                    continue;
-                };
-                match (&sample.quality, tag.number) {
-                    (Quality::Bad(_), _) => accumulator.bad(t),
-                    (_, Some(value)) => accumulator.add(t, value, tag.uncertain),
-                    // A text covers the time of an operation without parameters; where a number is measured it is none.
-                    (_, None) if hidden => accumulator.add(t, 0.0, tag.uncertain),
-                    (_, None) => accumulator.bad(t),
+                if operation.definition_index == *d {
+                    measure_one(parameter, *p, tag, sample, operation);
+                    if parameter.limited {
+                        crossed |= limits::measure(definition, *p, tag, sample, operation);
+                    }
                 }
             }
         }
-        for counter in tag.counters.clone() {
-            self.count(counter, sample, moment);
+        for counter in 0..tag.counters.len() {
+            let counter = self
+                .tags
+                .get(local)
+                .and_then(|tag| tag.counters.get(counter));
+            if let Some(counter) = counter {
+                self.count(*counter, sample, moment);
+            }
         }
-        self.measure_limits(local, sample, moment);
+        if crossed {
+            self.tell_limits(moment);
+        }
         self.measure_wear(local, sample, moment);
     }
 
     /// Evaluates what refers to something that changed, in the order of the contract.
     fn settle(&mut self, moment: &mut Moment<'_>) {
         self.step_state(moment);
+        self.intervals_look(moment);
         self.step_alarms(moment);
         self.step_gates(moment);
         self.decide_recovered(moment);
@@ -395,7 +417,9 @@ impl Machine {
         self.step_tools(moment);
         self.step_part_tags(moment);
         self.step_measurements(moment);
+        self.learn_facts(moment);
         self.step_order(moment);
+        self.tell_limits(moment);
         let pulsed = self.scope.end_of_instant();
         self.changed.clear();
         self.axes_changed = false;
@@ -411,10 +435,13 @@ impl Machine {
         }
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
+        self.scans_arrive(moment);
+        self.end_trailing(moment);
         self.announce_due(moment);
         self.settle(moment);
         self.limits_expire(moment);
         self.abort_long_running(moment);
+        self.give_up_lost(moment);
         self.report_counters_due(moment);
         self.report_progress_due(moment);
         self.scans_expire(moment);
@@ -433,5 +460,27 @@ impl Machine {
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);
+    }
+}
+
+/// A sample of a tag that an operation measures.
+fn measure_one(
+    parameter: &Parameter,
+    p: usize,
+    tag: &Tag,
+    sample: &Sample,
+    operation: &mut OpenOperation,
+) {
+    for (begun, accumulator) in operation.measures(p) {
+        let t = sample.stamp.boot.0.saturating_sub(begun.0);
+        match (sample.usable(), tag.number) {
+            (Some(value), _) if parameter.plan.sequence => {
+                accumulator.observe(t, value, tag.uncertain);
+            }
+            (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
+            // A text covers the time of an operation without parameters; where a number is measured it is none.
+            (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
+            _ => accumulator.bad(t),
+        }
     }
 }

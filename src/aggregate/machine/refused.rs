@@ -9,18 +9,25 @@ impl Machine {
         let Some(tag) = self.tags.get(local) else {
             return;
         };
-        for (definition, parameter) in &tag.routes {
-            let slot = self
-                .definitions
-                .get(*definition)
-                .and_then(|definition| self.slots.get_mut(definition.slot));
+        let routes = tag.routes.clone();
+        for (definition, parameter) in &routes {
+            let Some(found) = self.definitions.get(*definition) else {
+                continue;
+            };
+            let measured = found.parameters.get(*parameter).filter(|_| late);
+            if let Some(measured) = measured.filter(|measured| !measured.hidden) {
+                let (operation, name) = (found.name.clone(), measured.name.clone());
+                self.count_late(&operation, &name, at);
+            }
+            let slot = self.definitions.get(*definition);
+            let slot = slot.and_then(|definition| self.slots.get_mut(definition.slot));
             let Some(slot) = slot else { continue };
             for operation in slot.operations_mut() {
-                let t = operation.offset(at);
-                if operation.definition_index == *definition
-                    && let Some(accumulator) = operation.accumulators.get_mut(*parameter)
-                {
-                    accumulator.refuse(t, late);
+                if operation.definition_index != *definition {
+                    continue;
+                }
+                for (begun, accumulator) in operation.measures(*parameter) {
+                    accumulator.refuse(at.0.saturating_sub(begun.0), late);
                 }
             }
         }

@@ -4,6 +4,7 @@ use super::{Machine, Moment, Unsaved};
 use crate::aggregate::condition::{Condition, Known};
 use crate::aggregate::definition::{Armed, Definition};
 use crate::aggregate::trigger::{Edge, Step};
+use crate::model::BootTime;
 
 /// The conditions of an operation, in the order of their evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +51,23 @@ impl Machine {
             return None;
         }
         let tag = self.tags.get(parameter.tag)?;
-        let held = tag.number.map(|value| (tag.stamp.boot, value));
+        let value = self.scope.value(parameter.tag);
+        let present = value.filter(|_| parameter.takes_all()).map(|_| 0.0);
+        let held = tag.number.or(present);
+        let held = held.map(|number| (tag.stamp.boot, number));
         let slot = self.slots.get_mut(definition.slot)?;
         for operation in slot.operations_mut() {
             if operation.definition_index == d {
-                let held = held.map(|(at, value)| (operation.offset(at), value));
-                let t = operation.offset(moment.now.boot);
-                if let Some(accumulator) = operation.accumulators.get_mut(p) {
+                for (begun, accumulator) in operation.measures(p) {
+                    let since = |at: BootTime| at.0.saturating_sub(begun.0);
+                    let held = held.map(|(at, value)| (since(at), value));
+                    let t = since(moment.now.boot);
                     accumulator.gate(t, known, held);
+                    if let Some(value) = value.filter(|_| parameter.plan.sequence) {
+                        accumulator.hold(t, value);
+                    }
                 }
+                super::limits::gate(definition, p, known, tag, operation, moment.now);
             }
         }
         let parameter = self.definitions.get_mut(d)?.parameters.get_mut(p)?;
@@ -70,10 +79,14 @@ impl Machine {
 
     pub(super) fn step_operations(&mut self, moment: &mut Moment<'_>) {
         for part in ORDER {
+            if part == Part::Start {
+                self.step_changes(moment);
+            }
             for d in 0..self.definitions.len() {
                 self.step_part(d, part, moment);
             }
         }
+        self.open_waiting(moment);
     }
 
     fn step_part(&mut self, d: usize, part: Part, moment: &mut Moment<'_>) -> Option<()> {
@@ -107,8 +120,13 @@ impl Machine {
         let trigger = &mut armed_mut(self.definitions.get_mut(d)?, part)?.trigger;
         let before = trigger.memory();
         let step = trigger.observe(known, moment.now);
-        if trigger.memory() != before {
+        let after = trigger.memory();
+        if after != before {
             self.unsaved = self.unsaved.max(Unsaved::Later);
+        }
+        let first = before.settled().is_none() && after.settled() == Some(true);
+        if part == Part::Start && first {
+            self.holds_already(d);
         }
         match step {
             Step::Same => {}
@@ -121,6 +139,7 @@ impl Machine {
 
     /// A pulse lasts one instant: conditions that use it are evaluated again without it.
     pub(super) fn end_pulses(&mut self, pulsed: &[usize], moment: &mut Moment<'_>) {
+        self.end_measurement_pulses(pulsed, moment);
         for part in ORDER {
             for d in 0..self.definitions.len() {
                 let known = self.definitions.get(d).and_then(|definition| {
@@ -140,7 +159,7 @@ impl Machine {
         match (part, edge.to) {
             (Part::Abort, true) => self.abort_edge(d, edge, moment),
             (Part::End, true) => self.end_edge(d, edge, moment),
-            (Part::Pause, to) => self.pause_edge(d, edge, to),
+            (Part::Pause, to) => self.pause_edge(d, edge, to, moment),
             (Part::Start, true) => self.start_edge(d, edge, held, moment),
             _ => {}
         }
