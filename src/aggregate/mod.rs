@@ -9,6 +9,7 @@ pub mod counter;
 mod definition;
 mod delay;
 pub mod equipment;
+pub mod explain;
 mod instants;
 mod links;
 mod machine;
@@ -33,11 +34,13 @@ use crate::settings::{Plant, Problem};
 use clock_watch::ClockWatch;
 use condition::Evaluator;
 use delay::Delays;
+use explain::Notes;
 use instants::instants;
 use links::Links;
 use machine::{Draft, Machine, Moment, Naming, Resumed, Unsaved};
 use saved::{OnDisk, Saved};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -102,6 +105,7 @@ pub struct Aggregate {
     checkpoint_due: BootTime,
     /// The due time was planned when there was nothing to keep.
     planned_idle: bool,
+    notes: Option<RefCell<Notes>>,
 }
 
 impl Aggregate {
@@ -150,6 +154,7 @@ impl Aggregate {
             checkpoint_every: plant.buffer.checkpoint_every.get(),
             checkpoint_due: start.now.boot,
             planned_idle: false,
+            notes: None,
         };
         aggregate.restore(plant, &restored);
         aggregate.on_disk = OnDisk::new(restored.checkpoint);
@@ -284,6 +289,7 @@ impl Aggregate {
             health: &self.health,
             first_seq: self.next.seq,
             out: &mut self.drafts,
+            notes: self.notes.as_ref(),
         };
         if let Some(machine) = self.machines.get_mut(machine) {
             machine.instant(located, &mut moment);

@@ -10,6 +10,7 @@ mod compile;
 mod context;
 mod counters;
 mod downtime;
+mod explain;
 mod facts;
 mod limits;
 mod maintenance;
@@ -31,6 +32,7 @@ mod tools;
 use super::condition::{Condition, Evaluator, Known, Scope};
 use super::definition::Definition;
 use super::equipment::Equipment;
+use super::explain::Notes;
 use super::operation::OpenOperation;
 use crate::format::event_id;
 use crate::health::AggregateHealth;
@@ -52,6 +54,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::cell::RefCell;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
 use uuid::Uuid;
@@ -86,6 +89,8 @@ pub(super) struct Moment<'a> {
     /// Number of the first event of `out`.
     pub(super) first_seq: u64,
     pub(super) out: &'a mut Vec<Draft>,
+    /// Who asks why (`replay --explain`).
+    pub(super) notes: Option<&'a RefCell<Notes>>,
 }
 
 /// What an event is about, when, and what it belongs to.
@@ -132,6 +137,9 @@ impl Moment<'_> {
             epoch: self.naming.epoch,
             seq: self.first_seq.saturating_add(self.out.len() as u64),
         };
+        if let (Some(notes), About::Equipment { id, .. }) = (self.notes, &heading.about) {
+            notes.borrow_mut().told(position.seq, id, &body);
+        }
         self.out.push(Draft {
             about: heading.about,
             time: heading.time,
@@ -157,6 +165,7 @@ impl Moment<'_> {
             health: self.health,
             first_seq: self.first_seq,
             out: self.out,
+            notes: self.notes,
         }
     }
 }
@@ -247,6 +256,7 @@ impl Machine {
         samples: impl Iterator<Item = (usize, &'s Sample)> + Clone,
         moment: &mut Moment<'_>,
     ) {
+        self.explain_samples(samples.clone(), moment);
         for (local, sample) in samples.clone() {
             self.take(local, sample);
         }
@@ -415,6 +425,7 @@ impl Machine {
 
     /// What is due now.
     fn expire(&mut self, moment: &mut Moment<'_>) {
+        self.explain_samples(std::iter::empty(), moment);
         if let Some(change) = self.equipment.expire(moment.now.boot) {
             self.state_changed(change, moment);
         }

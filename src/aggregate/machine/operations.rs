@@ -1,5 +1,6 @@
 //! What the edges of a machine's conditions do to its operations: start, pause, end, abort, and the limits on their length.
 
+use super::explain::Unused;
 use super::{Heading, Machine, Moment, Part, Slot, Unsaved};
 use crate::aggregate::condition::Known;
 use crate::aggregate::definition::{Definition, Parameter, PieceCount};
@@ -60,6 +61,7 @@ impl Machine {
 
     pub(super) fn end_edge(&mut self, d: usize, edge: Edge, moment: &mut Moment<'_>) {
         let Some(slot) = self.open_slot(d, edge.at.boot) else {
+            self.explain_unused(d, Unused::NothingOpen, moment);
             self.note_end(d, edge);
             self.note_early(d, edge, false);
             return;
@@ -112,6 +114,7 @@ impl Machine {
         // Until it is known whether the restored operation still runs, the decision is about this edge, too.
         let undecided = |open: &OpenOperation| open.undecided_since.is_some();
         if slot.open.as_ref().is_some_and(undecided) {
+            self.explain_unused(d, Unused::Undecided, moment);
             return;
         }
         let paused = |open: &OpenOperation| {
@@ -120,11 +123,13 @@ impl Machine {
         let open = slot.open.as_mut();
         if let Some(open) = open.filter(|open| open.definition_index == d && paused(open)) {
             open.resume(edge.at.boot);
+            self.explain_unused(d, Unused::Resume, moment);
             return;
         }
         let Some(mut operation) = starting else {
             if !allowed {
                 moment.health.starts_refused.add(1);
+                self.explain_unused(d, Unused::OnlyIf, moment);
             }
             return;
         };
@@ -132,6 +137,7 @@ impl Machine {
             operation.flags.insert(Flag::StartMissed);
         }
         if slot.open.is_some() && !self.make_room(slot_index, edge, moment) {
+            self.explain_unused(d, Unused::Ignored, moment);
             return;
         }
         let early = operation.ended_early;
@@ -280,6 +286,8 @@ impl Machine {
             let length = end.at.boot.since(operation.started.boot);
             if length < shortest && end.cause != EndCause::AbortTrigger {
                 moment.health.short_operations.add(1);
+                let d = operation.definition_index;
+                self.explain_unused(d, Unused::Short(shortest), moment);
                 return;
             }
             announce(&self.name, slot, &mut operation, moment);
