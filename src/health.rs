@@ -168,6 +168,8 @@ pub struct AggregateHealth {
     pub duplicates: Counter,
     /// Times that a machine held more than it may and did not wait for the order of its samples.
     pub released_early: Counter,
+    /// Times that a limit was exceeded and not told, because it fluttered.
+    pub limits_held_back: Counter,
 }
 
 /// Of the buffer.

@@ -2,11 +2,12 @@
 
 use super::change::Watched;
 use super::condition::{Allowed, Condition, Known, Scope};
+use super::limited::{self, Limit};
 use super::origin::{Products, PurposeRule};
 use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
-use crate::settings::shape::{self, Origin, Pieces, Source};
+use crate::settings::shape::{self, Origin, ParameterKind, Pieces, Source};
 use crate::settings::{Machine, Plant, Problem, Reported};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -130,11 +131,18 @@ pub(super) struct Parameter {
     pub(super) gate: Option<(Condition, Known)>,
     /// A tag of the conditions, measured for its coverage only: in no report.
     pub(super) hidden: bool,
+    /// It has limits on its raw values.
+    pub(super) limited: bool,
 }
 
 impl Parameter {
     pub(super) fn inside(&self) -> Known {
         self.gate.as_ref().map_or(Known::True, |(_, known)| *known)
+    }
+
+    /// Not only numbers count.
+    pub(super) fn takes_all(&self) -> bool {
+        self.hidden || self.plan.sequence
     }
 }
 
@@ -180,6 +188,7 @@ pub(super) struct Definition {
     pub(super) program: Option<Fact>,
     pub(super) pieces: PieceCount,
     pub(super) parameters: Vec<Parameter>,
+    pub(super) limits: Vec<Limit>,
     /// Index of the recovery counter in the machine.
     pub(super) recovery_counter: Option<usize>,
     pub(super) devices: BTreeSet<DeviceId>,
@@ -278,6 +287,7 @@ impl Compiler<'_> {
         if parameters.is_empty() {
             parameters = self.watched([Some(&start), Some(&end), abort.as_ref()]);
         }
+        let limits = limited::compile(settings, &mut parameters);
         let devices = self.devices(&parameters, [Some(&start), Some(&end), abort.as_ref()]);
         Some(Definition {
             name: name.to_owned(),
@@ -300,6 +310,7 @@ impl Compiler<'_> {
             program: self.fact(settings.program.as_ref()),
             pieces: self.pieces(&settings.pieces),
             parameters,
+            limits,
             recovery_counter: settings
                 .recovery_counter
                 .as_ref()
@@ -355,6 +366,7 @@ impl Compiler<'_> {
                 plan: Plan {
                     profile: parameter.profile,
                     percentiles: !parameter.percentiles.is_empty(),
+                    sequence: parameter.kind == ParameterKind::Sequence,
                     ..base.plan
                 },
                 percentiles: parameter.percentiles.clone(),
@@ -384,6 +396,7 @@ impl Compiler<'_> {
             percentiles: Vec::new(),
             gate: None,
             hidden: false,
+            limited: false,
         })
     }
 

@@ -3,7 +3,9 @@
 //! Everything here is a pure rule: time comes in with the samples, the next wake-up goes out as a value. [`run`] is the
 //! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
 
+pub mod calendar;
 pub mod change;
+mod clock_watch;
 pub mod condition;
 pub mod counter;
 pub mod covered;
@@ -11,6 +13,8 @@ mod definition;
 mod delay;
 pub mod equipment;
 mod instants;
+pub mod limit;
+mod limited;
 mod links;
 mod machine;
 mod operation;
@@ -19,6 +23,7 @@ mod percentiles;
 pub mod profile;
 mod report;
 mod saved;
+pub mod sequence;
 pub mod statistics;
 mod task;
 pub mod trigger;
@@ -32,6 +37,7 @@ use crate::model::{
     Restored, Sample, Scope, Stamp, TagId, Turn,
 };
 use crate::settings::{Plant, Problem};
+use clock_watch::ClockWatch;
 use condition::Evaluator;
 use delay::Delays;
 use instants::instants;
@@ -96,6 +102,7 @@ pub struct Aggregate {
     run: Uuid,
     boot_id: String,
     clock: ClockQuality,
+    clock_watch: ClockWatch,
     now: Stamp,
     on_disk: OnDisk,
     checkpoint_every: Duration,
@@ -144,6 +151,7 @@ impl Aggregate {
             run: restored.run,
             boot_id: start.boot_id,
             clock: start.clock,
+            clock_watch: ClockWatch::new(start.now, start.clock.synchronised),
             now: start.now,
             on_disk: OnDisk::default(),
             checkpoint_every: plant.buffer.checkpoint_every.get(),
@@ -156,6 +164,7 @@ impl Aggregate {
             seq,
             ..restored.next
         }));
+        aggregate.watch_clock(start.now);
         Ok(aggregate)
     }
 
@@ -166,6 +175,9 @@ impl Aggregate {
             .and_then(|bytes| saved::read::<Alive>(bytes));
         let Some(alive) = alive else { return };
         let resumed = self.resumed(&alive);
+        if resumed.same_boot {
+            self.clock_watch = ClockWatch::new(alive.stamp, alive.synchronised);
+        }
         let machines = self.machines.iter_mut().zip(&plant.machines);
         for (index, (machine, settings)) in machines.enumerate() {
             let resumed = self.delays.resumed(index, resumed);
@@ -294,6 +306,7 @@ impl Aggregate {
         if now.boot >= self.now.boot {
             self.now = now;
         }
+        self.watch_clock(now);
         for machine in 0..self.machines.len() {
             self.advance_machine(machine, now);
         }
@@ -308,11 +321,6 @@ impl Aggregate {
             .chain([self.checkpoint_due])
             .min()
             .unwrap_or(self.checkpoint_due)
-    }
-
-    /// The trust in UTC from now on.
-    pub fn set_clock_quality(&mut self, clock: ClockQuality) {
-        self.clock = clock;
     }
 
     /// What must become durable together: the events since the last turn, and the state after them. `None` when there is nothing.

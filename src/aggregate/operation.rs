@@ -2,6 +2,7 @@
 
 use super::covered::Covered;
 use super::definition::{Definition, Parameter};
+use super::limited::Limited;
 use super::machine::Resumed;
 use super::report::End;
 use super::statistics::{Accumulator, Held};
@@ -71,6 +72,7 @@ pub(super) struct OpenOperation {
     pub(super) started: Stamp,
     pub(super) facts: Facts,
     pub(super) accumulators: Vec<Accumulator>,
+    pub(super) limits: Limited,
     pub(super) flags: BTreeSet<Flag>,
     pub(super) paused_since: Option<BootTime>,
     pub(super) paused_ns: i64,
@@ -147,6 +149,7 @@ impl OpenOperation {
             started,
             facts,
             accumulators,
+            limits: Limited::new(&definition.limits),
             flags: BTreeSet::new(),
             paused_since: None,
             paused_ns: 0,
@@ -232,6 +235,12 @@ impl OpenOperation {
         whole.map(|whole| (begun, whole)).into_iter().chain(window)
     }
 
+    /// An end or an abort has begun, and its debounce runs: what comes now may come after the end.
+    pub(super) fn may_be_over(&self) -> bool {
+        let over = |role: &Role| matches!(role, Role::End | Role::Abort);
+        self.tail.is_some() || self.frozen.iter().any(|(role, _)| over(role))
+    }
+
     /// The statistics at the edge that ends the operation.
     pub(super) fn accumulators_at(&mut self, role: Option<Role>) -> Vec<Accumulator> {
         let frozen = role.and_then(|role| self.frozen.iter().position(|(kept, _)| *kept == role));
@@ -260,6 +269,7 @@ impl OpenOperation {
                 }
             }
         }
+        self.limits.resume(to.measurable);
         let shift = |at: BootTime| at.shifted(to.shift_ns);
         self.started.boot = shift(self.started.boot);
         self.paused_since = self.paused_since.map(shift);

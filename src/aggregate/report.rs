@@ -201,7 +201,7 @@ impl About<'_> {
                 .characteristics()
                 .find_map(|wanted| limits_used(wanted, &parameter.name)),
             profile: accumulator.profile().map(|profile| profile.report()),
-            sequence: None,
+            sequence: accumulator.sequence(),
         }
     }
 

@@ -149,12 +149,20 @@ impl Machine {
         if end.uncertain {
             operation.flags.insert(Flag::EndTimeEstimated);
         }
-        let accumulators = operation.accumulators_at(role);
-        let own = tail.as_ref().map(|tail| tail.covered.as_slice());
         let Some((definition, slot)) = self.definitions.get(d).zip(self.slots.get(slot_index))
         else {
             return;
         };
+        super::limits::finish(
+            &self.name,
+            &slot.name,
+            definition,
+            &mut operation,
+            &end,
+            moment,
+        );
+        let accumulators = operation.accumulators_at(role);
+        let own = tail.as_ref().map(|tail| tail.covered.as_slice());
         let report = report::ended(definition, &mut operation, accumulators, own, &end);
         let id = report.id;
         let heading = Heading::operation(&self.name, &slot.name, end.at.utc, Some(id));

@@ -34,7 +34,7 @@ mod steps;
 mod tools;
 
 use super::condition::{Condition, Evaluator, Known, Scope};
-use super::definition::Definition;
+use super::definition::{Definition, Parameter};
 use super::equipment::Equipment;
 use super::operation::OpenOperation;
 use crate::format::event_id;
@@ -326,6 +326,15 @@ impl Machine {
         }
     }
 
+    /// The wall clock stepped: what is open says so. Its durations are not touched.
+    pub(super) fn clock_stepped(&mut self) {
+        let slots = self.slots.iter_mut();
+        for operation in slots.flat_map(Slot::operations_mut) {
+            operation.flags.insert(Flag::ClockStepped);
+            self.unsaved = Unsaved::Soon;
+        }
+    }
+
     /// The operations that are open and were told, by slot.
     pub(super) fn open_operations(&self) -> impl Iterator<Item = Uuid> + '_ {
         self.slots
@@ -357,34 +366,38 @@ impl Machine {
         let Some(tag) = self.tags.get(local) else {
             return;
         };
-        for (definition, parameter) in &tag.routes {
-            let Some(found) = self.definitions.get(*definition) else {
+        let mut crossed = false;
+        for (d, p) in &tag.routes {
+            let Some(definition) = self.definitions.get(*d) else {
                 continue;
             };
-            let hidden = found.parameters.get(*parameter).is_some_and(|p| p.hidden);
-            let Some(slot) = self.slots.get_mut(found.slot) else {
+            let Some(parameter) = definition.parameters.get(*p) else {
+                continue;
+            };
+            let Some(slot) = self.slots.get_mut(definition.slot) else {
                 continue;
             };
             for operation in slot.operations_mut() {
-                if operation.definition_index != *definition {
-                    continue;
-                }
-                for (begun, accumulator) in operation.measures(*parameter) {
-                    let t = sample.stamp.boot.0.saturating_sub(begun.0);
-                    match (&sample.quality, tag.number) {
-                        (Quality::Bad(_), _) => accumulator.bad(t),
-                        (_, Some(value)) => accumulator.add(t, value, tag.uncertain),
-                        // A text covers the time of an operation without parameters; where a number is measured it is none.
-                        (_, None) if hidden => accumulator.add(t, 0.0, tag.uncertain),
-                        (_, None) => accumulator.bad(t),
+                if operation.definition_index == *d {
+                    measure_one(parameter, *p, tag, sample, operation);
+                    if parameter.limited {
+                        crossed |= limits::measure(definition, *p, tag, sample, operation);
                     }
                 }
             }
         }
-        for counter in tag.counters.clone() {
-            self.count(counter, sample, moment);
+        for counter in 0..tag.counters.len() {
+            let counter = self
+                .tags
+                .get(local)
+                .and_then(|tag| tag.counters.get(counter));
+            if let Some(counter) = counter {
+                self.count(*counter, sample, moment);
+            }
         }
-        self.measure_limits(local, sample, moment);
+        if crossed {
+            self.tell_limits(moment);
+        }
         self.measure_wear(local, sample, moment);
     }
 
@@ -401,6 +414,7 @@ impl Machine {
         self.step_measurements(moment);
         self.learn_facts(moment);
         self.step_order(moment);
+        self.tell_limits(moment);
         let pulsed = self.scope.end_of_instant();
         self.changed.clear();
         self.axes_changed = false;
@@ -440,5 +454,27 @@ impl Machine {
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);
+    }
+}
+
+/// A sample of a tag that an operation measures.
+fn measure_one(
+    parameter: &Parameter,
+    p: usize,
+    tag: &Tag,
+    sample: &Sample,
+    operation: &mut OpenOperation,
+) {
+    for (begun, accumulator) in operation.measures(p) {
+        let t = sample.stamp.boot.0.saturating_sub(begun.0);
+        match (sample.usable(), tag.number) {
+            (Some(value), _) if parameter.plan.sequence => {
+                accumulator.observe(t, value, tag.uncertain);
+            }
+            (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
+            // A text covers the time of an operation without parameters; where a number is measured it is none.
+            (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
+            _ => accumulator.bad(t),
+        }
     }
 }

@@ -156,6 +156,7 @@ impl Machine {
         let mut operation = OpenOperation::begin(d, definition, at, facts, counter, |parameter| {
             self.at_start(parameter)
         });
+        self.hold_at_start(definition, &mut operation);
         if unlisted {
             operation.flags.insert(Flag::UnverifiedMasterdata);
         }
@@ -169,7 +170,7 @@ impl Machine {
         let present = || self.scope.value(parameter.tag).map(|_| 0.0);
         let number = tag
             .number
-            .or_else(|| parameter.hidden.then(present).flatten())?;
+            .or_else(|| parameter.takes_all().then(present).flatten())?;
         Some((tag.stamp, number, tag.uncertain))
     }
 }

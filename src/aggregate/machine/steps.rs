@@ -51,15 +51,23 @@ impl Machine {
             return None;
         }
         let tag = self.tags.get(parameter.tag)?;
-        let held = tag.number.map(|value| (tag.stamp.boot, value));
+        let value = self.scope.value(parameter.tag);
+        let present = value.filter(|_| parameter.takes_all()).map(|_| 0.0);
+        let held = tag.number.or(present);
+        let held = held.map(|number| (tag.stamp.boot, number));
         let slot = self.slots.get_mut(definition.slot)?;
         for operation in slot.operations_mut() {
             if operation.definition_index == d {
                 for (begun, accumulator) in operation.measures(p) {
                     let since = |at: BootTime| at.0.saturating_sub(begun.0);
+                    let t = since(moment.now.boot);
                     let held = held.map(|(at, value)| (since(at), value));
-                    accumulator.gate(since(moment.now.boot), known, held);
+                    accumulator.gate(t, known, held);
+                    if let Some(value) = value.filter(|_| parameter.plan.sequence) {
+                        accumulator.hold(t, value);
+                    }
                 }
+                super::limits::gate(definition, p, known, tag, operation, moment.now);
             }
         }
         let parameter = self.definitions.get_mut(d)?.parameters.get_mut(p)?;
