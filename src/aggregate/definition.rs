@@ -1,9 +1,8 @@
 //! An operation of the settings, compiled for one machine: conditions, triggers, parameters, where facts come from.
 
-use super::change::Watched;
 use super::condition::{Allowed, Condition, Known, Scope};
 use super::limited::{self, Limit};
-use super::origin::{Products, PurposeRule};
+use super::origin::{During, Products, PurposeRule};
 use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
@@ -88,6 +87,11 @@ impl Whence {
         }
     }
 
+    /// What was scanned counts, where no tag says it.
+    pub(super) fn takes_scanned(&self) -> bool {
+        self.or_scanned
+    }
+
     pub(super) fn reference(
         &self,
         scope: &Scope,
@@ -153,16 +157,6 @@ pub(super) enum PieceCount {
     Tag(usize),
 }
 
-/// What an operation needs that is open while a condition holds.
-#[derive(Debug)]
-pub(super) struct During {
-    /// The tag at whose change the next one begins.
-    pub(super) tag: Option<usize>,
-    pub(super) watched: Watched,
-    /// It holds, and no operation was begun for it: one begins as soon as that is possible.
-    pub(super) waits: bool,
-}
-
 /// An operation of the settings.
 #[derive(Debug)]
 pub(super) struct Definition {
@@ -187,6 +181,12 @@ pub(super) struct Definition {
     pub(super) operator: Whence,
     pub(super) program: Option<Fact>,
     pub(super) pieces: PieceCount,
+    /// The tag of its part, where one says it.
+    pub(super) part: Option<usize>,
+    /// Something says its part: an operation without one is flagged.
+    pub(super) part_expected: bool,
+    /// The tags of the lots of its materials, and which material.
+    pub(super) lots: Vec<(usize, usize)>,
     pub(super) parameters: Vec<Parameter>,
     pub(super) limits: Vec<Limit>,
     /// Index of the recovery counter in the machine.
@@ -309,6 +309,9 @@ impl Compiler<'_> {
             operator: Whence::compile(settings.operator.as_ref(), self.scope),
             program: self.fact(settings.program.as_ref()),
             pieces: self.pieces(&settings.pieces),
+            part: self.local(settings.part.tag.as_deref()),
+            part_expected: self.part_expected(settings),
+            lots: self.lots(settings),
             parameters,
             limits,
             recovery_counter: settings
@@ -322,16 +325,40 @@ impl Compiler<'_> {
         })
     }
 
-    fn during(&self, settings: &shape::Operation) -> Option<During> {
-        settings.during.as_ref()?;
-        let tag = settings.new_when_changed.as_ref();
-        Some(During {
-            tag: tag
-                .and_then(|name| self.scope.tag(name))
-                .map(|(local, _)| local),
-            watched: Watched::default(),
-            waits: false,
-        })
+    fn local(&self, tag: Option<&str>) -> Option<usize> {
+        Some(self.scope.tag(tag?)?.0)
+    }
+
+    fn lots(&self, settings: &shape::Operation) -> Vec<(usize, usize)> {
+        let needs = settings.materials.iter().enumerate();
+        let tag = |need: &shape::MaterialNeed| {
+            let lot = need.lot.as_ref()?;
+            self.local(Some(&lot.tag))
+        };
+        needs
+            .filter_map(|(number, need)| Some((tag(need)?, number)))
+            .collect()
+    }
+
+    /// A tag says the part, or a reader of this machine, or one of another that serves this machine, too.
+    fn part_expected(&self, settings: &shape::Operation) -> bool {
+        let own = &self.machine.name;
+        let serves = |reader: &Machine, rule: &shape::ScanRule| match &rule.machine {
+            Some(machine) => machine == own,
+            None => {
+                let names_one = |pattern: &String| pattern.contains("(?<machine>");
+                reader.name == *own || rule.pattern.as_ref().is_some_and(names_one)
+            }
+        };
+        let is_part = |rule: &shape::ScanRule| {
+            rule.is == shape::ScanFor::Part
+                && rule.slot.as_ref().is_none_or(|slot| *slot == settings.slot)
+        };
+        let scanned = self.plant.machines.iter().any(|reader| {
+            let mut rules = reader.scans.values().flatten();
+            rules.any(|rule| is_part(rule) && serves(reader, rule))
+        });
+        settings.part.tag.is_some() || scanned
     }
 
     fn pieces(&self, pieces: &Pieces) -> PieceCount {

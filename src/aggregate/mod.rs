@@ -19,14 +19,17 @@ mod links;
 mod machine;
 mod operation;
 mod origin;
+mod part;
 mod percentiles;
 pub mod profile;
 mod report;
 mod saved;
+mod scan;
 pub mod sequence;
 pub mod statistics;
 mod task;
 pub mod trigger;
+mod used;
 mod watermark;
 
 pub use task::run;
@@ -292,8 +295,15 @@ impl Aggregate {
             first_seq: self.next.seq,
             out: &mut self.drafts,
         };
-        if let Some(machine) = self.machines.get_mut(machine) {
-            machine.instant(located, &mut moment);
+        let Some(machine) = self.machines.get_mut(machine) else {
+            return;
+        };
+        machine.instant(located, &mut moment);
+        // A scanner that several machines share: each takes what is for it when its own time has come there.
+        for forward in machine.take_forwards() {
+            if let Some(machine) = self.machines.get_mut(forward.machine) {
+                machine.arrive(forward.scan);
+            }
         }
     }
 

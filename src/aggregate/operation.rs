@@ -7,6 +7,7 @@ use super::machine::Resumed;
 use super::report::End;
 use super::statistics::{Accumulator, Held};
 use super::trigger::Edge;
+use super::used::Used;
 use crate::model::{BootTime, Flag, Mode, Part, Reference, Stamp, Value};
 use crate::settings::shape::Purpose;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,10 @@ pub(super) struct OpenOperation {
     pub(super) accumulators: Vec<Accumulator>,
     pub(super) limits: Limited,
     pub(super) flags: BTreeSet<Flag>,
+    /// How often something was learnt about it since it was told.
+    pub(super) revision: u32,
+    /// Materials, tools, and the part that it took.
+    pub(super) used: Used,
     pub(super) paused_since: Option<BootTime>,
     pub(super) paused_ns: i64,
     /// What the pause that is open, or was left last, was for.
@@ -87,8 +92,6 @@ pub(super) struct OpenOperation {
     pub(super) recovered: bool,
     /// Elapsed time across a reboot is not known.
     pub(super) unmeasured: bool,
-    /// How often something was learnt after it was told.
-    pub(super) revision: u32,
     /// With `new_when_changed`: the value that it goes with.
     pub(super) key: Option<Value>,
     /// Raw value of the recovery counter.
@@ -151,6 +154,8 @@ impl OpenOperation {
             accumulators,
             limits: Limited::new(&definition.limits),
             flags: BTreeSet::new(),
+            revision: 0,
+            used: Used::default(),
             paused_since: None,
             paused_ns: 0,
             pause_reason: None,
@@ -159,7 +164,6 @@ impl OpenOperation {
             connection_losses: 0,
             recovered: false,
             unmeasured: false,
-            revision: 0,
             key: None,
             counter,
             window,

@@ -116,8 +116,10 @@ pub(super) fn ended(
             quality,
             verdict: judged,
             counts: counts(judged, end),
-            tools: Vec::new(),
-            materials: Vec::new(),
+            tools: operation.used.tools().to_vec(),
+            materials: operation
+                .used
+                .materials(&definition.settings.materials, end.pieces),
             data_quality,
         }),
         ..started(operation)

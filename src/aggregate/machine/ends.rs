@@ -72,10 +72,15 @@ impl Machine {
         end.pieces = self.pieces_now(d);
         let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
         let Some(open) = open else { return };
-        if open.tail.is_none() {
+        let debounced = open.tail.is_some();
+        if !debounced {
             open.trail(end.at.boot, trailing);
+            self.note_part_at_end(d, moment);
         }
-        let Some(tail) = &mut open.tail else { return };
+        let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
+        let Some(tail) = open.and_then(|open| open.tail.as_mut()) else {
+            return;
+        };
         tail.end = Some(end);
         let over = tail.until <= moment.now.boot;
         self.unsaved = Unsaved::Soon;
@@ -138,6 +143,7 @@ impl Machine {
             let length = end.at.boot.since(operation.started.boot);
             if length < shortest && end.cause != EndCause::AbortTrigger {
                 moment.health.short_operations.add(1);
+                self.part_goes_back(operation);
                 return;
             }
             announce(&self.name, slot, &mut operation, moment);
@@ -153,6 +159,7 @@ impl Machine {
         else {
             return;
         };
+        self.part_at_end(definition, &mut operation, moment);
         super::limits::finish(
             &self.name,
             &slot.name,
@@ -167,11 +174,14 @@ impl Machine {
         let id = report.id;
         let heading = Heading::operation(&self.name, &slot.name, end.at.utc, Some(id));
         self.intervals_operation(&report, end.at.boot);
+        let kept = report.clone();
         let body = match end.outcome {
             Outcome::Completed => Body::OperationCompleted(Box::new(report)),
             Outcome::Aborted | Outcome::Interrupted => Body::OperationAborted(Box::new(report)),
         };
-        moment.tell(heading, body);
+        let told = moment.tell(heading, body);
+        self.keep_closed(slot_index, &operation, kept, end.at, told);
+        self.context_used(operation.started.boot);
         self.report_counters(Some(id), operation.facts.order, moment);
     }
 

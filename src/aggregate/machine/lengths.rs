@@ -34,11 +34,15 @@ impl Machine {
                 announce(&self.name, slot, &mut operation, moment);
                 self.unsaved = Unsaved::Soon;
             }
-            let paused = operation.paused_since;
+            let (started, paused) = (operation.started.boot, operation.paused_since);
             slot.open = Some(operation);
-            if let Some(since) = paused.filter(|_| tells) {
+            if !tells {
+                continue;
+            }
+            if let Some(since) = paused {
                 self.tell_pause(index, moment.now.at(since).utc, moment);
             }
+            self.context_used(started);
         }
     }
 

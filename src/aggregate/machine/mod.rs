@@ -16,6 +16,7 @@ mod facts;
 mod lengths;
 mod limits;
 mod maintenance;
+mod measure;
 mod measurements;
 mod operations;
 mod packml;
@@ -34,7 +35,7 @@ mod steps;
 mod tools;
 
 use super::condition::{Condition, Evaluator, Known, Scope};
-use super::definition::{Definition, Parameter};
+use super::definition::Definition;
 use super::equipment::Equipment;
 use super::operation::OpenOperation;
 use crate::format::event_id;
@@ -46,7 +47,11 @@ use crate::model::{
 use crate::settings::shape::PiecesFrom;
 pub(super) use restart::Resumed;
 
+/// The checkpoint of the last run.
+type Entries = std::collections::BTreeMap<String, Vec<u8>>;
+
 use alarms::Alarms;
+use closed::Closed;
 use context::Context;
 use counters::MachineCounter;
 use downtime::Stops;
@@ -57,6 +62,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
 use uuid::Uuid;
@@ -186,6 +192,8 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
+    /// When its usable value became another one.
+    changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
     counters: Vec<usize>,
@@ -202,6 +210,8 @@ struct Slot {
     open: Option<OpenOperation>,
     /// Start edges whose debounce runs, at most one of each definition.
     starting: Vec<OpenOperation>,
+    /// Operations that ended, oldest first, and may still be corrected.
+    closed: VecDeque<Closed>,
 }
 
 impl Slot {
@@ -357,48 +367,12 @@ impl Machine {
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
         let differs = self.scope.set(local, usable.cloned());
+        if differs {
+            tag.changed = sample.stamp.boot;
+        }
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
-    }
-
-    fn measure(&mut self, local: usize, sample: &Sample, moment: &mut Moment<'_>) {
-        let Some(tag) = self.tags.get(local) else {
-            return;
-        };
-        let mut crossed = false;
-        for (d, p) in &tag.routes {
-            let Some(definition) = self.definitions.get(*d) else {
-                continue;
-            };
-            let Some(parameter) = definition.parameters.get(*p) else {
-                continue;
-            };
-            let Some(slot) = self.slots.get_mut(definition.slot) else {
-                continue;
-            };
-            for operation in slot.operations_mut() {
-                if operation.definition_index == *d {
-                    measure_one(parameter, *p, tag, sample, operation);
-                    if parameter.limited {
-                        crossed |= limits::measure(definition, *p, tag, sample, operation);
-                    }
-                }
-            }
-        }
-        for counter in 0..tag.counters.len() {
-            let counter = self
-                .tags
-                .get(local)
-                .and_then(|tag| tag.counters.get(counter));
-            if let Some(counter) = counter {
-                self.count(*counter, sample, moment);
-            }
-        }
-        if crossed {
-            self.tell_limits(moment);
-        }
-        self.measure_wear(local, sample, moment);
     }
 
     /// Evaluates what refers to something that changed, in the order of the contract.
@@ -430,6 +404,7 @@ impl Machine {
         }
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
+        self.scans_arrive(moment);
         self.end_trailing(moment);
         self.announce_due(moment);
         self.settle(moment);
@@ -454,27 +429,5 @@ impl Machine {
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);
-    }
-}
-
-/// A sample of a tag that an operation measures.
-fn measure_one(
-    parameter: &Parameter,
-    p: usize,
-    tag: &Tag,
-    sample: &Sample,
-    operation: &mut OpenOperation,
-) {
-    for (begun, accumulator) in operation.measures(p) {
-        let t = sample.stamp.boot.0.saturating_sub(begun.0);
-        match (sample.usable(), tag.number) {
-            (Some(value), _) if parameter.plan.sequence => {
-                accumulator.observe(t, value, tag.uncertain);
-            }
-            (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
-            // A text covers the time of an operation without parameters; where a number is measured it is none.
-            (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
-            _ => accumulator.bad(t),
-        }
     }
 }

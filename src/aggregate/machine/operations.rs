@@ -17,7 +17,10 @@ impl Machine {
         match part {
             Part::Start => self.prepare_start(d, edge, moment),
             Part::Abort => self.with_running(d, |operation| operation.freeze(Role::Abort)),
-            Part::End => self.end_began(d, edge),
+            Part::End => {
+                self.end_began(d, edge);
+                self.note_part_at_end(d, moment);
+            }
             Part::Pause => {}
         }
     }
@@ -29,6 +32,7 @@ impl Machine {
             Part::End => self.with_running(d, |operation| {
                 operation.thaw(Role::End);
                 operation.tail = None;
+                operation.used.at_end = None;
             }),
             Part::Start => {
                 if let Some(slot) = self.slot_of(d) {

@@ -79,7 +79,7 @@ impl Machine {
             slot.open = Some(operation);
         }
         self.unsaved = Unsaved::Soon;
-        self.context_used_by_start();
+        self.begin_using(slot);
         self.announce_due(moment);
     }
 

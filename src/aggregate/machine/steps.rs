@@ -139,6 +139,7 @@ impl Machine {
 
     /// A pulse lasts one instant: conditions that use it are evaluated again without it.
     pub(super) fn end_pulses(&mut self, pulsed: &[usize], moment: &mut Moment<'_>) {
+        self.end_measurement_pulses(pulsed, moment);
         for part in ORDER {
             for d in 0..self.definitions.len() {
                 let known = self.definitions.get(d).and_then(|definition| {
