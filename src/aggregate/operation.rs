@@ -242,7 +242,7 @@ impl OpenOperation {
     /// An end or an abort has begun, and its debounce runs: what comes now may come after the end.
     pub(super) fn may_be_over(&self) -> bool {
         let over = |role: &Role| matches!(role, Role::End | Role::Abort);
-        self.frozen.iter().any(|(role, _)| over(role))
+        self.tail.is_some() || self.frozen.iter().any(|(role, _)| over(role))
     }
 
     /// The statistics at the edge that ends the operation.

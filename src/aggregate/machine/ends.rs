@@ -73,10 +73,15 @@ impl Machine {
         end.pieces = self.pieces_now(d);
         let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
         let Some(open) = open else { return };
-        if open.tail.is_none() {
+        let debounced = open.tail.is_some();
+        if !debounced {
             open.trail(end.at.boot, trailing);
+            self.note_part_at_end(d, moment);
         }
-        let Some(tail) = &mut open.tail else { return };
+        let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
+        let Some(tail) = open.and_then(|open| open.tail.as_mut()) else {
+            return;
+        };
         tail.end = Some(end);
         let over = tail.until <= moment.now.boot;
         self.unsaved = Unsaved::Soon;
@@ -154,12 +159,14 @@ impl Machine {
         if end.uncertain {
             operation.flags.insert(Flag::EndTimeEstimated);
         }
-        let Some(definition) = self.definitions.get(d) else {
+        let Some((definition, slot)) = self.definitions.get(d).zip(self.slots.get(slot_index))
+        else {
             return;
         };
+        self.part_at_end(definition, &mut operation, moment);
         super::limits::finish(
             &self.name,
-            &slot_name,
+            &slot.name,
             definition,
             &mut operation,
             &end,

@@ -196,7 +196,7 @@ impl Machine {
     }
 
     /// Something was learnt about the open operation of a slot; before its start is told, the start will say it.
-    fn tell_identified(
+    pub(super) fn tell_identified(
         &mut self,
         slot: usize,
         at: UtcTime,
