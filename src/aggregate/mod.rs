@@ -4,9 +4,11 @@
 //! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
 
 pub mod calendar;
+pub mod change;
 mod clock_watch;
 pub mod condition;
 pub mod counter;
+pub mod covered;
 mod definition;
 mod delay;
 pub mod equipment;
@@ -16,6 +18,7 @@ mod limited;
 mod links;
 mod machine;
 mod operation;
+mod origin;
 mod part;
 mod percentiles;
 pub mod profile;

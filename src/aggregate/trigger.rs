@@ -96,6 +96,12 @@ impl Trigger {
         self.memory.settled
     }
 
+    /// Since when the condition has not been known; `None` while it is, and before it was known once.
+    #[must_use]
+    pub fn unknown_since(&self) -> Option<BootTime> {
+        self.memory.unknown_since
+    }
+
     /// The condition was evaluated at `now`.
     pub fn observe(&mut self, known: Known, now: Stamp) -> Step {
         let Some(value) = known.value() else {

@@ -175,6 +175,7 @@ impl Machine {
                     .gauges
                     .conditions()
                     .any(|condition| condition.tags.contains(&local))
+                || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
                 || self.definitions.iter().any(|d| refers_to(d, local));
         }
     }
@@ -188,6 +189,12 @@ fn without_tags(operation: &Operation) -> Operation {
         end: never,
         during: None,
         new_when_changed: None,
+        order: None,
+        product: None,
+        lot: None,
+        operator: None,
+        program: None,
+        purpose: Vec::new(),
         only_if: None,
         abort: None,
         pause: None,

@@ -5,18 +5,22 @@
 //! the machine over a restart of the gateway.
 
 mod alarms;
+mod changes;
 mod closed;
 mod compile;
 mod context;
 mod counters;
 mod downtime;
+mod ends;
 mod facts;
+mod lengths;
 mod limits;
 mod maintenance;
 mod measurements;
 mod operations;
 mod packml;
 mod parts;
+mod pauses;
 mod performance;
 mod progress;
 mod reasons;
@@ -24,6 +28,7 @@ mod refused;
 mod restart;
 mod scans;
 mod shift;
+mod starts;
 mod state;
 mod steps;
 mod tools;
@@ -317,7 +322,7 @@ impl Machine {
     /// A device of the machine is lost: whoever measures with it says so.
     pub(super) fn lost(&mut self, device: DeviceId) {
         for slot in &mut self.slots {
-            for operation in slot.operations_mut() {
+            for operation in slot.operations_mut().filter(|open| !open.is_over()) {
                 let concerned = self
                     .definitions
                     .get(operation.definition_index)
@@ -419,6 +424,7 @@ impl Machine {
         self.step_tools(moment);
         self.step_part_tags(moment);
         self.step_measurements(moment);
+        self.learn_facts(moment);
         self.step_order(moment);
         self.tell_limits(moment);
         let pulsed = self.scope.end_of_instant();
@@ -437,10 +443,12 @@ impl Machine {
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
         self.scans_arrive(moment);
+        self.end_trailing(moment);
         self.announce_due(moment);
         self.settle(moment);
         self.limits_expire(moment);
         self.abort_long_running(moment);
+        self.give_up_lost(moment);
         self.report_counters_due(moment);
         self.report_progress_due(moment);
         self.scans_expire(moment);
@@ -470,17 +478,16 @@ fn measure_one(
     sample: &Sample,
     operation: &mut OpenOperation,
 ) {
-    let t = operation.offset(sample.stamp.boot);
-    let Some(accumulator) = operation.accumulators.get_mut(p) else {
-        return;
-    };
-    match (sample.usable(), tag.number) {
-        (Some(value), _) if parameter.plan.sequence => {
-            accumulator.observe(t, value, tag.uncertain);
+    for (begun, accumulator) in operation.measures(p) {
+        let t = sample.stamp.boot.0.saturating_sub(begun.0);
+        match (sample.usable(), tag.number) {
+            (Some(value), _) if parameter.plan.sequence => {
+                accumulator.observe(t, value, tag.uncertain);
+            }
+            (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
+            // A text covers the time of an operation without parameters; where a number is measured it is none.
+            (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
+            _ => accumulator.bad(t),
         }
-        (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
-        // A text covers the time of an operation without parameters; where a number is measured it is none.
-        (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
-        _ => accumulator.bad(t),
     }
 }
