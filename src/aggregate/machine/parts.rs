@@ -381,7 +381,7 @@ impl Machine {
             let wanted = match read {
                 ReadPart::Start => late,
                 ReadPart::End => false,
-                ReadPart::Change => true,
+                ReadPart::Change => !self.is_stale(definition, open, &part),
             };
             if wanted && self.give_part(index, part, read == ReadPart::Start) {
                 self.tell_identified(index, moment.now.utc, None, moment);
