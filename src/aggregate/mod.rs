@@ -21,6 +21,7 @@ mod operation;
 mod origin;
 mod part;
 mod percentiles;
+pub mod performance;
 pub mod profile;
 mod report;
 mod saved;

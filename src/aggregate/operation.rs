@@ -75,6 +75,8 @@ pub(super) struct OpenOperation {
     pub(super) accumulators: Vec<Accumulator>,
     pub(super) limits: Limited,
     pub(super) flags: BTreeSet<Flag>,
+    /// How often something was learnt after it was told.
+    pub(super) revision: u32,
     /// Materials, tools, and the part that it took.
     pub(super) used: Used,
     pub(super) paused_since: Option<BootTime>,
@@ -90,8 +92,6 @@ pub(super) struct OpenOperation {
     pub(super) recovered: bool,
     /// Elapsed time across a reboot is not known.
     pub(super) unmeasured: bool,
-    /// How often something was learnt after it was told.
-    pub(super) revision: u32,
     /// With `new_when_changed`: the value that it goes with.
     pub(super) key: Option<Value>,
     /// Raw value of the recovery counter.
@@ -154,6 +154,7 @@ impl OpenOperation {
             accumulators,
             limits: Limited::new(&definition.limits),
             flags: BTreeSet::new(),
+            revision: 0,
             used: Used::default(),
             paused_since: None,
             paused_ns: 0,
@@ -163,7 +164,6 @@ impl OpenOperation {
             connection_losses: 0,
             recovered: false,
             unmeasured: false,
-            revision: 0,
             key: None,
             counter,
             window,

@@ -283,6 +283,7 @@ impl Machine {
 
     /// Works off what is due up to `until`, each at its own time.
     pub(super) fn advance(&mut self, until: Stamp, moment: &mut Moment<'_>) {
+        self.look_at_clock(until, moment);
         while let Some(due) = self.due().filter(|due| *due <= until.boot) {
             let at = due.max(self.latest).min(until.boot);
             self.latest = at;
@@ -314,7 +315,7 @@ impl Machine {
             .chain(self.alarms.due())
             .chain(self.stops.due())
             .chain(self.shifts.due())
-            .chain(self.intervals.due())
+            .chain(self.intervals_due())
             .chain(self.wear.due())
             .min()
     }
@@ -332,15 +333,6 @@ impl Machine {
                     operation.flags.insert(Flag::ConnectionLoss);
                 }
             }
-        }
-    }
-
-    /// The wall clock stepped: what is open says so. Its durations are not touched.
-    pub(super) fn clock_stepped(&mut self) {
-        let slots = self.slots.iter_mut();
-        for operation in slots.flat_map(Slot::operations_mut) {
-            operation.flags.insert(Flag::ClockStepped);
-            self.unsaved = Unsaved::Soon;
         }
     }
 
@@ -417,6 +409,7 @@ impl Machine {
     /// Evaluates what refers to something that changed, in the order of the contract.
     fn settle(&mut self, moment: &mut Moment<'_>) {
         self.step_state(moment);
+        self.intervals_look(moment);
         self.step_alarms(moment);
         self.step_gates(moment);
         self.decide_recovered(moment);

@@ -74,6 +74,8 @@ impl Machine {
                 into.put(format!("{name}/counter/{}", counter.name), &tally);
             }
         }
+        self.shifts.save(name, into);
+        self.intervals.save(name, into);
         self.save_scans(into);
         self.save_context(into);
         self.save_closed(into);
@@ -174,6 +176,8 @@ impl Machine {
                     .resume(tally, resumed.alive, resumed.shift_ns, resumed.measurable);
             }
         }
+        self.shifts.restore(&name, entries, resumed);
+        self.intervals.restore(&name, entries, resumed);
         // Ordinals first, also of slots that the settings no longer have: they never begin anew.
         let ordinals = format!("{name}/ordinal/");
         let slots = entries

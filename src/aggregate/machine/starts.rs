@@ -160,6 +160,7 @@ impl Machine {
         if unlisted {
             operation.flags.insert(Flag::UnverifiedMasterdata);
         }
+        self.hold_at_start(definition, &mut operation);
         operation
     }
 

@@ -143,7 +143,7 @@ impl Machine {
         self.axes_changed = true;
         self.unsaved = Unsaved::Soon;
         self.stops_follow(&change, moment);
-        self.intervals_follow(&change);
+        self.intervals_follow(&change, moment);
         let body = Body::State(StateReport {
             current: change.current.state,
             previous: change.previous.as_ref().map(|previous| previous.state),
