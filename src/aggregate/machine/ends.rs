@@ -1,5 +1,6 @@
 //! Ends operations: by an edge, with the samples that trail it, or for any other reason. Pure.
 
+use super::explain::Unused;
 use super::lengths::announce;
 use super::{Heading, Machine, Moment, Unsaved};
 use crate::aggregate::definition::PieceCount;
@@ -140,6 +141,7 @@ impl Machine {
             let length = end.at.boot.since(operation.started.boot);
             if length < shortest && end.cause != EndCause::AbortTrigger {
                 moment.health.short_operations.add(1);
+                self.explain_unused(d, Unused::Short(shortest), moment);
                 self.part_goes_back(operation);
                 return;
             }

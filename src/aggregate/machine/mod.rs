@@ -12,6 +12,7 @@ mod context;
 mod counters;
 mod downtime;
 mod ends;
+mod explain;
 mod facts;
 mod lengths;
 mod limits;
@@ -36,6 +37,7 @@ mod tools;
 use super::condition::{Condition, Evaluator, Known, Scope};
 use super::definition::{Definition, Parameter};
 use super::equipment::Equipment;
+use super::explain::Notes;
 use super::operation::OpenOperation;
 use crate::format::event_id;
 use crate::health::AggregateHealth;
@@ -61,6 +63,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
@@ -96,6 +99,8 @@ pub(super) struct Moment<'a> {
     /// Number of the first event of `out`.
     pub(super) first_seq: u64,
     pub(super) out: &'a mut Vec<Draft>,
+    /// Who asks why (`replay --explain`).
+    pub(super) notes: Option<&'a RefCell<Notes>>,
 }
 
 /// What an event is about, when, and what it belongs to.
@@ -142,6 +147,9 @@ impl Moment<'_> {
             epoch: self.naming.epoch,
             seq: self.first_seq.saturating_add(self.out.len() as u64),
         };
+        if let (Some(notes), About::Equipment { id, .. }) = (self.notes, &heading.about) {
+            notes.borrow_mut().told(position.seq, id, &body);
+        }
         self.out.push(Draft {
             about: heading.about,
             time: heading.time,
@@ -167,6 +175,7 @@ impl Moment<'_> {
             health: self.health,
             first_seq: self.first_seq,
             out: self.out,
+            notes: self.notes,
         }
     }
 }
@@ -261,6 +270,7 @@ impl Machine {
         samples: impl Iterator<Item = (usize, &'s Sample)> + Clone,
         moment: &mut Moment<'_>,
     ) {
+        self.explain_samples(samples.clone(), moment);
         for (local, sample) in samples.clone() {
             self.take(local, sample);
         }
@@ -431,6 +441,7 @@ impl Machine {
 
     /// What is due now.
     fn expire(&mut self, moment: &mut Moment<'_>) {
+        self.explain_samples(std::iter::empty(), moment);
         if let Some(change) = self.equipment.expire(moment.now.boot) {
             self.state_changed(change, moment);
         }

@@ -3,6 +3,7 @@
 //! `starts` opens them, `ends` closes them, `lengths` knows what is due while they are open, `pauses` and `changes` are what
 //! their names say.
 
+use super::explain::Unused;
 use super::{Machine, Moment, Part, Slot};
 use crate::aggregate::operation::{OpenOperation, Role};
 use crate::aggregate::trigger::Edge;
@@ -59,6 +60,7 @@ impl Machine {
 
     pub(super) fn end_edge(&mut self, d: usize, edge: Edge, moment: &mut Moment<'_>) {
         let Some(slot) = self.running_slot(d, edge.at.boot) else {
+            self.explain_unused(d, Unused::NothingOpen, moment);
             self.note_end(d, edge);
             self.note_early(d, edge, false);
             return;

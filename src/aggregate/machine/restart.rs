@@ -384,8 +384,16 @@ impl Machine {
         if let Some(open) = self.slots.get_mut(slot)?.open.as_mut() {
             open.undecided_since = None;
         }
+        let found = if rose {
+            "its counter had gone on"
+        } else {
+            "it runs no longer"
+        };
+        self.explain_restart(d, found, moment);
         self.finish(slot, end, None, moment);
-        self.start_missed(d, moment)
+        let started = self.start_missed(d, moment);
+        self.explain_no_more(moment);
+        started
     }
 
     /// Whether the recovery counter was read before, with or after the tags of the end condition.
@@ -425,6 +433,7 @@ impl Machine {
         if !runs || !was_running || definition.retired {
             return None;
         }
+        self.explain_restart(d, "the next one was found running", moment);
         let mut operation = self.begin(d, definition, moment.now, moment);
         operation.flags.insert(Flag::StartMissed);
         let slot = definition.slot;

@@ -1,5 +1,6 @@
 //! Begins operations: what is read at the start edge, whether there is room, what becomes of the one that still runs. Pure.
 
+use super::explain::Unused;
 use super::{Machine, Moment, Unsaved};
 use crate::aggregate::condition::Known;
 use crate::aggregate::definition::{Definition, Parameter};
@@ -28,12 +29,18 @@ impl Machine {
         let starting = prepared.map(|place| slot.starting.swap_remove(place));
         // Until it is known whether the restored operation still runs, the decision is about this edge, too.
         let open = slot.open.as_ref();
-        if open.is_some_and(OpenOperation::is_undecided) || self.resumes(d, edge, moment) {
+        if open.is_some_and(OpenOperation::is_undecided) {
+            self.explain_unused(d, Unused::Undecided, moment);
+            return;
+        }
+        if self.resumes(d, edge, moment) {
+            self.explain_unused(d, Unused::Resume, moment);
             return;
         }
         let Some(mut operation) = starting else {
             if !allowed {
                 moment.health.starts_refused.add(1);
+                self.explain_unused(d, Unused::OnlyIf, moment);
             }
             return;
         };
@@ -41,6 +48,7 @@ impl Machine {
             operation.flags.insert(Flag::StartMissed);
         }
         if !self.make_room(slot_index, edge, moment) {
+            self.explain_unused(d, Unused::Ignored, moment);
             return;
         }
         let early = operation.ended_early;

@@ -110,6 +110,7 @@ impl Machine {
         // Mode rules see the state that goes with them, not the one before it.
         self.scope.set_state(reading.state);
         reading.mode = self.mode_now(moment);
+        self.explain_reading(&reading, moment);
         self.scope.set_state(self.equipment.current().state);
         (reading, bridge)
     }
