@@ -201,7 +201,7 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
-    /// When its usable value became another one.
+    /// When its usable value became another one; what it was first is no change.
     changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
@@ -368,10 +368,11 @@ impl Machine {
         tag.number = usable.and_then(|value| value.number());
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
-        let differs = self.scope.set(local, usable.cloned());
-        if differs {
+        let known = self.scope.last_known(local);
+        if known.is_some() && usable.is_some() && known != usable {
             tag.changed = sample.stamp.boot;
         }
+        let differs = self.scope.set(local, usable.cloned());
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
