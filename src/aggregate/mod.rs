@@ -3,15 +3,19 @@
 //! Everything here is a pure rule: time comes in with the samples, the next wake-up goes out as a value. [`run`] is the
 //! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
 
+pub mod alarm;
+pub mod books;
 pub mod condition;
 pub mod counter;
 mod definition;
 mod delay;
+pub mod downtime;
 pub mod equipment;
 mod instants;
 mod links;
 mod machine;
 mod operation;
+pub mod packml;
 mod percentiles;
 pub mod profile;
 mod report;
