@@ -9,6 +9,7 @@ mod architecture;
 mod boards;
 mod buffer;
 mod cases;
+mod clock_steps;
 mod counterpart;
 mod deliver;
 mod integrator;

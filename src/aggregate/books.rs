@@ -28,6 +28,21 @@ struct Rest {
     ambiguous: bool,
 }
 
+/// When and for what counters are told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// End of their windows.
+    pub to: UtcTime,
+    /// The order.
+    pub order: Option<Reference>,
+    /// The product.
+    pub product: Option<Reference>,
+    /// The shift.
+    pub shift: Option<String>,
+    /// The operation.
+    pub operation: Option<Uuid>,
+}
+
 /// What must survive a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -117,13 +132,7 @@ impl Books {
     }
 
     /// What is left of the total since the last report; nothing where that is less than none, which is carried over.
-    pub fn rest(
-        &mut self,
-        to: UtcTime,
-        order: Option<Reference>,
-        shift: Option<String>,
-        operation: Option<Uuid>,
-    ) -> Option<CounterReport> {
+    pub fn rest(&mut self, told: Told) -> Option<CounterReport> {
         let rest = self.rest.as_mut()?;
         let delta = u64::try_from(rest.memory.owed)
             .ok()
@@ -132,7 +141,7 @@ impl Books {
         let before = rest.memory.total;
         rest.memory.total = before.saturating_add(delta);
         rest.memory.owed = 0;
-        let from = rest.memory.since.replace(to).unwrap_or(to);
+        let from = rest.memory.since.replace(told.to).unwrap_or(told.to);
         let shown = |total: u64| i64::try_from(total).unwrap_or(i64::MAX);
         Some(CounterReport {
             name: rest.name.clone(),
@@ -148,10 +157,11 @@ impl Books {
             resets: 0,
             ambiguous: std::mem::take(&mut rest.ambiguous),
             from,
-            to,
-            order,
-            shift,
-            operation,
+            to: told.to,
+            order: told.order,
+            product: told.product,
+            shift: told.shift,
+            operation: told.operation,
         })
     }
 }
@@ -190,6 +200,17 @@ mod tests {
             from: UtcTime(0),
             to: UtcTime(0),
             order: None,
+            product: None,
+            shift: None,
+            operation: None,
+        }
+    }
+
+    fn told(to: i64) -> Told {
+        Told {
+            to: UtcTime(to),
+            order: None,
+            product: None,
             shift: None,
             operation: None,
         }
@@ -233,7 +254,7 @@ mod tests {
         for (total, reject) in [(10, 1), (0, 2), (1, 0), (5, 0)] {
             made.take(Total, &report(total));
             made.take(Reject, &report(reject));
-            let rest = made.rest(UtcTime(1), None, None, None);
+            let rest = made.rest(told(1));
             told.push(rest.map(|rest| (rest.delta, rest.total)));
         }
         assert_eq!(told, [Some((9, 9)), None, None, Some((4, 13))]);
@@ -254,14 +275,14 @@ mod tests {
         };
         made.take(Total, &unsure);
         made.take(Reject, &report(1));
-        let rest = made.rest(UtcTime(1), None, None, None).unwrap();
+        let rest = made.rest(told(1)).unwrap();
         assert_eq!(
             (rest.delta, rest.delta_max, rest.ambiguous),
             (9, Some(29), true)
         );
         assert_eq!((rest.raw_from, rest.raw_to), (0, 9));
         made.take(Total, &report(1));
-        let rest = made.rest(UtcTime(2), None, None, None).unwrap();
+        let rest = made.rest(told(2)).unwrap();
         assert_eq!(
             (rest.delta, rest.delta_max, rest.ambiguous),
             (1, None, false)
@@ -273,7 +294,7 @@ mod tests {
         let counters = [("good", Total), ("bad", Reject)];
         let mut made = Books::new(PiecesFrom::Counters, counters.into_iter());
         made.take(Total, &report(2));
-        let rest = made.rest(UtcTime(1), None, None, None).unwrap();
+        let rest = made.rest(told(1)).unwrap();
         assert_eq!(rest.name, "good of total");
     }
 }

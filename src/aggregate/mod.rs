@@ -5,6 +5,8 @@
 
 pub mod alarm;
 pub mod books;
+pub mod calendar;
+mod clock_watch;
 pub mod condition;
 pub mod counter;
 mod definition;
@@ -12,17 +14,23 @@ mod delay;
 pub mod downtime;
 pub mod equipment;
 mod instants;
+pub mod limit;
+mod limited;
 mod links;
 mod machine;
 mod operation;
 pub mod packml;
+mod part;
 mod percentiles;
 pub mod profile;
 mod report;
 mod saved;
+mod scan;
+pub mod sequence;
 pub mod statistics;
 mod task;
 pub mod trigger;
+mod used;
 mod watermark;
 
 pub use task::run;
@@ -33,6 +41,7 @@ use crate::model::{
     Restored, Sample, Scope, Stamp, TagId, Turn,
 };
 use crate::settings::{Plant, Problem};
+use clock_watch::ClockWatch;
 use condition::Evaluator;
 use delay::Delays;
 use instants::instants;
@@ -97,6 +106,7 @@ pub struct Aggregate {
     run: Uuid,
     boot_id: String,
     clock: ClockQuality,
+    clock_watch: ClockWatch,
     now: Stamp,
     on_disk: OnDisk,
     checkpoint_every: Duration,
@@ -145,6 +155,7 @@ impl Aggregate {
             run: restored.run,
             boot_id: start.boot_id,
             clock: start.clock,
+            clock_watch: ClockWatch::new(start.now, start.clock.synchronised),
             now: start.now,
             on_disk: OnDisk::default(),
             checkpoint_every: plant.buffer.checkpoint_every.get(),
@@ -157,6 +168,7 @@ impl Aggregate {
             seq,
             ..restored.next
         }));
+        aggregate.watch_clock(start.now);
         Ok(aggregate)
     }
 
@@ -167,6 +179,9 @@ impl Aggregate {
             .and_then(|bytes| saved::read::<Alive>(bytes));
         let Some(alive) = alive else { return };
         let resumed = self.resumed(&alive);
+        if resumed.same_boot {
+            self.clock_watch = ClockWatch::new(alive.stamp, alive.synchronised);
+        }
         let machines = self.machines.iter_mut().zip(&plant.machines);
         for (index, (machine, settings)) in machines.enumerate() {
             let resumed = self.delays.resumed(index, resumed);
@@ -281,8 +296,15 @@ impl Aggregate {
             first_seq: self.next.seq,
             out: &mut self.drafts,
         };
-        if let Some(machine) = self.machines.get_mut(machine) {
-            machine.instant(located, &mut moment);
+        let Some(machine) = self.machines.get_mut(machine) else {
+            return;
+        };
+        machine.instant(located, &mut moment);
+        // A scanner that several machines share: each takes what is for it when its own time has come there.
+        for forward in machine.take_forwards() {
+            if let Some(machine) = self.machines.get_mut(forward.machine) {
+                machine.arrive(forward.scan);
+            }
         }
     }
 
@@ -295,6 +317,7 @@ impl Aggregate {
         if now.boot >= self.now.boot {
             self.now = now;
         }
+        self.watch_clock(now);
         for machine in 0..self.machines.len() {
             self.advance_machine(machine, now);
         }
@@ -309,11 +332,6 @@ impl Aggregate {
             .chain([self.checkpoint_due])
             .min()
             .unwrap_or(self.checkpoint_due)
-    }
-
-    /// The trust in UTC from now on.
-    pub fn set_clock_quality(&mut self, clock: ClockQuality) {
-        self.clock = clock;
     }
 
     /// What must become durable together: the events since the last turn, and the state after them. `None` when there is nothing.

@@ -21,7 +21,7 @@ pub async fn run(
     loop {
         let now = clock.now();
         beat(now);
-        aggregate.set_clock_quality(clock.quality());
+        aggregate.set_clock(now, clock.quality());
         // Waiting batches come before timers: a sample may be older than the timer that it cancels.
         let wait = aggregate.next_wakeup().since(now.boot).min(MAX_SLEEP);
         let more = tokio::select! {

@@ -1,7 +1,7 @@
 //! The machine's counters: windows of a minute, cut at the end of operations and where shift or order changes.
 
 use super::{Heading, Machine, Moment, Unsaved};
-use crate::aggregate::books::Books;
+use crate::aggregate::books::{Books, Told};
 use crate::aggregate::condition::Scope;
 use crate::aggregate::counter::{Counter, Limits, Reset};
 use crate::model::{Body, BootTime, CounterReport, Flag, Reference, Sample, Value};
@@ -276,6 +276,7 @@ impl Machine {
         moment: &mut Moment<'_>,
     ) {
         let to = moment.now.utc;
+        let product = self.product_now();
         let shift = self.shifts.name();
         let mut books = std::mem::take(&mut self.books);
         let mut reports = Vec::new();
@@ -300,13 +301,20 @@ impl Machine {
                 from: window.from,
                 to,
                 order: order.clone(),
+                product: product.clone(),
                 shift: shift.clone(),
                 operation,
             };
             books.take(counter.counts, &report);
             reports.push(report);
         }
-        reports.extend(books.rest(to, order, shift, operation));
+        reports.extend(books.rest(Told {
+            to,
+            order,
+            product,
+            shift,
+            operation,
+        }));
         self.books = books;
         for report in reports {
             self.unsaved = Unsaved::Soon;

@@ -31,7 +31,7 @@ mod tools;
 
 use super::books::Books;
 use super::condition::{Condition, Evaluator, Known, Scope};
-use super::definition::Definition;
+use super::definition::{Definition, Parameter};
 use super::downtime::Stops;
 use super::equipment::Equipment;
 use super::operation::OpenOperation;
@@ -44,7 +44,11 @@ use crate::model::{
 use crate::settings::shape::PiecesFrom;
 pub(super) use restart::Resumed;
 
+/// The checkpoint of the last run.
+type Entries = std::collections::BTreeMap<String, Vec<u8>>;
+
 use alarms::Alarms;
+use closed::Closed;
 use context::Context;
 use counters::MachineCounter;
 use maintenance::Wear;
@@ -54,6 +58,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
 use uuid::Uuid;
@@ -183,6 +188,8 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
+    /// When its usable value became another one.
+    changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
     counters: Vec<usize>,
@@ -201,6 +208,8 @@ struct Slot {
     open: Option<OpenOperation>,
     /// Start edges whose debounce runs, at most one of each definition.
     starting: Vec<OpenOperation>,
+    /// Operations that ended, oldest first, and may still be corrected.
+    closed: VecDeque<Closed>,
 }
 
 impl Slot {
@@ -326,6 +335,15 @@ impl Machine {
         }
     }
 
+    /// The wall clock stepped: what is open says so. Its durations are not touched.
+    pub(super) fn clock_stepped(&mut self) {
+        let slots = self.slots.iter_mut();
+        for operation in slots.flat_map(Slot::operations_mut) {
+            operation.flags.insert(Flag::ClockStepped);
+            self.unsaved = Unsaved::Soon;
+        }
+    }
+
     /// The operations that are open and were told, by slot.
     pub(super) fn open_operations(&self) -> impl Iterator<Item = Uuid> + '_ {
         self.slots
@@ -348,6 +366,9 @@ impl Machine {
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
         let differs = self.scope.set(local, usable.cloned());
+        if differs {
+            tag.changed = sample.stamp.boot;
+        }
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
@@ -357,35 +378,32 @@ impl Machine {
         let Some(tag) = self.tags.get(local) else {
             return;
         };
-        for (definition, parameter) in &tag.routes {
-            let Some(found) = self.definitions.get(*definition) else {
+        let mut crossed = false;
+        for (d, p) in &tag.routes {
+            let Some(definition) = self.definitions.get(*d) else {
                 continue;
             };
-            let hidden = found.parameters.get(*parameter).is_some_and(|p| p.hidden);
-            let Some(slot) = self.slots.get_mut(found.slot) else {
+            let Some(parameter) = definition.parameters.get(*p) else {
+                continue;
+            };
+            let Some(slot) = self.slots.get_mut(definition.slot) else {
                 continue;
             };
             for operation in slot.operations_mut() {
-                if operation.definition_index != *definition {
-                    continue;
-                }
-                let t = operation.offset(sample.stamp.boot);
-                let Some(accumulator) = operation.accumulators.get_mut(*parameter) else {
-                    continue;
-                };
-                match (&sample.quality, tag.number) {
-                    (Quality::Bad(_), _) => accumulator.bad(t),
-                    (_, Some(value)) => accumulator.add(t, value, tag.uncertain),
-                    // A text covers the time of an operation without parameters; where a number is measured it is none.
-                    (_, None) if hidden => accumulator.add(t, 0.0, tag.uncertain),
-                    (_, None) => accumulator.bad(t),
+                if operation.definition_index == *d {
+                    measure_one(parameter, *p, tag, sample, operation);
+                    if parameter.limited {
+                        crossed |= limits::measure(definition, *p, tag, sample, operation);
+                    }
                 }
             }
         }
         for place in 0..tag.counters.len() + tag.resets.len() {
             self.count_or_reset(local, place, sample, moment);
         }
-        self.measure_limits(local, sample, moment);
+        if crossed {
+            self.tell_limits(moment);
+        }
         self.measure_wear(local, sample, moment);
     }
 
@@ -401,6 +419,7 @@ impl Machine {
         self.step_part_tags(moment);
         self.step_measurements(moment);
         self.step_order(moment);
+        self.tell_limits(moment);
         let pulsed = self.scope.end_of_instant();
         self.changed.clear();
         self.axes_changed = false;
@@ -416,6 +435,7 @@ impl Machine {
         }
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
+        self.scans_arrive(moment);
         self.announce_due(moment);
         self.settle(moment);
         self.limits_expire(moment);
@@ -439,5 +459,28 @@ impl Machine {
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);
+    }
+}
+
+/// A sample of a tag that an operation measures.
+fn measure_one(
+    parameter: &Parameter,
+    p: usize,
+    tag: &Tag,
+    sample: &Sample,
+    operation: &mut OpenOperation,
+) {
+    let t = operation.offset(sample.stamp.boot);
+    let Some(accumulator) = operation.accumulators.get_mut(p) else {
+        return;
+    };
+    match (sample.usable(), tag.number) {
+        (Some(value), _) if parameter.plan.sequence => {
+            accumulator.observe(t, value, tag.uncertain);
+        }
+        (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
+        // A text covers the time of an operation without parameters; where a number is measured it is none.
+        (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
+        _ => accumulator.bad(t),
     }
 }

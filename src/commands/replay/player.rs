@@ -199,16 +199,24 @@ impl<'a, W: Write> Player<'a, W> {
                 self.aggregate = None;
                 self.store.power_off();
             }
-            Happening::WallStep(by_ns) => self.wall_step_ns += by_ns,
+            Happening::WallStep(by_ns) => {
+                self.wall_step_ns = self.wall_step_ns.saturating_add(by_ns);
+                self.look_at_clock();
+            }
             Happening::Clock(synchronised) => {
                 self.clock = clock_quality(synchronised);
-                if let Some(aggregate) = &mut self.aggregate {
-                    aggregate.set_clock_quality(self.clock);
-                }
+                self.look_at_clock();
             }
             Happening::Power(true) | Happening::Reading(..) | Happening::End => {}
         }
         Ok(())
+    }
+
+    fn look_at_clock(&mut self) {
+        let now = self.stamp(self.now);
+        if let Some(aggregate) = &mut self.aggregate {
+            aggregate.set_clock(now, self.clock);
+        }
     }
 
     fn link(&mut self, device: DeviceId, good: bool, stamp: Stamp) {
