@@ -69,6 +69,7 @@ impl Machine {
             into.put(format!("{name}/equipment"), memory);
         }
         into.put(format!("{name}/conditions"), &self.saved_conditions());
+        self.save_equipment(into);
         for counter in &self.counters {
             if let Some(tally) = counter.counter.tally() {
                 into.put(format!("{name}/counter/{}", counter.name), &tally);
@@ -168,6 +169,7 @@ impl Machine {
             self.equipment
                 .resume(memory, resumed.shift_ns, resumed.measurable);
         }
+        self.restore_equipment(entries, resumed);
         for counter in &mut self.counters {
             let key = format!("{name}/counter/{}", counter.name);
             if let Some(tally) = entry(key).and_then(|bytes| saved::read::<Tally>(bytes)) {
