@@ -1,11 +1,13 @@
 //! An operation of the settings, compiled for one machine: conditions, triggers, parameters, where facts come from.
 
+use super::change::Watched;
 use super::condition::{Allowed, Condition, Known, Scope};
 use super::limited::{self, Limit};
+use super::origin::{Products, PurposeRule};
 use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
-use crate::settings::shape::{self, Origin, ParameterKind, Pieces, Product, Source};
+use crate::settings::shape::{self, Origin, ParameterKind, Pieces, Source};
 use crate::settings::{Machine, Plant, Problem, Reported};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,6 +34,14 @@ impl Fact {
         match self {
             Fact::Fixed(text) => Some(text.clone()),
             Fact::Tag(local) => scope.value(*local).map(in_words).filter(|t| !t.is_empty()),
+        }
+    }
+
+    /// The tag that says it.
+    pub(super) fn tag(&self) -> Option<usize> {
+        match self {
+            Fact::Tag(local) => Some(*local),
+            Fact::Fixed(_) => None,
         }
     }
 
@@ -65,7 +75,7 @@ pub(super) struct Whence {
 }
 
 impl Whence {
-    fn compile(origin: Option<&Origin>, scope: &Scope) -> Whence {
+    pub(super) fn compile(origin: Option<&Origin>, scope: &Scope) -> Whence {
         let Some(origin) = origin else {
             return Whence {
                 fact: None,
@@ -90,6 +100,11 @@ impl Whence {
     ) -> Option<Reference> {
         let said = self.fact.as_ref().and_then(|fact| fact.reference(scope));
         said.or_else(|| scanned.filter(|_| self.or_scanned).cloned())
+    }
+
+    /// The tag that says it.
+    pub(super) fn tag(&self) -> Option<usize> {
+        self.fact.as_ref().and_then(Fact::tag)
     }
 }
 
@@ -143,6 +158,16 @@ pub(super) enum PieceCount {
     Tag(usize),
 }
 
+/// What an operation needs that is open while a condition holds.
+#[derive(Debug)]
+pub(super) struct During {
+    /// The tag at whose change the next one begins.
+    pub(super) tag: Option<usize>,
+    pub(super) watched: Watched,
+    /// It holds, and no operation was begun for it: one begins as soon as that is possible.
+    pub(super) waits: bool,
+}
+
 /// An operation of the settings.
 #[derive(Debug)]
 pub(super) struct Definition {
@@ -156,9 +181,13 @@ pub(super) struct Definition {
     pub(super) abort: Option<Armed>,
     pub(super) pause: Option<Armed>,
     pub(super) abort_reason: Option<Fact>,
+    pub(super) pause_reason: Option<Fact>,
+    /// Of `during:`.
+    pub(super) during: Option<During>,
+    pub(super) purpose: Vec<PurposeRule>,
     pub(super) segment: Option<Fact>,
     pub(super) order: Whence,
-    pub(super) product: Whence,
+    pub(super) product: Products,
     pub(super) lot: Whence,
     pub(super) operator: Whence,
     pub(super) program: Option<Fact>,
@@ -241,8 +270,13 @@ impl Compiler<'_> {
             Some(_) => format!("{path}.during"),
             None => format!("{path}.{key}.when"),
         };
-        let start = self.armed(&key("start"), &begins, true);
-        let end = self.armed(&key("end"), &ends, true);
+        let pulses = settings.during.is_none();
+        let start = self.armed(&key("start"), &begins, pulses);
+        // The end of `during:` is made of the same condition: what is wrong with it is said once.
+        let end = match settings.during.is_some() && start.is_none() {
+            true => None,
+            false => self.armed(&key("end"), &ends, pulses),
+        };
         let abort = settings
             .abort
             .as_ref()
@@ -255,6 +289,7 @@ impl Compiler<'_> {
             .only_if
             .as_ref()
             .and_then(|cel| self.condition(&format!("{path}.only_if"), cel, Allowed::ALL));
+        let purpose = self.purposes(&path, &settings.purpose);
         let mut parameters = self.parameters(&path, settings);
         if self.problems.len() > before {
             return None;
@@ -275,9 +310,12 @@ impl Compiler<'_> {
             abort,
             pause,
             abort_reason: self.fact(settings.abort.as_ref().and_then(|a| a.reason.as_ref())),
+            pause_reason: self.fact(settings.pause.as_ref().and_then(|p| p.reason.as_ref())),
+            during: self.during(settings),
+            purpose,
             segment: self.fact(settings.segment.as_ref()),
             order: Whence::compile(settings.order.as_ref(), self.scope),
-            product: self.product(settings.product.as_ref()),
+            product: self.products(settings.product.as_ref()),
             lot: Whence::compile(settings.lot.as_ref(), self.scope),
             operator: Whence::compile(settings.operator.as_ref(), self.scope),
             program: self.fact(settings.program.as_ref()),
@@ -334,13 +372,16 @@ impl Compiler<'_> {
         settings.part.tag.is_some() || scanned
     }
 
-    fn product(&self, product: Option<&Product>) -> Whence {
-        let origin = product.map(|product| Origin {
-            tag: product.tag.clone(),
-            value: product.value.clone(),
-            otherwise: product.otherwise,
-        });
-        Whence::compile(origin.as_ref(), self.scope)
+    fn during(&self, settings: &shape::Operation) -> Option<During> {
+        settings.during.as_ref()?;
+        let tag = settings.new_when_changed.as_ref();
+        Some(During {
+            tag: tag
+                .and_then(|name| self.scope.tag(name))
+                .map(|(local, _)| local),
+            watched: Watched::default(),
+            waits: false,
+        })
     }
 
     fn pieces(&self, pieces: &Pieces) -> PieceCount {

@@ -5,6 +5,7 @@
 //! nanoseconds since the operation's start, so that nothing here changes when a reboot moves the clock.
 
 use super::condition::Known;
+use super::covered::Covered;
 use super::percentiles::Percentiles;
 use super::profile::Profile;
 use super::sequence::Sequence;
@@ -351,13 +352,20 @@ impl Accumulator {
     /// Time by quality, of the time that counts.
     #[must_use]
     pub fn coverage(&self) -> Coverage {
-        let total = self.covered.saturating_add(self.gap);
-        let fraction = |part: i64| (total > 0).then(|| part as f64 / total as f64);
-        Coverage {
-            good_fraction: fraction(self.covered),
-            gap_fraction: fraction(self.gap),
-            longest_gap_s: seconds(self.longest_gap),
+        self.covered_at(self.accounted).coverage()
+    }
+
+    /// Time by quality up to `t`, which is not before the last sample. Changes nothing.
+    #[must_use]
+    pub fn covered_at(&self, t: i64) -> Covered {
+        let passed = t.saturating_sub(self.accounted).max(0);
+        let mut covered = Covered::new(self.covered, self.gap, self.longest_gap);
+        match self.course {
+            Course::Outside => {}
+            Course::Holds { .. } => covered.hold(passed),
+            Course::Gap { since, .. } => covered.lack(passed, t.saturating_sub(since.max(0))),
         }
+        covered
     }
 
     /// The profile so far.

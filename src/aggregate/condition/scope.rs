@@ -191,6 +191,16 @@ impl Scope {
         self.mode = CelString::from(mode.word());
     }
 
+    /// The word of `state` or `mode`; `None` for any other name.
+    #[must_use]
+    pub fn axis(&self, name: &str) -> Option<&str> {
+        match self.names.get(name)? {
+            Variable::State => Some(self.state.inner()),
+            Variable::Mode => Some(self.mode.inner()),
+            _ => None,
+        }
+    }
+
     fn pulse(&self, local: usize) -> Option<&dyn Val> {
         let tag = self.tags.get(local)?;
         match (&tag.pulse, tag.now.as_ref()?) {

@@ -4,7 +4,7 @@
 
 use super::scans::Scan;
 use super::{Heading, Machine, Moment, Unsaved};
-use crate::aggregate::definition::{Definition, Whence};
+use crate::aggregate::definition::Definition;
 use crate::aggregate::operation::{Facts, OpenOperation};
 use crate::aggregate::saved::{self, Saved};
 use crate::aggregate::scan::Meaning;
@@ -139,13 +139,13 @@ impl Machine {
                 if what == ScanFor::Order {
                     self.late_order(&learnt, scan.at, moment);
                 }
-                self.learn(what, &learnt, scan.at)
+                self.learn_scanned(what, &learnt, scan.at)
             }
         }
     }
 
     /// Open operations that lack it and started not too long ago learn it.
-    fn learn(&mut self, what: ScanFor, learnt: &Reference, at: Stamp) -> Vec<usize> {
+    fn learn_scanned(&mut self, what: ScanFor, learnt: &Reference, at: Stamp) -> Vec<usize> {
         let mut touched = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let Some(open) = &mut slot.open else { continue };
@@ -153,10 +153,10 @@ impl Machine {
                 continue;
             };
             let fresh = in_late_window(definition, open, at.boot);
-            let Some((whence, fact)) = fact_of(definition, &mut open.facts, what) else {
+            let Some((takes_scanned, fact)) = fact_of(definition, &mut open.facts, what) else {
                 continue;
             };
-            if fresh && fact.is_none() && whence.takes_scanned() {
+            if fresh && fact.is_none() && takes_scanned {
                 *fact = Some(learnt.clone());
                 touched.push(index);
             }
@@ -247,15 +247,15 @@ pub(super) fn in_late_window(
 }
 
 fn fact_of<'a>(
-    definition: &'a Definition,
+    definition: &Definition,
     facts: &'a mut Facts,
     what: ScanFor,
-) -> Option<(&'a Whence, &'a mut Option<Reference>)> {
+) -> Option<(bool, &'a mut Option<Reference>)> {
     match what {
-        ScanFor::Order => Some((&definition.order, &mut facts.order)),
-        ScanFor::Lot => Some((&definition.lot, &mut facts.lot)),
-        ScanFor::Product => Some((&definition.product, &mut facts.product)),
-        ScanFor::Operator => Some((&definition.operator, &mut facts.operator)),
+        ScanFor::Order => Some((definition.order.takes_scanned(), &mut facts.order)),
+        ScanFor::Lot => Some((definition.lot.takes_scanned(), &mut facts.lot)),
+        ScanFor::Product => Some((definition.product.takes_scanned(), &mut facts.product)),
+        ScanFor::Operator => Some((definition.operator.takes_scanned(), &mut facts.operator)),
         _ => None,
     }
 }

@@ -5,18 +5,23 @@
 //! the machine over a restart of the gateway.
 
 mod alarms;
+mod changes;
 mod closed;
 mod compile;
 mod context;
 mod counters;
 mod downtime;
+mod ends;
+mod explain;
 mod facts;
+mod lengths;
 mod limits;
 mod maintenance;
 mod measurements;
 mod operations;
 mod packml;
 mod parts;
+mod pauses;
 mod performance;
 mod progress;
 mod reasons;
@@ -24,6 +29,7 @@ mod refused;
 mod restart;
 mod scans;
 mod shift;
+mod starts;
 mod state;
 mod steps;
 mod tools;
@@ -31,6 +37,7 @@ mod tools;
 use super::condition::{Condition, Evaluator, Known, Scope};
 use super::definition::{Definition, Parameter};
 use super::equipment::Equipment;
+use super::explain::Notes;
 use super::operation::OpenOperation;
 use crate::format::event_id;
 use crate::health::AggregateHealth;
@@ -56,6 +63,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
@@ -91,6 +99,8 @@ pub(super) struct Moment<'a> {
     /// Number of the first event of `out`.
     pub(super) first_seq: u64,
     pub(super) out: &'a mut Vec<Draft>,
+    /// Who asks why (`replay --explain`).
+    pub(super) notes: Option<&'a RefCell<Notes>>,
 }
 
 /// What an event is about, when, and what it belongs to.
@@ -137,6 +147,9 @@ impl Moment<'_> {
             epoch: self.naming.epoch,
             seq: self.first_seq.saturating_add(self.out.len() as u64),
         };
+        if let (Some(notes), About::Equipment { id, .. }) = (self.notes, &heading.about) {
+            notes.borrow_mut().told(position.seq, id, &body);
+        }
         self.out.push(Draft {
             about: heading.about,
             time: heading.time,
@@ -162,6 +175,7 @@ impl Moment<'_> {
             health: self.health,
             first_seq: self.first_seq,
             out: self.out,
+            notes: self.notes,
         }
     }
 }
@@ -256,6 +270,7 @@ impl Machine {
         samples: impl Iterator<Item = (usize, &'s Sample)> + Clone,
         moment: &mut Moment<'_>,
     ) {
+        self.explain_samples(samples.clone(), moment);
         for (local, sample) in samples.clone() {
             self.take(local, sample);
         }
@@ -278,6 +293,7 @@ impl Machine {
 
     /// Works off what is due up to `until`, each at its own time.
     pub(super) fn advance(&mut self, until: Stamp, moment: &mut Moment<'_>) {
+        self.look_at_clock(until, moment);
         while let Some(due) = self.due().filter(|due| *due <= until.boot) {
             let at = due.max(self.latest).min(until.boot);
             self.latest = at;
@@ -309,7 +325,7 @@ impl Machine {
             .chain(self.alarms.due())
             .chain(self.stops.due())
             .chain(self.shifts.due())
-            .chain(self.intervals.due())
+            .chain(self.intervals_due())
             .chain(self.wear.due())
             .min()
     }
@@ -317,7 +333,7 @@ impl Machine {
     /// A device of the machine is lost: whoever measures with it says so.
     pub(super) fn lost(&mut self, device: DeviceId) {
         for slot in &mut self.slots {
-            for operation in slot.operations_mut() {
+            for operation in slot.operations_mut().filter(|open| !open.is_over()) {
                 let concerned = self
                     .definitions
                     .get(operation.definition_index)
@@ -327,15 +343,6 @@ impl Machine {
                     operation.flags.insert(Flag::ConnectionLoss);
                 }
             }
-        }
-    }
-
-    /// The wall clock stepped: what is open says so. Its durations are not touched.
-    pub(super) fn clock_stepped(&mut self) {
-        let slots = self.slots.iter_mut();
-        for operation in slots.flat_map(Slot::operations_mut) {
-            operation.flags.insert(Flag::ClockStepped);
-            self.unsaved = Unsaved::Soon;
         }
     }
 
@@ -411,6 +418,7 @@ impl Machine {
     /// Evaluates what refers to something that changed, in the order of the contract.
     fn settle(&mut self, moment: &mut Moment<'_>) {
         self.step_state(moment);
+        self.intervals_look(moment);
         self.step_alarms(moment);
         self.step_gates(moment);
         self.decide_recovered(moment);
@@ -419,6 +427,7 @@ impl Machine {
         self.step_tools(moment);
         self.step_part_tags(moment);
         self.step_measurements(moment);
+        self.learn_facts(moment);
         self.step_order(moment);
         self.tell_limits(moment);
         let pulsed = self.scope.end_of_instant();
@@ -431,16 +440,19 @@ impl Machine {
 
     /// What is due now.
     fn expire(&mut self, moment: &mut Moment<'_>) {
+        self.explain_samples(std::iter::empty(), moment);
         if let Some(change) = self.equipment.expire(moment.now.boot) {
             self.state_changed(change, moment);
         }
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
         self.scans_arrive(moment);
+        self.end_trailing(moment);
         self.announce_due(moment);
         self.settle(moment);
         self.limits_expire(moment);
         self.abort_long_running(moment);
+        self.give_up_lost(moment);
         self.report_counters_due(moment);
         self.report_progress_due(moment);
         self.scans_expire(moment);
@@ -470,17 +482,16 @@ fn measure_one(
     sample: &Sample,
     operation: &mut OpenOperation,
 ) {
-    let t = operation.offset(sample.stamp.boot);
-    let Some(accumulator) = operation.accumulators.get_mut(p) else {
-        return;
-    };
-    match (sample.usable(), tag.number) {
-        (Some(value), _) if parameter.plan.sequence => {
-            accumulator.observe(t, value, tag.uncertain);
+    for (begun, accumulator) in operation.measures(p) {
+        let t = sample.stamp.boot.0.saturating_sub(begun.0);
+        match (sample.usable(), tag.number) {
+            (Some(value), _) if parameter.plan.sequence => {
+                accumulator.observe(t, value, tag.uncertain);
+            }
+            (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
+            // A text covers the time of an operation without parameters; where a number is measured it is none.
+            (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
+            _ => accumulator.bad(t),
         }
-        (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
-        // A text covers the time of an operation without parameters; where a number is measured it is none.
-        (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
-        _ => accumulator.bad(t),
     }
 }
