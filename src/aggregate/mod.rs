@@ -10,6 +10,7 @@ pub mod counter;
 mod definition;
 mod delay;
 pub mod equipment;
+pub mod indicator;
 mod instants;
 pub mod limit;
 mod limited;

@@ -43,6 +43,7 @@ impl Machine {
             definitions.extend(compiler.definition(name, operation, slot));
         }
         let gauges = Gauges::compile(&mut compiler);
+        let wear = Wear::compile(&mut compiler, now);
         let mut problems = compiler.problems;
         let scans = Scans::compile(plant, machine, &scope, &mut problems);
         let shifts = Shifts::compile(plant, machine, &mut problems);
@@ -75,7 +76,7 @@ impl Machine {
             stops: Stops::default(),
             shifts,
             intervals,
-            wear: Wear::default(),
+            wear,
             order: None,
             definitions,
             slots,
@@ -172,6 +173,7 @@ impl Machine {
                 .collect();
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
+                || self.wear.refers_to(local)
                 || self.tools.follows(local)
                 || self
                     .gauges

@@ -406,7 +406,7 @@ impl Machine {
         if crossed {
             self.tell_limits(moment);
         }
-        self.measure_wear(local, sample, moment);
+        self.measure_wear(local, sample);
     }
 
     /// Evaluates what refers to something that changed, in the order of the contract.

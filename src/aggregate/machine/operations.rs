@@ -305,7 +305,7 @@ impl Machine {
         }
         super::limits::finish(
             &self.name,
-            &slot.name,
+            &slot_name,
             definition,
             &mut operation,
             &end,
