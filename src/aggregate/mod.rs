@@ -16,6 +16,7 @@ mod delay;
 pub mod downtime;
 pub mod equipment;
 pub mod explain;
+pub mod indicator;
 mod instants;
 pub mod limit;
 mod limited;

@@ -45,6 +45,7 @@ impl Machine {
             definitions.extend(compiler.definition(name, operation, slot));
         }
         let gauges = Gauges::compile(&mut compiler);
+        let wear = Wear::compile(&mut compiler, now);
         let mut problems = compiler.problems;
         let scans = Scans::compile(plant, machine, &scope, &mut problems);
         let shifts = Shifts::compile(plant, machine, &mut problems);
@@ -78,7 +79,7 @@ impl Machine {
             stops: super::downtime::compile(downtime),
             shifts,
             intervals,
-            wear: Wear::default(),
+            wear,
             order: None,
             definitions,
             slots,
@@ -184,6 +185,7 @@ impl Machine {
                 || decisive.contains(&local)
                 || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
                 || self.alarms.refer_to(local)
+                || self.wear.refers_to(local)
                 || self.tools.follows(local)
                 || self
                     .gauges

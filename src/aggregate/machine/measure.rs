@@ -36,7 +36,7 @@ impl Machine {
         if crossed {
             self.tell_limits(moment);
         }
-        self.measure_wear(local, sample, moment);
+        self.measure_wear(local, sample);
     }
 }
 

@@ -77,6 +77,7 @@ impl Machine {
         }
         self.shifts.save(name, into);
         self.intervals.save(name, into);
+        self.wear.save(name, into);
         self.save_scans(into);
         self.save_context(into);
         self.save_closed(into);
@@ -180,6 +181,7 @@ impl Machine {
         }
         self.shifts.restore(&name, entries, resumed);
         self.intervals.restore(&name, entries, resumed);
+        self.wear.restore(&name, entries, resumed);
         // Ordinals first, also of slots that the settings no longer have: they never begin anew.
         let ordinals = format!("{name}/ordinal/");
         let slots = entries
