@@ -236,7 +236,7 @@ fn two_hundred_machines_are_read_fast_and_too_many_are_refused() {
         .replace("tag: strokes,", "tag: stroks,")
         .replace("u16", "u17");
     assert_eq!(told(&bad).len(), 4, "{:#?}", told(&bad));
-    let many = told(&shop(4_000));
+    let many = told(&shop(1_600));
     assert!(
         many.iter()
             .any(|(_, says)| says.contains("which is more than a gateway is built for")),
