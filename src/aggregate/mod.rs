@@ -11,7 +11,9 @@ pub mod counter;
 pub mod covered;
 mod definition;
 mod delay;
+mod destination;
 pub mod equipment;
+mod gateway_events;
 mod instants;
 pub mod limit;
 mod limited;
@@ -37,13 +39,14 @@ pub use task::run;
 
 use crate::health::AggregateHealth;
 use crate::model::{
-    Batch, Birth, Body, BootTime, ClockQuality, Content, DeviceId, Event, Position, Quality,
-    Restored, Sample, Scope, Stamp, TagId, Turn,
+    Batch, BootTime, ClockQuality, Content, DeviceId, Event, Position, Quality, Restored, Sample,
+    Stamp, TagId, Turn,
 };
 use crate::settings::{Plant, Problem};
 use clock_watch::ClockWatch;
 use condition::Evaluator;
 use delay::Delays;
+use gateway_events::OwnLife;
 use instants::instants;
 use links::Links;
 use machine::{Draft, Machine, Moment, Naming, Resumed, Unsaved};
@@ -107,6 +110,7 @@ pub struct Aggregate {
     boot_id: String,
     clock: ClockQuality,
     clock_watch: ClockWatch,
+    life: OwnLife,
     now: Stamp,
     on_disk: OnDisk,
     checkpoint_every: Duration,
@@ -156,6 +160,7 @@ impl Aggregate {
             boot_id: start.boot_id,
             clock: start.clock,
             clock_watch: ClockWatch::new(start.now, start.clock.synchronised),
+            life: OwnLife::new(plant, start.now.boot),
             now: start.now,
             on_disk: OnDisk::default(),
             checkpoint_every: plant.buffer.checkpoint_every.get(),
@@ -163,11 +168,12 @@ impl Aggregate {
             planned_idle: false,
         };
         aggregate.restore(plant, &restored);
-        aggregate.on_disk = OnDisk::new(restored.checkpoint);
         aggregate.birth(last.map(|seq| Position {
             seq,
             ..restored.next
         }));
+        aggregate.tell_other_settings(&restored.checkpoint);
+        aggregate.on_disk = OnDisk::new(restored.checkpoint);
         aggregate.watch_clock(start.now);
         Ok(aggregate)
     }
@@ -208,23 +214,6 @@ impl Aggregate {
             measurable,
             same_boot,
         }
-    }
-
-    fn birth(&mut self, last: Option<Position>) {
-        let open_operations = self.machines.iter().flat_map(Machine::open_operations);
-        let birth = Birth {
-            version: env!("CARGO_PKG_VERSION"),
-            last,
-            boot_id: self.boot_id.clone(),
-            open_operations: open_operations.collect(),
-        };
-        self.drafts.push(Draft {
-            about: Scope::Gateway,
-            time: self.now.utc,
-            correlation: None,
-            causation: None,
-            body: Body::Birth(birth),
-        });
     }
 
     /// Applies what a device said. Timers that are due before it are worked off first. A machine with a device that stamps
@@ -321,6 +310,8 @@ impl Aggregate {
         for machine in 0..self.machines.len() {
             self.advance_machine(machine, now);
         }
+        self.beat(now);
+        self.look_at_destinations(now);
     }
 
     /// When [`Aggregate::advance`] and [`Aggregate::take_turn`] have something to do.
@@ -329,7 +320,7 @@ impl Aggregate {
         let machines = self.machines.iter().enumerate();
         machines
             .filter_map(|(index, machine)| self.delays.due(index, machine.due()))
-            .chain([self.checkpoint_due])
+            .chain([self.checkpoint_due, self.life.due()])
             .min()
             .unwrap_or(self.checkpoint_due)
     }
@@ -385,6 +376,9 @@ impl Aggregate {
         checkpoint.extend(self.on_disk.difference("device/", gateway));
         if periodic {
             self.plan_checkpoint(&checkpoint);
+        } else if self.planned_idle {
+            // This turn says that the gateway is alive, too: a commit less.
+            self.checkpoint_due = self.now.boot.plus(ALIVE_EVERY);
         }
         let mut alive = Saved::default();
         alive.put(
@@ -395,6 +389,7 @@ impl Aggregate {
                 synchronised: self.clock.synchronised,
             },
         );
+        self.life.save(&mut alive);
         checkpoint.extend(self.on_disk.difference("gateway", alive));
         let turn = Turn { events, checkpoint };
         (!turn.is_empty()).then_some(turn)
