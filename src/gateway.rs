@@ -147,8 +147,11 @@ fn resume(
         boot_id: clock::boot_id(),
         clock: clock.quality(),
     };
-    Aggregate::new(plant, restored, start, Arc::clone(&health.aggregate))
-        .map_err(GatewayError::Conditions)
+    let mut aggregate = Aggregate::new(plant, restored, start, Arc::clone(&health.aggregate))
+        .map_err(GatewayError::Conditions)?;
+    let names = plant.uplinks.iter().map(|uplink| uplink.name.clone());
+    aggregate.watch_uplinks(names.zip(health.uplinks.iter().cloned()));
+    Ok(aggregate)
 }
 
 impl Running {

@@ -1,10 +1,11 @@
 //! What the stages publish about themselves: counters and link states, read by people-facing parts.
 //!
-//! Plain atomics behind one `Arc`: a stage adds to its own cells and never reads another's. Bounded by the settings.
+//! Plain atomics behind one `Arc`: a stage adds to its own cells and never reads another's. Bounded by the settings. The one
+//! cell with words is [`Destination`], which aggregation turns into alerts.
 
 use crate::model::{BadReason, BootTime};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often a stage beats its [`Pulse`] at the least, also when it has nothing to do.
@@ -44,6 +45,51 @@ impl Pulse {
     #[must_use]
     pub fn last(&self) -> BootTime {
         BootTime(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Longest reason of a [`Destination`], in characters.
+const MAX_REASON: usize = 200;
+
+/// Whether a destination takes events: a cell that its uplink sets and aggregation turns into alerts.
+///
+/// Never a queue: who reads it late finds the last state, and how often the destination was paused until then.
+#[derive(Debug, Default)]
+pub struct Destination(Mutex<DestinationState>);
+
+/// What a [`Destination`] holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DestinationState {
+    /// Why nothing is sent to it; `None` while it takes events.
+    pub paused: Option<String>,
+    /// How often it was paused in this run.
+    pub pauses: u64,
+}
+
+impl Destination {
+    /// The destination itself is at fault, so nothing is sent to it. Said again, it is still the same pause.
+    pub fn pause(&self, reason: &str) {
+        let mut state = self.state();
+        if state.paused.is_none() {
+            state.pauses = state.pauses.saturating_add(1);
+        }
+        state.paused = Some(reason.chars().take(MAX_REASON).collect());
+    }
+
+    /// It takes events.
+    pub fn resume(&self) {
+        self.state().paused = None;
+    }
+
+    /// The state now, if it is another than that.
+    #[must_use]
+    pub fn other_than(&self, known: &DestinationState) -> Option<DestinationState> {
+        let state = self.state();
+        (*state != *known).then(|| state.clone())
+    }
+
+    fn state(&self) -> MutexGuard<'_, DestinationState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -204,6 +250,8 @@ pub struct UplinkHealth {
     pub resent: Counter,
     /// Refused by the destination, and tried again.
     pub refused: Counter,
+    /// Whether the destination takes events.
+    pub destination: Destination,
     /// Times the connection was made.
     pub connects: Counter,
 }

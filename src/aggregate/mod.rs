@@ -13,9 +13,11 @@ pub mod counter;
 pub mod covered;
 mod definition;
 mod delay;
+mod destination;
 pub mod downtime;
 pub mod equipment;
 pub mod explain;
+mod gateway_events;
 pub mod indicator;
 mod instants;
 pub mod limit;
@@ -43,14 +45,15 @@ pub use task::run;
 
 use crate::health::AggregateHealth;
 use crate::model::{
-    Batch, Birth, Body, BootTime, ClockQuality, Content, DeviceId, Event, Position, Quality,
-    Restored, Sample, Scope, Stamp, TagId, Turn,
+    Batch, BootTime, ClockQuality, Content, DeviceId, Event, Position, Quality, Restored, Sample,
+    Stamp, TagId, Turn,
 };
 use crate::settings::{Plant, Problem};
 use clock_watch::ClockWatch;
 use condition::Evaluator;
 use delay::Delays;
 use explain::Notes;
+use gateway_events::OwnLife;
 use instants::instants;
 use links::Links;
 use machine::{Draft, Machine, Moment, Naming, Resumed, Unsaved};
@@ -115,6 +118,7 @@ pub struct Aggregate {
     boot_id: String,
     clock: ClockQuality,
     clock_watch: ClockWatch,
+    life: OwnLife,
     now: Stamp,
     on_disk: OnDisk,
     checkpoint_every: Duration,
@@ -165,6 +169,7 @@ impl Aggregate {
             boot_id: start.boot_id,
             clock: start.clock,
             clock_watch: ClockWatch::new(start.now, start.clock.synchronised),
+            life: OwnLife::new(plant, start.now.boot),
             now: start.now,
             on_disk: OnDisk::default(),
             checkpoint_every: plant.buffer.checkpoint_every.get(),
@@ -173,11 +178,12 @@ impl Aggregate {
             notes: None,
         };
         aggregate.restore(plant, &restored);
-        aggregate.on_disk = OnDisk::new(restored.checkpoint);
         aggregate.birth(last.map(|seq| Position {
             seq,
             ..restored.next
         }));
+        aggregate.tell_other_settings(&restored.checkpoint);
+        aggregate.on_disk = OnDisk::new(restored.checkpoint);
         aggregate.watch_clock(start.now);
         Ok(aggregate)
     }
@@ -218,23 +224,6 @@ impl Aggregate {
             measurable,
             same_boot,
         }
-    }
-
-    fn birth(&mut self, last: Option<Position>) {
-        let open_operations = self.machines.iter().flat_map(Machine::open_operations);
-        let birth = Birth {
-            version: env!("CARGO_PKG_VERSION"),
-            last,
-            boot_id: self.boot_id.clone(),
-            open_operations: open_operations.collect(),
-        };
-        self.drafts.push(Draft {
-            about: Scope::Gateway,
-            time: self.now.utc,
-            correlation: None,
-            causation: None,
-            body: Body::Birth(birth),
-        });
     }
 
     /// Applies what a device said. Timers that are due before it are worked off first. A machine with a device that stamps
@@ -332,6 +321,8 @@ impl Aggregate {
         for machine in 0..self.machines.len() {
             self.advance_machine(machine, now);
         }
+        self.beat(now);
+        self.look_at_destinations(now);
     }
 
     /// When [`Aggregate::advance`] and [`Aggregate::take_turn`] have something to do.
@@ -340,7 +331,7 @@ impl Aggregate {
         let machines = self.machines.iter().enumerate();
         machines
             .filter_map(|(index, machine)| self.delays.due(index, machine.due()))
-            .chain([self.checkpoint_due])
+            .chain([self.checkpoint_due, self.life.due()])
             .min()
             .unwrap_or(self.checkpoint_due)
     }
@@ -396,6 +387,9 @@ impl Aggregate {
         checkpoint.extend(self.on_disk.difference("device/", gateway));
         if periodic {
             self.plan_checkpoint(&checkpoint);
+        } else if self.planned_idle {
+            // This turn says that the gateway is alive, too: a commit less.
+            self.checkpoint_due = self.now.boot.plus(ALIVE_EVERY);
         }
         let mut alive = Saved::default();
         alive.put(
@@ -406,6 +400,7 @@ impl Aggregate {
                 synchronised: self.clock.synchronised,
             },
         );
+        self.life.save(&mut alive);
         checkpoint.extend(self.on_disk.difference("gateway", alive));
         let turn = Turn { events, checkpoint };
         (!turn.is_empty()).then_some(turn)

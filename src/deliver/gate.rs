@@ -66,15 +66,15 @@ impl Gate {
         Some(wait)
     }
 
-    /// An event sent at `sent_at` was accepted. Returns true when that opened the gate.
-    pub(super) fn accepted(&mut self, sent_at: Instant) -> bool {
+    /// An event sent at `sent_at` was accepted.
+    pub(super) fn accepted(&mut self, sent_at: Instant) {
         match self.state {
-            State::Closed { .. } => return false,
-            State::Trying { since } if sent_at < since => return false,
+            State::Closed { .. } => return,
+            State::Trying { since } if sent_at < since => return,
             State::Open | State::Trying { .. } => {}
         }
         self.backoff.reset();
-        std::mem::replace(&mut self.state, State::Open) != State::Open
+        self.state = State::Open;
     }
 
     /// An event sent at `sent_at` got a verdict of its own, good or bad: the destination works again.
@@ -82,6 +82,11 @@ impl Gate {
         if matches!(self.state, State::Trying { since } if since <= sent_at) {
             self.state = State::Open;
         }
+    }
+
+    /// True when nothing is held back.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
     }
 
     /// The connection is lost, or could not be made: the wait before the next attempt.
@@ -118,7 +123,8 @@ mod tests {
         assert_eq!(gate.reopens(), Some(start + wait));
         let later = start + wait;
         assert_eq!(gate.allows(later, 64), 1);
-        assert!(gate.accepted(later));
+        gate.accepted(later);
+        assert!(gate.is_open());
         assert_eq!(gate.allows(later, 64), 64);
     }
 
@@ -131,11 +137,13 @@ mod tests {
         for _ in 0..63 {
             assert_eq!(gate.close(start, start, Duration::ZERO), None);
         }
-        assert!(!gate.accepted(start));
+        gate.accepted(start);
+        assert!(!gate.is_open());
         assert_eq!(gate.allows(start, 64), 0);
         assert_eq!(gate.allows(start + wait, 64), 1);
-        assert!(!gate.accepted(start));
+        gate.accepted(start);
         gate.answered(start);
+        assert!(!gate.is_open());
         assert_eq!(gate.close(start, start + wait, Duration::ZERO), None);
         assert_eq!(gate.allows(start + wait, 64), 1);
     }
@@ -152,8 +160,8 @@ mod tests {
             assert_eq!(gate.allows(now, 64), 1);
         }
         assert!(longest > SECOND && longest <= 30 * SECOND, "{longest:?}");
-        assert!(gate.accepted(now));
-        assert!(gate.lost() <= SECOND);
+        gate.accepted(now);
+        assert!(gate.is_open() && gate.lost() <= SECOND);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Report {
 
     /// The connection is made, or, without `connected`, is made by the first event.
     pub(super) fn ready(&mut self, now: Instant, connected: bool) {
-        // A pause outlives the connection: only an acceptance ends it.
+        // A pause outlives the connection: only a verdict on an event ends it.
         if matches!(self.state, State::Ready | State::Paused(_)) {
             return;
         }

@@ -233,9 +233,8 @@ impl Drain {
                     return;
                 };
                 self.health.delivered.add(1);
-                if self.gate.accepted(sent_at) {
-                    self.report.resumed(now);
-                }
+                self.gate.accepted(sent_at);
+                self.resume(now);
             }
             Verdict::Refused(trouble) => {
                 self.health.refused.add(1);
@@ -254,8 +253,17 @@ impl Drain {
                     .min(self.timing.longest_asked_wait);
                 if let Some(wait) = self.gate.close(sent_at, now, at_least) {
                     self.report.paused(now, &trouble.reason, wait);
+                    self.health.destination.pause(&trouble.reason);
                 }
             }
+        }
+    }
+
+    /// A verdict came: unless the gate holds events back, the destination works.
+    fn resume(&mut self, now: Instant) {
+        if self.gate.is_open() {
+            self.report.resumed(now);
+            self.health.destination.resume();
         }
     }
 
@@ -274,6 +282,10 @@ impl Drain {
             return;
         };
         self.gate.answered(sent_at);
+        // A server that has an error for each event is not back yet.
+        if !unanswered {
+            self.resume(now);
+        }
         if let Some(record) = self.window.record(position) {
             self.report
                 .refused(now, record, &trouble.reason, wait, terms.one_per_key);

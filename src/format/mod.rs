@@ -21,6 +21,8 @@ pub use line::line;
 pub const EVENT_SCHEMA: &str = include_str!("event.schema.json");
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod schema_tests;

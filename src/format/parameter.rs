@@ -128,11 +128,13 @@ impl Serialize for Percentiles<'_> {
         let mut map = serializer.serialize_map(None)?;
         let mut done: Vec<f64> = Vec::with_capacity(self.0.len());
         for (percent, value) in self.0 {
-            if !(0.0..=100.0).contains(percent) || done.contains(percent) {
+            // A negative zero would be written as one.
+            let percent = percent + 0.0;
+            if !(0.0..=100.0).contains(&percent) || done.contains(&percent) {
                 continue;
             }
-            done.push(*percent);
-            let zero = if *percent < 10.0 { "0" } else { "" };
+            done.push(percent);
+            let zero = if percent < 10.0 { "0" } else { "" };
             map.serialize_entry(&Shown(format_args!("p{zero}{percent}")), &maybe(*value))?;
         }
         map.end()

@@ -326,3 +326,70 @@ impl Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{BootTime, Stamp};
+
+    fn event(body: Body) -> Event {
+        Event {
+            position: Position::default(),
+            run: Uuid::nil(),
+            scope: Scope::Gateway,
+            time: UtcTime(0),
+            correlation: None,
+            causation: None,
+            clock: ClockQuality::default(),
+            body,
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_in_the_form_of_topics() {
+        for (at, kind) in EventKind::ALL.iter().enumerate() {
+            let name = kind.name();
+            assert!(
+                name.split('.')
+                    .all(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase()))
+            );
+            let earlier = EventKind::ALL.iter().take(at);
+            assert!(earlier.clone().all(|other| other.name() != name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_mes_books_by_is_on_disk_at_once() {
+        for kind in EventKind::ALL {
+            let group = ["operation.", "part.", "quality."];
+            let belongs = group.iter().any(|group| kind.name().starts_with(group));
+            let expected = belongs && kind != EventKind::OperationProgress;
+            assert_eq!(kind.urgent(), expected, "{}", kind.name());
+        }
+    }
+
+    #[test]
+    fn a_sign_of_life_may_be_evicted_and_a_lost_device_may_not() {
+        let heartbeat = Body::Heartbeat(Heartbeat {
+            version: "0",
+            last: None,
+            boot_id: String::new(),
+            up_s: 0.0,
+            open_operations: Vec::new(),
+        });
+        assert_eq!(event(heartbeat).class(), Class::Passing);
+        let lost = Body::Connection(ConnectionReport {
+            name: "PRESS-04.plc".into(),
+            protocol: "modbus_tcp",
+            state: crate::model::ConnectionState::Lost,
+            since: Stamp {
+                boot: BootTime(0),
+                utc: UtcTime(0),
+            },
+            last_good: None,
+            error: None,
+            affected_tags: 1,
+        });
+        assert_eq!(event(lost).class(), Class::Lasting);
+    }
+}

@@ -143,7 +143,7 @@ pub struct DeliveryAlert {
     pub destination: Option<String>,
     /// What it is.
     pub kind: DeliveryAlertKind,
-    /// How many events are concerned.
+    /// How many events are concerned; for paused and resumed, how many pauses there were since the alert before.
     pub count: u64,
     /// When the oldest of them happened.
     pub oldest: Option<UtcTime>,

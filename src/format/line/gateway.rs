@@ -71,7 +71,9 @@ pub(super) fn delivery(event: &Value) -> String {
     let count = word(event, "/data/delivery/count").unwrap_or_default();
     let detail = word(event, "/data/delivery/detail");
     let code = word(event, "/data/delivery/last_code");
-    let again = (count != "1").then(|| format!("{count} times since the last alert"));
+    // The pause itself is one; a number is worth saying only for a destination that comes and goes.
+    let again = (!matches!(count.as_str(), "" | "0" | "1"))
+        .then(|| format!("{count} pauses since the last alert"));
     match word(event, "/data/delivery/kind").as_deref() {
         Some("paused") => sentence(format!("delivery to {to} is paused"), [detail, again]),
         Some("resumed") => sentence(format!("delivery to {to} goes on"), [again]),
