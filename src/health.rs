@@ -160,6 +160,10 @@ pub struct AggregateHealth {
     pub short_operations: Counter,
     /// Start edges that `only_if` kept from starting.
     pub starts_refused: Counter,
+    /// Codes that readers read, repeats included.
+    pub scans: Counter,
+    /// Of these, the same code again within `same_within`.
+    pub scans_repeated: Counter,
     /// Conditions that failed otherwise than by missing data.
     pub condition_errors: Counter,
     /// Samples that came after younger ones had been worked off: not merged.
@@ -168,6 +172,8 @@ pub struct AggregateHealth {
     pub duplicates: Counter,
     /// Times that a machine held more than it may and did not wait for the order of its samples.
     pub released_early: Counter,
+    /// Times that a limit was exceeded and not told, because it fluttered.
+    pub limits_held_back: Counter,
 }
 
 /// Of the buffer.

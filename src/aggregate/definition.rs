@@ -1,10 +1,11 @@
 //! An operation of the settings, compiled for one machine: conditions, triggers, parameters, where facts come from.
 
 use super::condition::{Allowed, Condition, Known, Scope};
+use super::limited::{self, Limit};
 use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
-use crate::settings::shape::{self, Origin, Pieces, Product, Source};
+use crate::settings::shape::{self, Origin, ParameterKind, Pieces, Product, Source};
 use crate::settings::{Machine, Plant, Problem, Reported};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -77,6 +78,11 @@ impl Whence {
         }
     }
 
+    /// What was scanned counts, where no tag says it.
+    pub(super) fn takes_scanned(&self) -> bool {
+        self.or_scanned
+    }
+
     pub(super) fn reference(
         &self,
         scope: &Scope,
@@ -115,11 +121,18 @@ pub(super) struct Parameter {
     pub(super) gate: Option<(Condition, Known)>,
     /// A tag of the conditions, measured for its coverage only: in no report.
     pub(super) hidden: bool,
+    /// It has limits on its raw values.
+    pub(super) limited: bool,
 }
 
 impl Parameter {
     pub(super) fn inside(&self) -> Known {
         self.gate.as_ref().map_or(Known::True, |(_, known)| *known)
+    }
+
+    /// Not only numbers count.
+    pub(super) fn takes_all(&self) -> bool {
+        self.hidden || self.plan.sequence
     }
 }
 
@@ -150,7 +163,14 @@ pub(super) struct Definition {
     pub(super) operator: Whence,
     pub(super) program: Option<Fact>,
     pub(super) pieces: PieceCount,
+    /// The tag of its part, where one says it.
+    pub(super) part: Option<usize>,
+    /// Something says its part: an operation without one is flagged.
+    pub(super) part_expected: bool,
+    /// The tags of the lots of its materials, and which material.
+    pub(super) lots: Vec<(usize, usize)>,
     pub(super) parameters: Vec<Parameter>,
+    pub(super) limits: Vec<Limit>,
     /// Index of the recovery counter in the machine.
     pub(super) recovery_counter: Option<usize>,
     pub(super) devices: BTreeSet<DeviceId>,
@@ -243,6 +263,7 @@ impl Compiler<'_> {
         if parameters.is_empty() {
             parameters = self.watched([Some(&start), Some(&end), abort.as_ref()]);
         }
+        let limits = limited::compile(settings, &mut parameters);
         let devices = self.devices(&parameters, [Some(&start), Some(&end), abort.as_ref()]);
         Some(Definition {
             name: name.to_owned(),
@@ -261,7 +282,11 @@ impl Compiler<'_> {
             operator: Whence::compile(settings.operator.as_ref(), self.scope),
             program: self.fact(settings.program.as_ref()),
             pieces: self.pieces(&settings.pieces),
+            part: self.local(settings.part.tag.as_deref()),
+            part_expected: self.part_expected(settings),
+            lots: self.lots(settings),
             parameters,
+            limits,
             recovery_counter: settings
                 .recovery_counter
                 .as_ref()
@@ -271,6 +296,42 @@ impl Compiler<'_> {
             retired: false,
             gone: false,
         })
+    }
+
+    fn local(&self, tag: Option<&str>) -> Option<usize> {
+        Some(self.scope.tag(tag?)?.0)
+    }
+
+    fn lots(&self, settings: &shape::Operation) -> Vec<(usize, usize)> {
+        let needs = settings.materials.iter().enumerate();
+        let tag = |need: &shape::MaterialNeed| {
+            let lot = need.lot.as_ref()?;
+            self.local(Some(&lot.tag))
+        };
+        needs
+            .filter_map(|(number, need)| Some((tag(need)?, number)))
+            .collect()
+    }
+
+    /// A tag says the part, or a reader of this machine, or one of another that serves this machine, too.
+    fn part_expected(&self, settings: &shape::Operation) -> bool {
+        let own = &self.machine.name;
+        let serves = |reader: &Machine, rule: &shape::ScanRule| match &rule.machine {
+            Some(machine) => machine == own,
+            None => {
+                let names_one = |pattern: &String| pattern.contains("(?<machine>");
+                reader.name == *own || rule.pattern.as_ref().is_some_and(names_one)
+            }
+        };
+        let is_part = |rule: &shape::ScanRule| {
+            rule.is == shape::ScanFor::Part
+                && rule.slot.as_ref().is_none_or(|slot| *slot == settings.slot)
+        };
+        let scanned = self.plant.machines.iter().any(|reader| {
+            let mut rules = reader.scans.values().flatten();
+            rules.any(|rule| is_part(rule) && serves(reader, rule))
+        });
+        settings.part.tag.is_some() || scanned
     }
 
     fn product(&self, product: Option<&Product>) -> Whence {
@@ -314,6 +375,7 @@ impl Compiler<'_> {
                 plan: Plan {
                     profile: parameter.profile,
                     percentiles: !parameter.percentiles.is_empty(),
+                    sequence: parameter.kind == ParameterKind::Sequence,
                     ..base.plan
                 },
                 percentiles: parameter.percentiles.clone(),
@@ -343,6 +405,7 @@ impl Compiler<'_> {
             percentiles: Vec::new(),
             gate: None,
             hidden: false,
+            limited: false,
         })
     }
 

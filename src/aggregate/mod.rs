@@ -3,6 +3,7 @@
 //! Everything here is a pure rule: time comes in with the samples, the next wake-up goes out as a value. [`run`] is the
 //! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
 
+pub mod calendar;
 mod clock_watch;
 pub mod condition;
 pub mod counter;
@@ -11,16 +12,22 @@ mod delay;
 pub mod equipment;
 pub mod explain;
 mod instants;
+pub mod limit;
+mod limited;
 mod links;
 mod machine;
 mod operation;
+mod part;
 mod percentiles;
 pub mod profile;
 mod report;
 mod saved;
+mod scan;
+pub mod sequence;
 pub mod statistics;
 mod task;
 pub mod trigger;
+mod used;
 mod watermark;
 
 pub use task::run;
@@ -291,8 +298,15 @@ impl Aggregate {
             out: &mut self.drafts,
             notes: self.notes.as_ref(),
         };
-        if let Some(machine) = self.machines.get_mut(machine) {
-            machine.instant(located, &mut moment);
+        let Some(machine) = self.machines.get_mut(machine) else {
+            return;
+        };
+        machine.instant(located, &mut moment);
+        // A scanner that several machines share: each takes what is for it when its own time has come there.
+        for forward in machine.take_forwards() {
+            if let Some(machine) = self.machines.get_mut(forward.machine) {
+                machine.arrive(forward.scan);
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! An open operation: what it knows so far. Kept in the checkpoint, so that it outlives the gateway.
 
 use super::definition::{Definition, Parameter};
+use super::limited::Limited;
 use super::machine::Resumed;
 use super::statistics::{Accumulator, Held};
 use super::trigger::Edge;
+use super::used::Used;
 use crate::model::{BootTime, Flag, Mode, Part, Reference, Stamp};
 use crate::settings::shape::Purpose;
 use serde::{Deserialize, Serialize};
@@ -43,7 +45,12 @@ pub(super) struct OpenOperation {
     pub(super) started: Stamp,
     pub(super) facts: Facts,
     pub(super) accumulators: Vec<Accumulator>,
+    pub(super) limits: Limited,
     pub(super) flags: BTreeSet<Flag>,
+    /// How often something was learnt about it since it was told.
+    pub(super) revision: u32,
+    /// Materials, tools, and the part that it took.
+    pub(super) used: Used,
     pub(super) paused_since: Option<BootTime>,
     pub(super) paused_ns: i64,
     /// When a pause was left last: a start edge of that instant is this resume.
@@ -100,7 +107,10 @@ impl OpenOperation {
             started,
             facts,
             accumulators,
+            limits: Limited::new(&definition.limits),
             flags: BTreeSet::new(),
+            revision: 0,
+            used: Used::default(),
             paused_since: None,
             paused_ns: 0,
             resumed_at: None,
@@ -139,6 +149,12 @@ impl OpenOperation {
         self.frozen.iter().any(|(role, _)| *role == Role::End)
     }
 
+    /// An end or an abort has begun, and its debounce runs: what comes now may come after the end.
+    pub(super) fn may_be_over(&self) -> bool {
+        let over = |role: &Role| matches!(role, Role::End | Role::Abort);
+        self.frozen.iter().any(|(role, _)| over(role))
+    }
+
     /// The statistics at the edge that ends the operation.
     pub(super) fn accumulators_at(&mut self, role: Option<Role>) -> Vec<Accumulator> {
         let frozen = role.and_then(|role| self.frozen.iter().position(|(kept, _)| *kept == role));
@@ -165,6 +181,7 @@ impl OpenOperation {
                 accumulator.unsure(last);
             }
         }
+        self.limits.resume(to.measurable);
         let shift = |at: BootTime| at.shifted(to.shift_ns);
         self.started.boot = shift(self.started.boot);
         self.paused_since = self.paused_since.map(shift);

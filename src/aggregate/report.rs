@@ -47,7 +47,7 @@ pub(super) fn started(operation: &OpenOperation) -> OperationReport {
         mode_at_start: operation.facts.mode_at_start.unwrap_or(Mode::None),
         started_at: operation.started.utc,
         flags: operation.flags.iter().copied().collect(),
-        revision: 0,
+        revision: operation.revision,
         ending: None,
     }
 }
@@ -115,8 +115,10 @@ pub(super) fn ended(
             quality,
             verdict: judged,
             counts: counts(judged, end),
-            tools: Vec::new(),
-            materials: Vec::new(),
+            tools: operation.used.tools().to_vec(),
+            materials: operation
+                .used
+                .materials(&definition.settings.materials, end.pieces),
             data_quality,
         }),
         ..started(operation)
@@ -147,7 +149,7 @@ fn parameter_report(
             .iter()
             .find_map(|wanted| limits_used(wanted, &parameter.name)),
         profile: accumulator.profile().map(|profile| profile.report()),
-        sequence: None,
+        sequence: accumulator.sequence(),
     }
 }
 

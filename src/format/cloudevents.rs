@@ -2,20 +2,18 @@
 //!
 //! Aggregation's events pass here once, before their commit. The same event and the same time give the same bytes.
 
+use super::body::{Own, longest, own};
 use super::cut::{Cut, Lost, Part};
-use super::operation::{self, OperationOut, ResultOut, longest_profile};
-use super::report::{self, BirthOut, ConnectionOut, CountedOut, StateOut};
 use super::wire::{NotYet, Shown, Time, maybe};
 use crate::model::{
-    Body, ClockQuality, ClockSource, Envelope, Event, EventKind, OperationReport, Position, Scope,
-    UtcTime,
+    ClockQuality, ClockSource, Envelope, Event, EventKind, Position, Scope, UtcTime,
 };
 use crate::settings::Plant;
 use serde::Serialize;
 use std::fmt::{self, Display};
 use uuid::{Uuid, uuid};
 
-/// Largest event in bytes. Past it profiles shrink, then go, then lists lose their ends; the event says so.
+/// Largest event in bytes. Past it profiles shrink, then go, then sequences, then lists lose their ends; the event says so.
 pub const MAX_EVENT_BYTES: usize = 60 * 1024;
 
 /// Ids of events are UUIDv5 in this namespace, of `<source>/<run>/<sequence>`.
@@ -67,7 +65,7 @@ impl Renderer {
     #[must_use]
     pub fn render(&self, event: &Event, recorded: UtcTime) -> Rendered {
         let id = self.id(event);
-        let longest = operation_of(&event.body).map_or(0, longest_profile);
+        let longest = longest(&event.body);
         let mut cut = Cut::NONE;
         let mut json = self.json(event, id, recorded, cut);
         while json.len() > MAX_EVENT_BYTES {
@@ -196,15 +194,6 @@ fn namespace(enterprise: &str) -> String {
     }
 }
 
-fn operation_of(body: &Body) -> Option<&OperationReport> {
-    match body {
-        Body::OperationStarted(report)
-        | Body::OperationCompleted(report)
-        | Body::OperationAborted(report) => Some(report),
-        _ => None,
-    }
-}
-
 /// `subject`: the equipment and its slot, or `gateway`.
 struct Subject<'a>(&'a Scope);
 
@@ -307,54 +296,11 @@ fn clock(quality: ClockQuality) -> ClockOut {
     }
 }
 
-/// The part of `data` that is the event's own.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Own<'a> {
-    Operation {
-        operation: Box<OperationOut<'a>>,
-        #[serde(flatten)]
-        result: Option<ResultOut<'a>>,
-    },
-    State {
-        state: StateOut<'a>,
-    },
-    Counted(CountedOut<'a>),
-    Birth {
-        birth: BirthOut<'a>,
-    },
-    Connection {
-        connection: ConnectionOut<'a>,
-    },
-    Bare {},
-}
-
-fn own<'a>(event: &'a Event, cut: Cut, lost: &Lost) -> Own<'a> {
-    match &event.body {
-        Body::OperationStarted(report)
-        | Body::OperationCompleted(report)
-        | Body::OperationAborted(report) => Own::Operation {
-            operation: Box::new(operation::operation(report, cut, lost)),
-            result: (report.ending.as_ref()).map(|ending| operation::result(ending, cut, lost)),
-        },
-        Body::State(report) => Own::State {
-            state: report::state(report, cut, lost),
-        },
-        Body::Counted(report) => Own::Counted(report::counted(report)),
-        Body::Birth(birth) => Own::Birth {
-            birth: report::birth(event, birth, cut, lost),
-        },
-        Body::Connection(report) => Own::Connection {
-            connection: report::connection(report),
-        },
-        _ => Own::Bare {},
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::samples::{after, connection, event, operation, plant, renderer};
     use super::*;
+    use crate::model::Body;
 
     #[test]
     fn an_event_reads_as_the_catalogue_has_it() {
@@ -377,7 +323,7 @@ mod tests {
             + r#""operation":{"id":"b7f7d1a2-0b3e-5c11-8f52-00000000a001","ordinal":17,"name":"form","#
             + r#""segment":"0020","definition":null,"definition_version":null,"#
             + r#""order":{"id":"WO-100482","source":"plc"},"product":null,"lot":null,"program":null,"#
-            + r#""purpose":null,"mode_at_start":"PRODUCTION","shift":null,"operator":null,"parts":[],"#
+            + r#""purpose":"production","mode_at_start":"PRODUCTION","shift":null,"operator":null,"parts":[],"#
             + r#""started_at":"2026-11-22T09:14:02.31Z","time_basis":"gateway","revision":0,"flags":[]}}}"#;
         let id = rendered.envelope.id.to_string();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! How an event that would be too large is made smaller: profiles first, then whole profiles, then the ends of lists.
+//! How an event that would be too large is made smaller: profiles first, then whole profiles, then sequences, then lists.
 //!
 //! The renderer asks for the next, harder cut until the event fits. What was cut stands in the event.
 
@@ -10,8 +10,19 @@ use std::cell::Cell;
 pub(super) struct Cut {
     /// Most points of a profile; 0 leaves profiles out.
     points: usize,
-    /// Most entries of a list: parameters, characteristics, native values, open operations.
+    /// Most values of a sequence.
+    values: usize,
+    /// Most entries of a list: parameters, characteristics, parts, native values, open operations.
     items: usize,
+}
+
+/// How long the longest parts of an event are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Longest {
+    /// Points of the longest profile.
+    pub(super) points: usize,
+    /// Values of the longest sequence.
+    pub(super) values: usize,
 }
 
 /// Below that a profile says nothing: first, last, smallest, largest.
@@ -23,27 +34,37 @@ impl Cut {
     /// Everything is kept.
     pub(super) const NONE: Cut = Cut {
         points: usize::MAX,
+        values: usize::MAX,
         items: usize::MAX,
     };
 
-    /// The next harder cut, given the points of the event's longest profile; `None` when nothing is left to cut.
-    pub(super) fn harder(self, longest_profile: usize) -> Option<Cut> {
-        let points = self.points.min(longest_profile);
-        if points > FEWEST_POINTS {
+    /// The next harder cut for an event with such parts; `None` when nothing is left to cut.
+    pub(super) fn harder(self, longest: Longest) -> Option<Cut> {
+        let points = self.points.min(longest.points);
+        if points > 0 {
             return Some(Cut {
-                points: (points / 2).max(FEWEST_POINTS),
+                points: fewer_points(points),
                 ..self
             });
         }
-        if points > 0 {
-            return Some(Cut { points: 0, ..self });
+        let values = self.values.min(longest.values);
+        if values > 0 {
+            return Some(Cut {
+                points: 0,
+                values: values / 2,
+                ..self
+            });
         }
         let items = match self.items {
             0 => return None,
             usize::MAX => FIRST_ITEMS,
             items => items / 2,
         };
-        Some(Cut { points: 0, items })
+        Some(Cut {
+            points: 0,
+            values: 0,
+            items,
+        })
     }
 
     /// Most points of a profile; 0 leaves profiles out.
@@ -54,6 +75,14 @@ impl Cut {
     /// True when a profile of so many points is shortened or left out.
     pub(super) fn shortens(self, points: usize) -> bool {
         points > self.points
+    }
+
+    /// How many of so many values of a sequence are kept; notes what is lost.
+    pub(super) fn values(self, all: usize, lost: &Lost) -> usize {
+        if all > self.values {
+            lost.note(Part::Sequences);
+        }
+        all.min(self.values)
     }
 
     /// The part of a list that is kept; notes what is lost.
@@ -68,27 +97,53 @@ impl Cut {
     }
 }
 
+fn fewer_points(points: usize) -> usize {
+    if points > FEWEST_POINTS {
+        (points / 2).max(FEWEST_POINTS)
+    } else {
+        0
+    }
+}
+
 /// A part of an event that may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Part {
     /// Points of profiles, or profiles.
     Profiles,
+    /// Values at the end of sequences.
+    Sequences,
+    /// Parts at the end of the list.
+    Parts,
     /// Parameters at the end of the list.
     Parameters,
     /// Characteristics at the end of the list.
     Quality,
+    /// Tools at the end of the list.
+    Tools,
+    /// Materials at the end of the list.
+    Materials,
     /// Native values at the end of the list.
     Native,
+    /// Products at the end of the list.
+    IdealCycles,
+    /// Bytes at the end of a scan.
+    RawHex,
     /// Open operations at the end of the list.
     OpenOperations,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 11] = [
     Part::Profiles,
+    Part::Sequences,
+    Part::Parts,
     Part::Parameters,
     Part::Quality,
+    Part::Tools,
+    Part::Materials,
     Part::Native,
+    Part::IdealCycles,
+    Part::RawHex,
     Part::OpenOperations,
 ];
 
@@ -203,17 +258,24 @@ mod tests {
     }
 
     #[test]
-    fn cutting_ends_and_takes_profiles_before_lists() {
+    fn cutting_ends_and_takes_profiles_before_sequences_before_lists() {
         let mut cut = Cut::NONE;
         let mut steps = Vec::new();
-        while let Some(next) = cut.harder(1_000) {
+        let longest = Longest {
+            points: 1_000,
+            values: 100,
+        };
+        while let Some(next) = cut.harder(longest) {
             cut = next;
-            steps.push((cut.points, cut.items));
+            steps.push((cut.points, cut.values, cut.items));
         }
-        assert_eq!(steps.first(), Some(&(500, usize::MAX)));
-        assert!(steps.contains(&(4, usize::MAX)));
-        assert!(steps.contains(&(0, usize::MAX)));
-        assert_eq!(steps.last(), Some(&(0, 0)));
-        assert!(steps.len() < 25);
+        let all = usize::MAX;
+        assert_eq!(steps.first(), Some(&(500, all, all)));
+        assert!(steps.contains(&(4, all, all)));
+        assert!(steps.contains(&(0, all, all)));
+        assert!(steps.contains(&(0, 50, all)));
+        assert!(steps.contains(&(0, 0, all)));
+        assert_eq!(steps.last(), Some(&(0, 0, 0)));
+        assert!(steps.len() < 32);
     }
 }

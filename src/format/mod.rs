@@ -2,11 +2,16 @@
 //!
 //! Aggregation's events are rendered here once, before their commit; everything behind it carries the bytes as they are.
 
+mod body;
 mod cloudevents;
 mod cut;
+mod gateway;
 mod line;
+mod machine;
 mod operation;
-mod report;
+mod parameter;
+mod part;
+mod quality;
 mod wire;
 
 pub use cloudevents::{MAX_EVENT_BYTES, Rendered, Renderer, event_id, source};

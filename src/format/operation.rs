@@ -1,19 +1,19 @@
-//! The operation in an event: who it is, and at its end its times, statistics, quality results and counts.
+//! The operation in an event: who it is, how it goes, and at its end its times, statistics, quality results and counts.
 
-use super::cut::{Cut, Lost, Part, thinned};
-use super::wire::{NotYet, ReferenceOut, Shown, Text, Time, known, maybe, reference, text};
-use crate::model::{
-    CharacteristicResult, Counts, Coverage, DataQuality, Ending, Flag, LimitsUsed, OperationReport,
-    ParameterReport, ProfileReport, SampleCounts, Statistics,
+use super::cut::{Cut, Longest, Lost, Part};
+use super::parameter::{ParameterOut, length, parameters};
+use super::part::{MaterialOut, PartOut, ToolOut, ended_part, material, part, tool};
+use super::quality::{QualityOut, process};
+use super::wire::{
+    NotYet, ReferenceOut, Text, Time, fraction, known, maybe, reference, seconds, text,
 };
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use crate::model::{
+    CorrectedReport, Counts, DataQuality, Ending, Flag, LimitReport, OperationReport,
+    ParameterReport, ProgressReport,
+};
+use serde::Serialize;
 use uuid::Uuid;
 
-/// How profiles are thinned while an operation runs.
-const PROFILE_METHOD: &str = "minmaxlttb";
-/// The method of results that come from limits on statistics.
-const QUALITY_METHOD: &str = "process";
 /// Whose clock the times of an operation are.
 const TIME_BASIS: &str = "gateway";
 
@@ -30,11 +30,11 @@ pub(super) struct OperationOut<'a> {
     product: Option<ReferenceOut<'a>>,
     lot: Option<ReferenceOut<'a>>,
     program: Option<ReferenceOut<'a>>,
-    purpose: NotYet,
+    purpose: &'static str,
     mode_at_start: &'static str,
-    shift: NotYet,
-    operator: NotYet,
-    parts: [NotYet; 0],
+    shift: Option<Text<'a>>,
+    operator: Option<ReferenceOut<'a>>,
+    parts: Vec<PartOut<'a>>,
     started_at: Time,
     time_basis: &'static str,
     revision: u32,
@@ -64,8 +64,8 @@ pub(super) struct ResultOut<'a> {
     quality: Vec<QualityOut<'a>>,
     verdict: &'static str,
     counts: CountsOut,
-    tools: [NotYet; 0],
-    materials: [NotYet; 0],
+    tools: Vec<ToolOut<'a>>,
+    materials: Vec<MaterialOut<'a>>,
     data_quality: DataQualityOut,
 }
 
@@ -75,17 +75,18 @@ pub(super) fn operation<'a>(
     cut: Cut,
     lost: &Lost,
 ) -> OperationOut<'a> {
-    let mut flags: Vec<&'static str> = report.flags.iter().map(|flag| flag.word()).collect();
-    if longest_profile(report) > 0 && cut.shortens(longest_profile(report)) {
-        lost.note(Part::Profiles);
-        flags.push(Flag::TruncatedProfile.word());
-    }
-    let mut seen = Vec::with_capacity(flags.len());
-    flags.retain(|flag| {
-        let new = !seen.contains(flag);
-        seen.push(*flag);
-        new
-    });
+    let ending = report.ending.as_ref();
+    let measured = ending.map_or(&[][..], |ending| &ending.parameters);
+    operation_with(report, measured, cut, lost)
+}
+
+/// The operation in an event that has these parameters.
+fn operation_with<'a>(
+    report: &'a OperationReport,
+    measured: &[ParameterReport],
+    cut: Cut,
+    lost: &Lost,
+) -> OperationOut<'a> {
     OperationOut {
         id: report.id,
         ordinal: report.ordinal,
@@ -97,258 +98,204 @@ pub(super) fn operation<'a>(
         product: reference(&report.product),
         lot: reference(&report.lot),
         program: reference(&report.program),
-        purpose: NotYet,
+        purpose: report.purpose,
         mode_at_start: report.mode_at_start.word(),
-        shift: NotYet,
-        operator: NotYet,
-        parts: [],
+        shift: text(&report.shift),
+        operator: reference(&report.operator),
+        parts: parts(report, cut, lost),
         started_at: Time(report.started_at),
         time_basis: TIME_BASIS,
         revision: report.revision,
-        flags,
+        flags: flags(report, longest(measured).points, cut, lost),
         ending: report.ending.as_ref().map(end),
     }
+}
+
+fn parts<'a>(report: &'a OperationReport, cut: Cut, lost: &Lost) -> Vec<PartOut<'a>> {
+    let verdict = report.ending.as_ref().map(|ending| ending.verdict);
+    let kept = cut.list(&report.parts, lost, Part::Parts).iter();
+    match verdict {
+        Some(verdict) => kept.map(|known| ended_part(known, verdict)).collect(),
+        None => kept.map(part).collect(),
+    }
+}
+
+/// Each flag once; a shortened profile is one, too.
+fn flags(report: &OperationReport, points: usize, cut: Cut, lost: &Lost) -> Vec<&'static str> {
+    let shortened = points > 0 && cut.shortens(points);
+    if shortened {
+        lost.note(Part::Profiles);
+    }
+    let own = shortened.then_some(Flag::TruncatedProfile);
+    let mut words: Vec<&'static str> = Vec::with_capacity(report.flags.len() + 1);
+    for flag in report.flags.iter().copied().chain(own) {
+        if !words.contains(&flag.word()) {
+            words.push(flag.word());
+        }
+    }
+    words
 }
 
 fn end(ending: &Ending) -> EndOut<'_> {
     EndOut {
         ended_at: Time(ending.ended_at),
-        duration_s: maybe(ending.duration_s),
-        active_s: maybe(ending.active_s),
-        paused_s: known(ending.paused_s),
+        duration_s: seconds(ending.duration_s),
+        active_s: seconds(ending.active_s),
+        paused_s: seconds(Some(ending.paused_s)),
         outcome: ending.outcome.word(),
         end_cause: ending.end_cause.word(),
         abort_reason: text(&ending.abort_reason),
         recovered: ending.recovered,
-        end_uncertainty_s: maybe(ending.end_uncertainty_s),
+        end_uncertainty_s: seconds(ending.end_uncertainty_s),
     }
 }
 
 /// What the end brought.
 pub(super) fn result<'a>(ending: &'a Ending, cut: Cut, lost: &Lost) -> ResultOut<'a> {
     ResultOut {
-        parameters: cut
-            .list(&ending.parameters, lost, Part::Parameters)
-            .iter()
-            .map(|report| parameter(report, cut))
-            .collect(),
-        quality: cut
-            .list(&ending.quality, lost, Part::Quality)
-            .iter()
-            .map(quality)
-            .collect(),
+        parameters: parameters(&ending.parameters, cut, lost),
+        quality: process(&ending.quality, cut, lost),
         verdict: ending.verdict.word(),
         counts: counts(ending.counts),
-        tools: [],
-        materials: [],
+        tools: (cut.list(&ending.tools, lost, Part::Tools).iter())
+            .map(tool)
+            .collect(),
+        materials: (cut.list(&ending.materials, lost, Part::Materials).iter())
+            .map(material)
+            .collect(),
         data_quality: data_quality(ending),
     }
 }
 
-/// Points of the longest profile; 0 without any.
-pub(super) fn longest_profile(report: &OperationReport) -> usize {
-    let parameters = report.ending.iter().flat_map(|ending| &ending.parameters);
-    parameters
-        .filter_map(|parameter| parameter.profile.as_ref())
-        .map(|profile| profile.v.len().min(profile.t.len()))
-        .max()
-        .unwrap_or(0)
+/// The longest parts of these parameters.
+pub(super) fn longest(parameters: &[ParameterReport]) -> Longest {
+    let profiles = parameters.iter().filter_map(|one| one.profile.as_ref());
+    let sequences = parameters.iter().filter_map(|one| one.sequence.as_ref());
+    Longest {
+        points: (profiles.map(|profile| profile.v.len().min(profile.t.len())))
+            .max()
+            .unwrap_or(0),
+        values: sequences.map(length).max().unwrap_or(0),
+    }
+}
+
+/// `operation.progress`
+#[derive(Serialize)]
+pub(super) struct ProgressOut<'a> {
+    operation: OperationOut<'a>,
+    window: WindowOut,
+    parameters: Vec<ParameterOut<'a>>,
+    quality: Vec<QualityOut<'a>>,
 }
 
 #[derive(Serialize)]
-struct ParameterOut<'a> {
+struct WindowOut {
+    index: u32,
+    from: Time,
+    to: Time,
+    duration_s: Option<f64>,
+}
+
+/// How an open operation goes.
+pub(super) fn progress<'a>(report: &'a ProgressReport, cut: Cut, lost: &Lost) -> ProgressOut<'a> {
+    ProgressOut {
+        operation: operation_with(&report.operation, &report.parameters, cut, lost),
+        window: WindowOut {
+            index: report.index,
+            from: Time(report.from),
+            to: Time(report.to),
+            duration_s: seconds(report.duration_s),
+        },
+        parameters: parameters(&report.parameters, cut, lost),
+        quality: process(&report.quality, cut, lost),
+    }
+}
+
+/// `data.supersedes`
+#[derive(Serialize)]
+pub(super) struct SupersedesOut {
+    id: Uuid,
+    reason: &'static str,
+}
+
+/// What a correction replaces.
+pub(super) fn supersedes(report: &CorrectedReport) -> SupersedesOut {
+    SupersedesOut {
+        id: report.supersedes,
+        reason: report.reason,
+    }
+}
+
+/// `parameter.limit.*`
+#[derive(Serialize)]
+pub(super) struct LimitOut<'a> {
+    operation: ShortOperationOut<'a>,
+    limit: LimitValuesOut<'a>,
+}
+
+/// As much of an operation as a limit needs.
+#[derive(Serialize)]
+struct ShortOperationOut<'a> {
+    id: Uuid,
+    ordinal: u64,
     name: Text<'a>,
+    order: Option<ReferenceOut<'a>>,
+    parts: Vec<PartOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct LimitValuesOut<'a> {
+    parameter: Text<'a>,
     unit: Option<Text<'a>>,
-    kind: &'static str,
-    interpolation: &'static str,
-    samples: SamplesOut,
-    stats: StatsOut<'a>,
-    limits: Option<LimitsOut<'a>>,
-    coverage: CoverageOut,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    profile: Option<ProfileOut<'a>>,
-}
-
-fn parameter(report: &ParameterReport, cut: Cut) -> ParameterOut<'_> {
-    ParameterOut {
-        name: Text(&report.name),
-        unit: text(&report.unit),
-        kind: "analog",
-        interpolation: report.interpolation.word(),
-        samples: samples(report.samples),
-        stats: StatsOut(&report.stats),
-        limits: report.limits.as_ref().map(limits),
-        coverage: coverage(report.coverage),
-        profile: (report.profile.as_ref())
-            .filter(|_| cut.points() > 0)
-            .map(|profile| ProfileOut { profile, cut }),
-    }
-}
-
-#[derive(Serialize)]
-struct SamplesOut {
-    count: u64,
-    good: u64,
-    uncertain: u64,
-    bad: u64,
-    duplicate: u64,
-    late: u64,
-    expected: Option<u64>,
-}
-
-fn samples(counts: SampleCounts) -> SamplesOut {
-    SamplesOut {
-        count: counts.count,
-        good: counts.good,
-        uncertain: counts.uncertain,
-        bad: counts.bad,
-        duplicate: counts.duplicate,
-        late: counts.late,
-        expected: counts.expected,
-    }
-}
-
-struct StatsOut<'a>(&'a Statistics);
-
-impl Serialize for StatsOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let stats = self.0;
-        let numbers = [
-            ("first", stats.first),
-            ("last", stats.last),
-            ("min", stats.min.map(|(value, _)| value)),
-            ("min_t", stats.min.map(|(_, t)| t)),
-            ("max", stats.max.map(|(value, _)| value)),
-            ("max_t", stats.max.map(|(_, t)| t)),
-            ("mean", stats.mean),
-            ("stddev", stats.stddev),
-            ("time_weighted_mean", stats.time_weighted_mean),
-            ("integral", stats.integral),
-        ];
-        let mut map = serializer.serialize_map(None)?;
-        for (name, number) in numbers {
-            map.serialize_entry(name, &maybe(number))?;
-        }
-        // These three are there only where the settings asked for them.
-        if let Some(duration_s) = stats.duration_s {
-            map.serialize_entry("duration_s", &known(duration_s))?;
-        }
-        if !stats.percentiles.is_empty() {
-            map.serialize_entry("percentiles", &Percentiles(&stats.percentiles))?;
-            map.serialize_entry("percentile_method", &stats.percentile_method)?;
-        }
-        map.end()
-    }
-}
-
-/// `p05`, `p50`, `p99.9`: each percent once.
-struct Percentiles<'a>(&'a [(f64, Option<f64>)]);
-
-impl Serialize for Percentiles<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        let mut done: Vec<f64> = Vec::with_capacity(self.0.len());
-        for (percent, value) in self.0 {
-            if !(0.0..=100.0).contains(percent) || done.contains(percent) {
-                continue;
-            }
-            done.push(*percent);
-            let zero = if *percent < 10.0 { "0" } else { "" };
-            map.serialize_entry(&Shown(format_args!("p{zero}{percent}")), &maybe(*value))?;
-        }
-        map.end()
-    }
-}
-
-#[derive(Serialize)]
-struct LimitsOut<'a> {
-    low: Option<f64>,
-    target: Option<f64>,
-    high: Option<f64>,
-    statistic: Text<'a>,
-    version: Option<Text<'a>>,
-    source: &'static str,
-}
-
-fn limits(used: &LimitsUsed) -> LimitsOut<'_> {
-    LimitsOut {
-        low: maybe(used.low),
-        target: maybe(used.target),
-        high: maybe(used.high),
-        statistic: Text(&used.statistic),
-        version: text(&used.version),
-        source: "settings",
-    }
-}
-
-#[derive(Serialize)]
-struct CoverageOut {
-    good_fraction: Option<f64>,
-    gap_fraction: Option<f64>,
-    longest_gap_s: Option<f64>,
-}
-
-fn coverage(coverage: Coverage) -> CoverageOut {
-    CoverageOut {
-        good_fraction: maybe(coverage.good_fraction),
-        gap_fraction: maybe(coverage.gap_fraction),
-        longest_gap_s: known(coverage.longest_gap_s),
-    }
-}
-
-struct ProfileOut<'a> {
-    profile: &'a ProfileReport,
-    cut: Cut,
-}
-
-impl Serialize for ProfileOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ProfileReport { t, v, .. } = self.profile;
-        let points = t.len().min(v.len());
-        let mut map = serializer.serialize_map(Some(5))?;
-        map.serialize_entry("method", PROFILE_METHOD)?;
-        map.serialize_entry("max_points", &self.profile.max_points)?;
-        map.serialize_entry("source_points", &self.profile.source_points)?;
-        if self.cut.shortens(points) {
-            let (t, v) = thinned(t, v, self.cut.points());
-            map.serialize_entry("t", &t)?;
-            map.serialize_entry("v", &v)?;
-        } else {
-            map.serialize_entry("t", t.get(..points).unwrap_or_default())?;
-            map.serialize_entry("v", v.get(..points).unwrap_or_default())?;
-        }
-        map.end()
-    }
-}
-
-#[derive(Serialize)]
-struct QualityOut<'a> {
-    id: Text<'a>,
-    characteristic: Text<'a>,
+    which: &'static str,
+    threshold: Option<f64>,
     value: Option<f64>,
-    unit: Option<Text<'a>>,
-    low: Option<f64>,
-    target: Option<f64>,
-    high: Option<f64>,
-    limits_version: Option<Text<'a>>,
-    verdict: &'static str,
-    measured_at: Time,
-    method: &'static str,
+    hysteresis: Option<f64>,
+    hold_s: Option<f64>,
+    severity: &'static str,
+    #[serde(flatten)]
+    cleared: Option<ClearedOut>,
 }
 
-fn quality(result: &CharacteristicResult) -> QualityOut<'_> {
-    QualityOut {
-        id: Text(&result.id),
-        characteristic: Text(&result.characteristic),
-        value: maybe(result.value),
-        unit: text(&result.unit),
-        low: maybe(result.low),
-        target: maybe(result.target),
-        high: maybe(result.high),
-        limits_version: text(&result.limits_version),
-        verdict: result.verdict.word(),
-        measured_at: Time(result.measured_at),
-        method: QUALITY_METHOD,
+/// What is known when the value is inside again.
+#[derive(Serialize)]
+struct ClearedOut {
+    peak: Option<f64>,
+    exceeded_s: Option<f64>,
+}
+
+/// A limit that was left; `cleared` says that it is kept again.
+pub(super) fn limit<'a>(
+    report: &'a LimitReport,
+    cleared: bool,
+    cut: Cut,
+    lost: &Lost,
+) -> LimitOut<'a> {
+    let operation = &report.operation;
+    LimitOut {
+        operation: ShortOperationOut {
+            id: operation.id,
+            ordinal: operation.ordinal,
+            name: Text(&operation.name),
+            order: reference(&operation.order),
+            parts: (cut.list(&operation.parts, lost, Part::Parts).iter())
+                .map(part)
+                .collect(),
+        },
+        limit: LimitValuesOut {
+            parameter: Text(&report.parameter),
+            unit: text(&report.unit),
+            which: report.which.word(),
+            threshold: known(report.threshold),
+            value: known(report.value),
+            hysteresis: known(report.hysteresis),
+            hold_s: seconds(Some(report.hold_s)),
+            severity: report.severity.word(),
+            cleared: cleared.then(|| ClearedOut {
+                peak: maybe(report.peak),
+                exceeded_s: seconds(report.exceeded_s),
+            }),
+        },
     }
 }
 
@@ -383,7 +330,7 @@ struct DataQualityOut {
     gap_fraction: Option<f64>,
     longest_gap_s: Option<f64>,
     connection_losses: u32,
-    clock_stepped: NotYet,
+    clock_stepped: bool,
     late_samples: u64,
 }
 
@@ -395,18 +342,19 @@ fn data_quality(ending: &Ending) -> DataQualityOut {
         gap_fraction,
         longest_gap_s,
         connection_losses,
-        ..
+        clock_stepped,
+        late_samples,
     } = ending.data_quality;
     let late = ending.parameters.iter().map(|report| report.samples.late);
     DataQualityOut {
         samples_expected,
         samples_received,
-        good_fraction: maybe(good_fraction),
-        gap_fraction: maybe(gap_fraction),
-        longest_gap_s: known(longest_gap_s),
+        good_fraction: fraction(good_fraction),
+        gap_fraction: fraction(gap_fraction),
+        longest_gap_s: seconds(Some(longest_gap_s)),
         connection_losses,
-        clock_stepped: NotYet,
-        // Parameters of one tag see the same late sample: the worst parameter, as for the rest of this block.
-        late_samples: late.max().unwrap_or(0),
+        clock_stepped,
+        // Parameters of one tag see the same late sample: the worst parameter is the least that there were.
+        late_samples: late_samples.max(late.max().unwrap_or(0)),
     }
 }

@@ -1,11 +1,12 @@
 //! The small pieces that every event is made of, and how they stand in JSON: times, texts from outside, references.
 
-use crate::model::{Reference, UtcTime, Value};
+use crate::model::{Reason, Reference, UtcTime, Value};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Display};
 
-/// Longest text from a machine, in bytes; a longer one is cut at a character.
+/// Longest text from a machine, in bytes as JSON writes it; a longer one is cut at a character. So the twenty texts that an
+/// event may have beside its lists never fill it, even if each character is escaped.
 pub(super) const MAX_TEXT_BYTES: usize = 1_024;
 
 /// RFC 3339 in UTC, to the microsecond, without zeros at the end: `2026-11-22T09:14:02.31Z`.
@@ -45,8 +46,30 @@ pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let end = self.0.floor_char_boundary(MAX_TEXT_BYTES);
-        serializer.serialize_str(self.0.get(..end).unwrap_or_default())
+        serializer.serialize_str(self.kept())
+    }
+}
+
+impl<'a> Text<'a> {
+    fn kept(self) -> &'a str {
+        let mut bytes = 0;
+        let end = self.0.char_indices().find(|(_, c)| {
+            bytes += json_bytes(*c);
+            bytes > MAX_TEXT_BYTES
+        });
+        match end {
+            Some((end, _)) => self.0.get(..end).unwrap_or_default(),
+            None => self.0,
+        }
+    }
+}
+
+/// How many bytes a character takes in a JSON string.
+fn json_bytes(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        c if c < ' ' => 6,
+        c => c.len_utf8(),
     }
 }
 
@@ -59,14 +82,41 @@ pub(super) fn text(text: &Option<String>) -> Option<Text<'_>> {
 #[derive(Serialize)]
 pub(super) struct ReferenceOut<'a> {
     id: Text<'a>,
-    source: &'a str,
+    source: Text<'a>,
 }
 
 /// A reference that may be missing.
 pub(super) fn reference(reference: &Option<Reference>) -> Option<ReferenceOut<'_>> {
     reference.as_ref().map(|known| ReferenceOut {
         id: Text(&known.id),
-        source: &known.source,
+        source: Text(&known.source),
+    })
+}
+
+/// Why a machine stands, in the words of the catalogue.
+#[derive(Serialize)]
+pub(super) struct ReasonOut<'a> {
+    code: Text<'a>,
+    native: Option<Text<'a>>,
+    catalogue: Option<Text<'a>>,
+    catalogue_version: Option<Text<'a>>,
+    text: Option<Text<'a>>,
+    category: Option<&'static str>,
+    source: &'static str,
+}
+
+/// A reason that may be missing.
+pub(super) fn reason(reason: &Option<Reason>) -> Option<ReasonOut<'_>> {
+    reason.as_ref().map(|known| ReasonOut {
+        code: Text(&known.code),
+        native: text(&known.native),
+        catalogue: text(&known.catalogue),
+        catalogue_version: text(&known.catalogue_version),
+        text: text(&known.text),
+        category: known
+            .planned
+            .map(|planned| if planned { "planned" } else { "unplanned" }),
+        source: known.source.word(),
     })
 }
 
@@ -93,6 +143,22 @@ pub(super) fn known(number: f64) -> Option<f64> {
 pub(super) fn maybe(number: Option<f64>) -> Option<f64> {
     number.and_then(known)
 }
+
+/// A length of time; what is no number or negative is not known.
+pub(super) fn seconds(number: Option<f64>) -> Option<f64> {
+    maybe(number).filter(|seconds| *seconds >= 0.0)
+}
+
+/// A part of a whole, 0 to 1. What rounding put just outside is put back.
+pub(super) fn fraction(number: Option<f64>) -> Option<f64> {
+    let near = -ROUNDING..=1.0 + ROUNDING;
+    maybe(number)
+        .filter(|part| near.contains(part))
+        .map(|part| part.clamp(0.0, 1.0))
+}
+
+/// How far outside of 0 to 1 a sum of fractions may come to lie.
+const ROUNDING: f64 = 1e-9;
 
 /// What this version has no source for yet: always `null`, so that a MES meets the field before it meets a value.
 #[derive(Serialize)]
@@ -124,6 +190,11 @@ mod tests {
         assert_eq!(json.chars().count(), 512 + 2);
         let odd = serde_json::to_string(&Text("a\u{1d}\"\\\n")).unwrap();
         assert_eq!(odd, r#""a\u001d\"\\\n""#);
+        for bad in ["\u{1}", "\"", "\n", "x", "ü\u{0}", "\u{1f527}\\"] {
+            let json = serde_json::to_string(&Text(&bad.repeat(2_000))).unwrap();
+            let size = MAX_TEXT_BYTES - 12..=MAX_TEXT_BYTES;
+            assert!(size.contains(&(json.len() - 2)), "{bad:?}: {}", json.len());
+        }
     }
 
     #[test]
@@ -132,6 +203,10 @@ mod tests {
             let json = serde_json::to_string(&TagValue(&Value::Float(value))).unwrap();
             assert_eq!(json, "null");
         }
+        assert_eq!(seconds(Some(-1.0)), None);
+        assert_eq!(seconds(Some(0.0)), Some(0.0));
+        assert_eq!(fraction(Some(1.000_000_000_2)), Some(1.0));
+        assert_eq!(fraction(Some(1.1)), None);
         assert_eq!(
             serde_json::to_string(&TagValue(&Value::Int(i64::MIN))).unwrap(),
             "-9223372036854775808"

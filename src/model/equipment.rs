@@ -137,6 +137,8 @@ pub struct CounterReport {
     pub to: UtcTime,
     /// Order at the window's end.
     pub order: Option<Reference>,
+    /// Product at the window's end.
+    pub product: Option<Reference>,
     /// Shift at the window's end.
     pub shift: Option<String>,
     /// The operation whose end closed the window, or the open one.

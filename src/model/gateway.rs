@@ -147,7 +147,9 @@ pub struct DeliveryAlert {
     pub count: u64,
     /// When the oldest of them happened.
     pub oldest: Option<UtcTime>,
-    /// The MES's last code, or what to check.
+    /// The MES's last code.
+    pub last_code: Option<String>,
+    /// What happened and what to check.
     pub detail: Option<String>,
     /// How full the buffer is, 0 to 1.
     pub buffer_used_fraction: Option<f64>,

@@ -29,11 +29,12 @@ pub use gateway::{
 pub use identity::{DeviceId, Position, TagId, UplinkId};
 pub use operation::{
     CharacteristicResult, CorrectedReport, Counts, EndCause, Ending, Flag, LimitReport,
-    OperationReport, Outcome, ProgressReport, QualityReport, Reference, Side, Verdict,
+    OperationReport, Outcome, PURPOSES, ProgressReport, QualityReport, Reference, Side, Verdict,
+    Word,
 };
 pub use parameter::{
-    Coverage, DataQuality, Interpolation, LimitsUsed, ParameterReport, ProfileReport, SampleCounts,
-    SequenceReport, Statistics,
+    Coverage, DataQuality, Interpolation, LimitsUsed, PERCENTILE_METHODS, ParameterReport,
+    ProfileReport, SampleCounts, SequenceReport, Statistics,
 };
 pub use part::{
     MAX_PART_ID, Material, MaterialReport, MaterialUse, Part, PartKind, PartScan, PartSource,

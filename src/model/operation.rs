@@ -2,15 +2,21 @@
 
 use super::parameter::{DataQuality, ParameterReport};
 use super::{Material, Mode, Part, Severity, Tool, UtcTime};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
+
+/// A word of this program's own, as it stands on the wire.
+pub type Word = &'static str;
+
+/// What an operation can be for.
+pub const PURPOSES: [Word; 5] = ["production", "setup", "first_off", "rework", "test"];
 
 /// An order, product, lot or program, and where it was learnt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// Its id in the MES's words.
     pub id: String,
-    /// `plc` when a tag said it, `settings` when it is fixed.
+    /// `plc` when a tag said it, `settings` when it is fixed, `barcode` when it was scanned.
     pub source: String,
 }
 
@@ -155,7 +161,7 @@ impl Verdict {
 }
 
 /// An operation as an event tells it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationReport {
     /// UUIDv5 of gateway, equipment, slot, run and epoch at its start, ordinal.
     pub id: Uuid,
@@ -174,7 +180,8 @@ pub struct OperationReport {
     /// The machine's program.
     pub program: Option<Reference>,
     /// What it is for: `production`, `setup`, `first_off`, `rework`, `test`.
-    pub purpose: &'static str,
+    #[serde(deserialize_with = "purpose")]
+    pub purpose: Word,
     /// Shift at the start; `None` without a calendar, or outside all shifts.
     pub shift: Option<String>,
     /// Who does it.
@@ -196,7 +203,7 @@ pub struct OperationReport {
 }
 
 /// Everything that is known at the end of an operation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ending {
     /// The edge that held.
     pub ended_at: UtcTime,
@@ -234,7 +241,7 @@ pub struct Ending {
 
 /// Pieces of an operation. `good + reject + rework + undetermined` are the pieces; where their number is not known, the one
 /// that they belong to is `None`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// True when a MES may book these pieces from here.
     pub book: bool,
@@ -264,7 +271,7 @@ impl Default for Counts {
 }
 
 /// One characteristic checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CharacteristicResult {
     /// Its id in the MES's words.
     pub id: String,
@@ -378,4 +385,11 @@ pub struct QualityReport {
     pub part: Option<Part>,
     /// The operation that made it, where that is known: id and name.
     pub operation: Option<(Uuid, String)>,
+}
+
+/// The word of a purpose that was written by this program.
+fn purpose<'de, D: Deserializer<'de>>(from: D) -> Result<Word, D::Error> {
+    let written = String::deserialize(from)?;
+    let known = PURPOSES.into_iter().find(|purpose| *purpose == written);
+    known.ok_or_else(|| serde::de::Error::custom("no purpose of an operation"))
 }

@@ -1,6 +1,10 @@
 //! What is said about one parameter over one operation: samples, statistics, coverage, its course.
 
-use serde::{Deserialize, Serialize};
+use super::operation::Word;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// How percentiles are found: from all samples, or by a sketch with its relative error.
+pub const PERCENTILE_METHODS: [Word; 2] = ["exact", "ddsketch-0.01"];
 
 /// How a value is thought to move between two samples.
 #[derive(
@@ -27,7 +31,7 @@ impl Interpolation {
 }
 
 /// Where the data of an operation may be lacking: of its worst parameter.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataQuality {
     /// Samples that its period lets expect; `None` without a period.
     pub samples_expected: Option<u64>,
@@ -48,7 +52,7 @@ pub struct DataQuality {
 }
 
 /// One parameter over one operation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParameterReport {
     /// Its name in the settings.
     pub name: String,
@@ -90,7 +94,7 @@ pub struct SampleCounts {
 }
 
 /// Statistics of a parameter. Times are seconds from the operation's start, on the boot clock.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     /// First usable value.
     pub first: Option<f64>,
@@ -113,11 +117,12 @@ pub struct Statistics {
     /// Percent and value, as asked for.
     pub percentiles: Vec<(f64, Option<f64>)>,
     /// `exact`, or the name of the sketch.
-    pub percentile_method: Option<&'static str>,
+    #[serde(deserialize_with = "percentile_method")]
+    pub percentile_method: Option<Word>,
 }
 
 /// How much of the operation's time a parameter's values cover.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// 0 to 1; `None` for an operation of no length.
     pub good_fraction: Option<f64>,
@@ -128,7 +133,7 @@ pub struct Coverage {
 }
 
 /// The limits a statistic was checked against.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitsUsed {
     /// The statistic, such as `max`.
     pub statistic: String,
@@ -143,7 +148,7 @@ pub struct LimitsUsed {
 }
 
 /// A course over time, thinned so that first, last and both extremes are kept (MinMaxLTTB).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProfileReport {
     /// The most points that were asked for.
     pub max_points: u32,
@@ -156,7 +161,7 @@ pub struct ProfileReport {
 }
 
 /// Values in the order in which they came: each change once, with the seconds from the start.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SequenceReport {
     /// Seconds from the start.
     pub t: Vec<f64>,
@@ -164,4 +169,14 @@ pub struct SequenceReport {
     pub v: Vec<String>,
     /// How many changes there were; more than are listed where that is too many.
     pub changes: u64,
+}
+
+/// The word of a method that was written by this program.
+fn percentile_method<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Word>, D::Error> {
+    let written = Option::<String>::deserialize(from)?;
+    Ok(written.and_then(|written| {
+        PERCENTILE_METHODS
+            .into_iter()
+            .find(|method| *method == written)
+    }))
 }

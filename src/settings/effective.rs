@@ -1,9 +1,10 @@
 //! The settings with every default written out, as YAML that can be read again, and the digest over them.
 
 use super::check;
-use super::shape::{Device, File, Parity, Reading, Timestamps};
+use super::shape::{Calendar, Device, Equipment, File, Parity, Reading, Timestamps};
 use super::units::Period;
 use super::yaml::{Plain, meaning};
+use indexmap::IndexMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -26,12 +27,13 @@ pub fn effective(file: &File) -> String {
 pub(super) fn settled(file: &File) -> File {
     let mut file = file.clone();
     let gateway = file.gateway.id.clone();
+    let calendars = &file.calendars;
     if file.machine.is_some() {
-        file.equipment.get_or_insert_default();
+        settle_equipment(file.equipment.get_or_insert_default(), calendars);
     }
     file.devices.values_mut().for_each(settle_device);
     for machine in file.machines.values_mut() {
-        machine.equipment.get_or_insert_default();
+        settle_equipment(machine.equipment.get_or_insert_default(), calendars);
         machine.devices.values_mut().for_each(settle_device);
     }
     for (name, uplink) in &mut file.uplinks {
@@ -41,6 +43,14 @@ pub(super) fn settled(file: &File) -> File {
         }
     }
     file
+}
+
+/// The calendar of a machine, where there is one for it.
+fn settle_equipment(equipment: &mut Equipment, calendars: &IndexMap<String, Calendar>) {
+    let found = check::calendar_of(equipment, calendars).map(str::to_owned);
+    if let Some(calendar) = found.filter(|name| calendars.contains_key(name)) {
+        equipment.calendar.get_or_insert(calendar);
+    }
 }
 
 fn settle_device(device: &mut Device) {

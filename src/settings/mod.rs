@@ -17,6 +17,7 @@ mod source;
 mod statistic;
 mod units;
 mod verify;
+pub mod week;
 mod yaml;
 
 pub use effective::effective;

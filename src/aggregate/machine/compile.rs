@@ -10,7 +10,7 @@ use crate::aggregate::condition::{Allowed, Scope};
 use crate::aggregate::definition::{Compiler, Definition, Fact, PieceCount};
 use crate::aggregate::equipment::Equipment;
 use crate::model::BootTime;
-use crate::settings::shape::{Operation, Pieces, Trigger};
+use crate::settings::shape::{Operation, PartFrom, Pieces, Trigger};
 use crate::settings::{self, Plant, Problem};
 
 /// Tags of a machine, as conditions know them.
@@ -42,10 +42,13 @@ impl Machine {
             let slot = slot_named(&mut slots, &operation.slot);
             definitions.extend(compiler.definition(name, operation, slot));
         }
-        let problems = compiler.problems;
+        let gauges = Gauges::compile(&mut compiler);
+        let mut problems = compiler.problems;
+        let scans = Scans::compile(plant, machine, &scope, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
+        let tools = ToolsInUse::compile(machine, &scope);
         let counters = machine
             .equipment
             .counters
@@ -63,9 +66,9 @@ impl Machine {
             counters,
             catalogue: Catalogue::new(reasons.as_ref()),
             context: Context::default(),
-            scans: Scans::default(),
-            gauges: Gauges::default(),
-            tools: ToolsInUse::default(),
+            scans,
+            gauges,
+            tools,
             alarms: Alarms::default(),
             stops: Stops::default(),
             shifts: Shifts::default(),
@@ -124,6 +127,7 @@ impl Machine {
                 .map(|armed| &armed.condition)
                 .chain(&definition.only_if)
         });
+        let waited_for = waited_for.chain(self.gauges.conditions());
         for condition in waited_for.filter(|condition| condition.uses_pulses) {
             condition
                 .tags
@@ -166,6 +170,11 @@ impl Machine {
                 .collect();
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
+                || self.tools.follows(local)
+                || self
+                    .gauges
+                    .conditions()
+                    .any(|condition| condition.tags.contains(&local))
                 || self.definitions.iter().any(|d| refers_to(d, local));
         }
     }
@@ -184,6 +193,11 @@ fn without_tags(operation: &Operation) -> Operation {
         pause: None,
         recovery_counter: None,
         pieces: Pieces::default(),
+        part: PartFrom {
+            tag: None,
+            ..operation.part.clone()
+        },
+        tools: None,
         parameters: indexmap::IndexMap::new(),
         ..operation.clone()
     }
@@ -193,6 +207,15 @@ fn refers_to(definition: &Definition, local: usize) -> bool {
     let conditions = ORDER
         .iter()
         .filter_map(|part| Some(&armed(definition, *part)?.condition));
+    let lots = definition.lots.iter().map(|(tag, _)| *tag);
+    if definition
+        .part
+        .into_iter()
+        .chain(lots)
+        .any(|tag| tag == local)
+    {
+        return true;
+    }
     let gates = definition
         .parameters
         .iter()

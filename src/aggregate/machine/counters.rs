@@ -121,6 +121,7 @@ impl Machine {
         moment: &mut Moment<'_>,
     ) {
         let to = moment.now.utc;
+        let product = self.product_now();
         for counter in &mut self.counters {
             let Some(counted) = counter.counter.report(to) else {
                 continue;
@@ -143,6 +144,7 @@ impl Machine {
                 from: window.from,
                 to,
                 order: order.clone(),
+                product: product.clone(),
                 shift: self.shifts.name(),
                 operation,
             };

@@ -29,7 +29,7 @@ impl Machine {
     }
 
     /// What is read at the start edge.
-    pub(super) fn facts(&self, definition: &Definition, _moment: &Moment<'_>) -> Facts {
+    pub(super) fn facts(&self, definition: &Definition, moment: &Moment<'_>) -> Facts {
         let scope = &self.scope;
         Facts {
             segment: definition
@@ -49,7 +49,7 @@ impl Machine {
             purpose: self.context.purpose().unwrap_or_default(),
             shift: self.shifts.name(),
             mode_at_start: Some(self.mode()),
-            parts: Vec::new(),
+            parts: self.parts_at_start(definition, moment),
         }
     }
 }

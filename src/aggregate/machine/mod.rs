@@ -15,6 +15,7 @@ mod facts;
 mod limits;
 mod maintenance;
 mod measurements;
+mod moment;
 mod operations;
 mod packml;
 mod parts;
@@ -29,21 +30,20 @@ mod state;
 mod steps;
 mod tools;
 
-use super::condition::{Condition, Evaluator, Known, Scope};
-use super::definition::Definition;
+use super::condition::Scope;
+use super::definition::{Definition, Parameter};
 use super::equipment::Equipment;
-use super::explain::Notes;
 use super::operation::OpenOperation;
-use crate::format::event_id;
-use crate::health::AggregateHealth;
-use crate::model::{
-    Body, BootTime, DeviceId, Flag, Position, Quality, Reference, Sample, Scope as About, Stamp,
-    UtcTime,
-};
+use crate::model::{BootTime, DeviceId, Flag, Quality, Reference, Sample, Stamp};
 use crate::settings::shape::PiecesFrom;
+pub(super) use moment::{Draft, Heading, Moment, Naming};
 pub(super) use restart::Resumed;
 
+/// The checkpoint of the last run.
+type Entries = std::collections::BTreeMap<String, Vec<u8>>;
+
 use alarms::Alarms;
+use closed::Closed;
 use context::Context;
 use counters::MachineCounter;
 use downtime::Stops;
@@ -54,121 +54,10 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
-use std::cell::RefCell;
+use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
 use uuid::Uuid;
-
-/// What an event says, before it is numbered.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub(super) about: About,
-    pub(super) time: UtcTime,
-    pub(super) correlation: Option<Uuid>,
-    /// The event that this one answers or replaces.
-    pub(super) causation: Option<Uuid>,
-    pub(super) body: Body,
-}
-
-/// What is needed to name operations, stops and events.
-#[derive(Clone, Debug)]
-pub(super) struct Naming {
-    pub(super) gateway: String,
-    /// CloudEvents `source` of the gateway.
-    pub(super) source: String,
-    pub(super) run: Uuid,
-    pub(super) epoch: u32,
-}
-
-/// The instant that is being worked on, and where what comes of it goes.
-pub(super) struct Moment<'a> {
-    pub(super) now: Stamp,
-    pub(super) evaluator: &'a Evaluator,
-    pub(super) naming: &'a Naming,
-    pub(super) health: &'a AggregateHealth,
-    /// Number of the first event of `out`.
-    pub(super) first_seq: u64,
-    pub(super) out: &'a mut Vec<Draft>,
-    /// Who asks why (`replay --explain`).
-    pub(super) notes: Option<&'a RefCell<Notes>>,
-}
-
-/// What an event is about, when, and what it belongs to.
-#[derive(Debug)]
-pub(super) struct Heading {
-    pub(super) about: About,
-    pub(super) time: UtcTime,
-    pub(super) correlation: Option<Uuid>,
-    pub(super) causation: Option<Uuid>,
-}
-
-impl Heading {
-    /// About the machine itself.
-    pub(super) fn machine(name: &str, time: UtcTime) -> Heading {
-        Heading {
-            about: About::Equipment {
-                id: name.to_owned(),
-                slot: None,
-            },
-            time,
-            correlation: None,
-            causation: None,
-        }
-    }
-
-    /// About an operation in a slot of the machine.
-    pub(super) fn operation(machine: &str, slot: &str, time: UtcTime, id: Option<Uuid>) -> Heading {
-        Heading {
-            about: About::Equipment {
-                id: machine.to_owned(),
-                slot: Some(slot.to_owned()),
-            },
-            time,
-            correlation: id,
-            causation: None,
-        }
-    }
-}
-
-impl Moment<'_> {
-    /// Tells an event; gives its id, which later events may refer to.
-    pub(super) fn tell(&mut self, heading: Heading, body: Body) -> Uuid {
-        let position = Position {
-            epoch: self.naming.epoch,
-            seq: self.first_seq.saturating_add(self.out.len() as u64),
-        };
-        if let (Some(notes), About::Equipment { id, .. }) = (self.notes, &heading.about) {
-            notes.borrow_mut().told(position.seq, id, &body);
-        }
-        self.out.push(Draft {
-            about: heading.about,
-            time: heading.time,
-            correlation: heading.correlation,
-            causation: heading.causation,
-            body,
-        });
-        event_id(&self.naming.source, self.naming.run, position)
-    }
-
-    fn evaluate(&self, condition: &Condition, scope: &Scope) -> Known {
-        let mut failed = 0;
-        let known = self.evaluator.evaluate(condition, scope, &mut failed);
-        self.health.condition_errors.add(failed);
-        known
-    }
-
-    fn at(&mut self, now: Stamp) -> Moment<'_> {
-        Moment {
-            now,
-            evaluator: self.evaluator,
-            naming: self.naming,
-            health: self.health,
-            first_seq: self.first_seq,
-            out: self.out,
-            notes: self.notes,
-        }
-    }
-}
 
 /// How soon what changed must be on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,6 +79,8 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
+    /// When its usable value became another one.
+    changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
     counters: Vec<usize>,
@@ -206,6 +97,8 @@ struct Slot {
     open: Option<OpenOperation>,
     /// Start edges whose debounce runs, at most one of each definition.
     starting: Vec<OpenOperation>,
+    /// Operations that ended, oldest first, and may still be corrected.
+    closed: VecDeque<Closed>,
 }
 
 impl Slot {
@@ -362,6 +255,9 @@ impl Machine {
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
         let differs = self.scope.set(local, usable.cloned());
+        if differs {
+            tag.changed = sample.stamp.boot;
+        }
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
@@ -371,35 +267,38 @@ impl Machine {
         let Some(tag) = self.tags.get(local) else {
             return;
         };
-        for (definition, parameter) in &tag.routes {
-            let Some(found) = self.definitions.get(*definition) else {
+        let mut crossed = false;
+        for (d, p) in &tag.routes {
+            let Some(definition) = self.definitions.get(*d) else {
                 continue;
             };
-            let hidden = found.parameters.get(*parameter).is_some_and(|p| p.hidden);
-            let Some(slot) = self.slots.get_mut(found.slot) else {
+            let Some(parameter) = definition.parameters.get(*p) else {
+                continue;
+            };
+            let Some(slot) = self.slots.get_mut(definition.slot) else {
                 continue;
             };
             for operation in slot.operations_mut() {
-                if operation.definition_index != *definition {
-                    continue;
-                }
-                let t = operation.offset(sample.stamp.boot);
-                let Some(accumulator) = operation.accumulators.get_mut(*parameter) else {
-                    continue;
-                };
-                match (&sample.quality, tag.number) {
-                    (Quality::Bad(_), _) => accumulator.bad(t),
-                    (_, Some(value)) => accumulator.add(t, value, tag.uncertain),
-                    // A text covers the time of an operation without parameters; where a number is measured it is none.
-                    (_, None) if hidden => accumulator.add(t, 0.0, tag.uncertain),
-                    (_, None) => accumulator.bad(t),
+                if operation.definition_index == *d {
+                    measure_one(parameter, *p, tag, sample, operation);
+                    if parameter.limited {
+                        crossed |= limits::measure(definition, *p, tag, sample, operation);
+                    }
                 }
             }
         }
-        for counter in tag.counters.clone() {
-            self.count(counter, sample, moment);
+        for counter in 0..tag.counters.len() {
+            let counter = self
+                .tags
+                .get(local)
+                .and_then(|tag| tag.counters.get(counter));
+            if let Some(counter) = counter {
+                self.count(*counter, sample, moment);
+            }
         }
-        self.measure_limits(local, sample, moment);
+        if crossed {
+            self.tell_limits(moment);
+        }
         self.measure_wear(local, sample, moment);
     }
 
@@ -415,6 +314,7 @@ impl Machine {
         self.step_part_tags(moment);
         self.step_measurements(moment);
         self.step_order(moment);
+        self.tell_limits(moment);
         let pulsed = self.scope.end_of_instant();
         self.changed.clear();
         self.axes_changed = false;
@@ -431,6 +331,7 @@ impl Machine {
         }
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
+        self.scans_arrive(moment);
         self.announce_due(moment);
         self.settle(moment);
         self.limits_expire(moment);
@@ -453,5 +354,28 @@ impl Machine {
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);
+    }
+}
+
+/// A sample of a tag that an operation measures.
+fn measure_one(
+    parameter: &Parameter,
+    p: usize,
+    tag: &Tag,
+    sample: &Sample,
+    operation: &mut OpenOperation,
+) {
+    let t = operation.offset(sample.stamp.boot);
+    let Some(accumulator) = operation.accumulators.get_mut(p) else {
+        return;
+    };
+    match (sample.usable(), tag.number) {
+        (Some(value), _) if parameter.plan.sequence => {
+            accumulator.observe(t, value, tag.uncertain);
+        }
+        (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
+        // A text covers the time of an operation without parameters; where a number is measured it is none.
+        (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
+        _ => accumulator.bad(t),
     }
 }

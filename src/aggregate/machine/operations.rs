@@ -23,7 +23,10 @@ impl Machine {
         match part {
             Part::Start => self.prepare_start(d, edge, moment),
             Part::Abort => self.with_open(d, |operation| operation.freeze(Role::Abort)),
-            Part::End => self.with_open(d, |operation| operation.freeze(Role::End)),
+            Part::End => {
+                self.with_open(d, |operation| operation.freeze(Role::End));
+                self.note_part_at_end(d, moment);
+            }
             Part::Pause => {}
         }
     }
@@ -32,7 +35,10 @@ impl Machine {
     pub(super) fn cancelled(&mut self, d: usize, part: Part) {
         match part {
             Part::Abort => self.with_open(d, |operation| operation.thaw(Role::Abort)),
-            Part::End => self.with_open(d, |operation| operation.thaw(Role::End)),
+            Part::End => self.with_open(d, |operation| {
+                operation.thaw(Role::End);
+                operation.used.at_end = None;
+            }),
             Part::Start => {
                 if let Some(slot) = self.slot_of(d) {
                     slot.starting
@@ -154,7 +160,7 @@ impl Machine {
     /// Puts an operation into its free slot, and tells it unless `min_duration` must pass first.
     pub(super) fn open(
         &mut self,
-        slot: usize,
+        slot_index: usize,
         mut operation: OpenOperation,
         moment: &mut Moment<'_>,
     ) {
@@ -165,10 +171,11 @@ impl Machine {
         if paused == Some(true) {
             operation.paused_since = Some(operation.started.boot);
         }
-        if let Some(slot) = self.slots.get_mut(slot) {
+        if let Some(slot) = self.slots.get_mut(slot_index) {
             slot.open = Some(operation);
         }
         self.unsaved = Unsaved::Soon;
+        self.begin_using(slot_index);
         self.announce_due(moment);
     }
 
@@ -235,9 +242,11 @@ impl Machine {
     ) -> OpenOperation {
         let facts = self.facts(definition, moment);
         let counter = definition.recovery_counter.and_then(|c| self.raw_count(c));
-        OpenOperation::begin(d, definition, at, facts, counter, |parameter| {
+        let mut operation = OpenOperation::begin(d, definition, at, facts, counter, |parameter| {
             self.at_start(parameter)
-        })
+        });
+        self.hold_at_start(definition, &mut operation);
+        operation
     }
 
     fn at_start(&self, parameter: &Parameter) -> AtStart {
@@ -246,7 +255,7 @@ impl Machine {
         let present = || self.scope.value(parameter.tag).map(|_| 0.0);
         let number = tag
             .number
-            .or_else(|| parameter.hidden.then(present).flatten())?;
+            .or_else(|| parameter.takes_all().then(present).flatten())?;
         Some((tag.stamp, number, tag.uncertain))
     }
 
@@ -288,10 +297,13 @@ impl Machine {
                 moment.health.short_operations.add(1);
                 let d = operation.definition_index;
                 self.explain_unused(d, Unused::Short(shortest), moment);
+                self.part_goes_back(operation);
                 return;
             }
             announce(&self.name, slot, &mut operation, moment);
         }
+        let slot_name = slot.name.clone();
+        self.part_at_end(definition, &mut operation, moment);
         end.pieces = match definition.pieces {
             PieceCount::Fixed(pieces) => Some(u64::from(pieces)),
             PieceCount::Tag(local) => pieces_of(self.scope.value(local)),
@@ -299,21 +311,33 @@ impl Machine {
         if end.uncertain {
             operation.flags.insert(Flag::EndTimeEstimated);
         }
+        super::limits::finish(
+            &self.name,
+            &slot_name,
+            definition,
+            &mut operation,
+            &end,
+            moment,
+        );
         let accumulators = operation.accumulators_at(role);
         let report = report::ended(definition, &mut operation, accumulators, &end);
         let id = report.id;
-        let heading = Heading::operation(&self.name, &slot.name, end.at.utc, Some(id));
+        let heading = Heading::operation(&self.name, &slot_name, end.at.utc, Some(id));
         self.intervals_operation(&report, end.at.boot);
+        let kept = report.clone();
         let body = match end.outcome {
             Outcome::Completed => Body::OperationCompleted(Box::new(report)),
             Outcome::Aborted | Outcome::Interrupted => Body::OperationAborted(Box::new(report)),
         };
-        moment.tell(heading, body);
+        let told = moment.tell(heading, body);
+        self.keep_closed(slot_index, &operation, kept, end.at, told);
+        self.context_used(operation.started.boot);
         self.report_counters(Some(id), operation.facts.order, moment);
     }
 
     /// Tells operations that have lasted for `min_duration`.
     pub(super) fn announce_due(&mut self, moment: &mut Moment<'_>) {
+        let mut told = None;
         for slot in &mut self.slots {
             let Some(mut operation) = slot.open.take() else {
                 continue;
@@ -329,8 +353,12 @@ impl Machine {
             {
                 announce(&self.name, slot, &mut operation, moment);
                 self.unsaved = Unsaved::Soon;
+                told = told.max(Some(operation.started.boot));
             }
             slot.open = Some(operation);
+        }
+        if let Some(started) = told {
+            self.context_used(started);
         }
     }
 

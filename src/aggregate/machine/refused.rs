@@ -9,11 +9,18 @@ impl Machine {
         let Some(tag) = self.tags.get(local) else {
             return;
         };
-        for (definition, parameter) in &tag.routes {
-            let slot = self
-                .definitions
-                .get(*definition)
-                .and_then(|definition| self.slots.get_mut(definition.slot));
+        let routes = tag.routes.clone();
+        for (definition, parameter) in &routes {
+            let Some(found) = self.definitions.get(*definition) else {
+                continue;
+            };
+            let measured = found.parameters.get(*parameter).filter(|_| late);
+            if let Some(measured) = measured.filter(|measured| !measured.hidden) {
+                let (operation, name) = (found.name.clone(), measured.name.clone());
+                self.count_late(&operation, &name, at);
+            }
+            let slot = self.definitions.get(*definition);
+            let slot = slot.and_then(|definition| self.slots.get_mut(definition.slot));
             let Some(slot) = slot else { continue };
             for operation in slot.operations_mut() {
                 let t = operation.offset(at);

@@ -71,6 +71,11 @@ impl Machine {
                 into.put(format!("{name}/counter/{}", counter.name), &tally);
             }
         }
+        self.save_scans(into);
+        self.save_context(into);
+        self.save_closed(into);
+        self.save_tools(into);
+        self.save_measurements(into);
         for slot in &self.slots {
             into.put(format!("{name}/ordinal/{}", slot.name), &slot.ordinal);
             let Some(open) = &slot.open else { continue };
@@ -171,6 +176,11 @@ impl Machine {
                 self.restore_operation(plant, machine, slot, open, carried, resumed);
             }
         }
+        self.restore_scans(entries, &resumed);
+        self.restore_context(entries);
+        self.restore_closed(entries, &resumed);
+        self.restore_tools(entries);
+        self.restore_measurements(entries, &resumed);
         if let Some(conditions) = entry(format!("{name}/conditions"))
             .and_then(|bytes| saved::read::<SavedConditions>(bytes))
         {

@@ -50,7 +50,10 @@ impl Machine {
             return None;
         }
         let tag = self.tags.get(parameter.tag)?;
-        let held = tag.number.map(|value| (tag.stamp.boot, value));
+        let value = self.scope.value(parameter.tag);
+        let present = value.filter(|_| parameter.takes_all()).map(|_| 0.0);
+        let held = tag.number.or(present);
+        let held = held.map(|number| (tag.stamp.boot, number));
         let slot = self.slots.get_mut(definition.slot)?;
         for operation in slot.operations_mut() {
             if operation.definition_index == d {
@@ -58,7 +61,11 @@ impl Machine {
                 let t = operation.offset(moment.now.boot);
                 if let Some(accumulator) = operation.accumulators.get_mut(p) {
                     accumulator.gate(t, known, held);
+                    if let Some(value) = value.filter(|_| parameter.plan.sequence) {
+                        accumulator.hold(t, value);
+                    }
                 }
+                super::limits::gate(definition, p, known, tag, operation, moment.now);
             }
         }
         let parameter = self.definitions.get_mut(d)?.parameters.get_mut(p)?;
@@ -130,6 +137,7 @@ impl Machine {
 
     /// A pulse lasts one instant: conditions that use it are evaluated again without it.
     pub(super) fn end_pulses(&mut self, pulsed: &[usize], moment: &mut Moment<'_>) {
+        self.end_measurement_pulses(pulsed, moment);
         for part in ORDER {
             for d in 0..self.definitions.len() {
                 let known = self.definitions.get(d).and_then(|definition| {

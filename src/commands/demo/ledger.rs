@@ -57,7 +57,7 @@ pub struct Counts {
     pub failed: u64,
     /// Completed operations with any other verdict.
     pub undecided: u64,
-    /// Different lots of operations that ended: scanned parts.
+    /// Different parts of operations that ended.
     pub parts: u64,
     /// Operations of the deburring cell that were completed; in no other count but the events.
     pub deburred: u64,
@@ -166,7 +166,7 @@ impl Ledger {
             }
         }
         let part = event
-            .pointer("/data/operation/lot/id")
+            .pointer("/data/operation/parts/0/id")
             .and_then(Value::as_str);
         if let Some(part) = part.filter(|part| !began && part.len() <= MAX_TEXT_BYTES)
             && self.parts.len() < MAX_REMEMBERED

@@ -4,6 +4,7 @@
 //! as the MES takes them; at the end stands what the press did against what the MES knows.
 
 mod attended;
+mod cable;
 mod cell;
 mod curve;
 pub mod ledger;
@@ -11,6 +12,7 @@ pub mod mes;
 pub mod press;
 mod scanner;
 pub mod server;
+mod sketch;
 mod summary;
 mod workplace;
 
@@ -21,6 +23,7 @@ use crate::format;
 use crate::gateway::Account;
 use crate::settings::Period;
 use anyhow::Context;
+use cable::{Cable, Plug};
 use cell::{CellServer, SharedCell};
 use ledger::Counts;
 use mes::{Mes, MesServer, News, Outage};
@@ -37,7 +40,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use workplace::{Places, Workplace};
+use workplace::{Places, ShiftChange, Workplace};
 
 /// How often it is looked whether all has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -51,6 +54,10 @@ const LINGER: Duration = Duration::from_millis(1_500);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Shortest shift: below it there is no whole stroke to see.
 const SHORTEST_SHIFT: Duration = Duration::from_secs(2);
+/// The cable of the power pack is pulled for so long, where the demo is long enough.
+const CABLE_OUT: Duration = Duration::from_secs(5);
+/// Width of the curve below a stroke, in characters.
+const CURVE_WIDTH: usize = 60;
 /// Longest outage of the MES that the demo plays.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(6);
 
@@ -145,6 +152,7 @@ struct Stage {
     cell: SharedCell,
     scanner_path: PathBuf,
     cell_url: String,
+    plug: Plug,
     mes: Mes,
     mes_url: String,
     news: mpsc::Receiver<News>,
@@ -167,8 +175,11 @@ impl Stage {
         let workplace = Workplace::new()?;
         let cell = SharedCell::default();
         let cell_server = CellServer::bind(&cell, &workplace.cell()).await?;
+        let (cable, plug) = Cable::bind(press_address).await.context(no_port)?;
         let settings = workplace.write_settings(&Places {
             modbus_port: press_address.port(),
+            hydraulics_port: cable.address().context(no_port)?.port(),
+            shift_change: ShiftChange::after(jiff::Timestamp::now().as_second()),
             scanner: scanner.path(),
             opc_ua_url: cell_server.url(),
             mes_url: &mes_url,
@@ -176,6 +187,7 @@ impl Stage {
         })?;
         let mut servers = JoinSet::new();
         servers.spawn(press_server.run());
+        servers.spawn(cable.run());
         servers.spawn(mes_server.run());
         let scanner_path = scanner.path().to_owned();
         let cell_url = cell_server.url().to_owned();
@@ -187,6 +199,7 @@ impl Stage {
             cell,
             scanner_path,
             cell_url,
+            plug,
             mes,
             mes_url,
             news,
@@ -208,6 +221,11 @@ impl Stage {
                 &self.press_address.to_string(),
             ),
             &line("  its barcode scanner", "serial line", &scanner),
+            &line(
+                "  its power pack",
+                "Modbus TCP",
+                "over a cable that is pulled once",
+            ),
             &line("DEBURR-02, a deburring cell", "OPC UA", &self.cell_url),
             "and tells what was done to:\n",
             &line("a small MES", "HTTP", &self.mes_url),
@@ -250,6 +268,7 @@ impl Stage {
                 _ = look.tick() => {}
             }
             act = self.next(act, options.run_for.get(), &stop)?;
+            self.plug.set(!act.cable_is_out(options.run_for.get()));
         };
         while let Ok(news) = self.news.try_recv() {
             writeln!(out, "{}", told(&news, colour))?;
@@ -330,6 +349,16 @@ enum Act {
 }
 
 impl Act {
+    /// In the second third of the shift, where that is long enough to be noticed.
+    fn cable_is_out(self, shift: Duration) -> bool {
+        let Act::Shift(end) = self else { return false };
+        let third = shift / 3;
+        let pulled = end.checked_sub(third * 2);
+        pulled.is_some_and(|pulled| {
+            pulled <= Instant::now() && pulled.elapsed() < third.min(CABLE_OUT)
+        })
+    }
+
     /// The same act, over now.
     fn hurried(self) -> Act {
         let now = Instant::now();
@@ -364,12 +393,28 @@ fn told(news: &News, colour: bool) -> String {
                 (Some("millgate.operation.completed.v1"), _) => GREEN,
                 _ => DIM,
             };
-            (format::line(event), paint)
+            (format::line(event) + &curve(event), paint)
         }
     };
     match colour {
         true => format!("\u{1b}[{paint}m{line}\u{1b}[0m"),
         false => line,
+    }
+}
+
+/// The course of the first parameter, on a line of its own.
+fn curve(event: &serde_json::Value) -> String {
+    let numbers = |what: &str| -> Vec<f64> {
+        let list = event.pointer(&format!("/data/parameters/0/profile/{what}"));
+        let list = list.and_then(serde_json::Value::as_array);
+        list.into_iter()
+            .flatten()
+            .filter_map(|v| v.as_f64())
+            .collect()
+    };
+    match sketch::sketch(&numbers("t"), &numbers("v"), CURVE_WIDTH) {
+        drawn if drawn.is_empty() => drawn,
+        drawn => format!("\n{:14}{drawn}", ""),
     }
 }
 

@@ -38,6 +38,9 @@ const STROKES_PER_ORDER: u64 = 10;
 /// The next part lies in the press so long before its stroke begins.
 const LOADED_BEFORE: Duration = Duration::from_millis(500);
 
+/// Somebody has found the cause of a fault so long before it is mended.
+const FOUND_BEFORE: Duration = Duration::from_millis(1_000);
+
 /// What the press did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -145,6 +148,15 @@ impl Press {
             .until
             .filter(|_| matches!(self.phase, Phase::Pause { .. }))?;
         (begins.saturating_sub(self.now) <= LOADED_BEFORE).then_some(self.tally.begun + 1)
+    }
+
+    /// The number of the fault that it stands for, from 1, once somebody has found the cause.
+    #[must_use]
+    pub fn cause_found(&self) -> Option<u64> {
+        let ends = self
+            .until
+            .filter(|_| matches!(self.phase, Phase::Fault { .. }))?;
+        (ends.saturating_sub(self.now) <= FOUND_BEFORE).then_some(self.tally.aborted)
     }
 
     /// What it did so far.

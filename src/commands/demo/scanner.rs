@@ -1,4 +1,5 @@
-//! A barcode scanner on a pseudo-terminal: reads the part that lies in the press just before its stroke.
+//! A barcode scanner on a pseudo-terminal: reads the part that lies in the press just before its stroke, and, when the
+//! press stands for a fault that somebody has found, the code of the reason.
 //!
 //! The gateway opens the other end by its path, as it would open a USB scanner. What nobody takes is lost, as with a real one.
 
@@ -53,15 +54,23 @@ impl Scanner {
         &self.path
     }
 
-    /// Reads each part once.
+    /// Reads each part once, and the reason of each second fault.
     ///
     /// # Errors
     /// When the pseudo-terminal breaks.
     pub(super) async fn run(mut self) -> io::Result<()> {
         let mut look = interval(LOOK_EVERY);
         let mut last = None;
+        let mut explained = 0;
         loop {
             look.tick().await;
+            let found = self.press.cause_found().filter(|fault| *fault > explained);
+            if let Some(fault) = found {
+                explained = fault;
+                if fault % 2 == 1 {
+                    self.send(REASON)?;
+                }
+            }
             let part = self.press.next_part().filter(|part| last != Some(*part));
             if let Some(part) = part {
                 last = Some(part);
@@ -78,6 +87,9 @@ impl Scanner {
         }
     }
 }
+
+/// What somebody finds in the die: the code on the board beside the press.
+const REASON: &str = "RSN-SLUG";
 
 /// What stands on a part.
 pub(super) fn code(part: u64) -> String {

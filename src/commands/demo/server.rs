@@ -63,6 +63,12 @@ impl SharedPress {
         self.lock().now().next_part()
     }
 
+    /// The number of the fault that it stands for, from 1, once somebody has found the cause.
+    #[must_use]
+    pub fn cause_found(&self) -> Option<u64> {
+        self.lock().now().cause_found()
+    }
+
     /// Lets the stroke that runs come to its end, and begins no other.
     pub fn finish(&self) {
         self.lock().now().finish();

@@ -102,7 +102,7 @@ impl StandIn {
                 "operation": {
                     "name": "form",
                     "ordinal": ordinal,
-                    "lot": { "id": scanner::code(ordinal) },
+                    "parts": [{ "id": scanner::code(ordinal) }],
                 },
                 "verdict": verdict,
             },

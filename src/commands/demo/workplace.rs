@@ -22,6 +22,10 @@ pub(super) struct Workplace {
 pub(super) struct Places<'a> {
     /// Port of the press.
     pub(super) modbus_port: u16,
+    /// Port of its power pack.
+    pub(super) hydraulics_port: u16,
+    /// When the shift changes, in UTC.
+    pub(super) shift_change: ShiftChange,
     /// Where the scanner is.
     pub(super) scanner: &'a Path,
     /// Where the deburring cell is.
@@ -30,6 +34,34 @@ pub(super) struct Places<'a> {
     pub(super) mes_url: &'a str,
     /// A broker that gets the events too.
     pub(super) mqtt_url: Option<&'a str>,
+}
+
+/// The full minute at which the shift changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShiftChange {
+    /// Minutes since midnight.
+    minute: i64,
+}
+
+/// Minutes of a day, and of a shift.
+const DAY_MIN: i64 = 24 * 60;
+const SHIFT_MIN: i64 = 8 * 60;
+/// The shift before the change is seen at least that long, in seconds.
+const SEEN_BEFORE_S: i64 = 10;
+
+impl ShiftChange {
+    /// The next full minute after so many seconds of UTC that there is something to tell of the shift before it.
+    pub(super) fn after(utc_s: i64) -> ShiftChange {
+        ShiftChange {
+            minute: (utc_s + SEEN_BEFORE_S).div_euclid(60) + 1,
+        }
+    }
+
+    /// `HH:MM`, so many minutes later.
+    fn later(self, minutes: i64) -> String {
+        let minute = (self.minute + minutes).rem_euclid(DAY_MIN);
+        format!("{:02}:{:02}", minute / 60, minute % 60)
+    }
 }
 
 impl Workplace {
@@ -73,6 +105,10 @@ fn settings(store: &Path, places: &Places<'_>) -> anyhow::Result<String> {
     let scanner = places.scanner.to_string_lossy();
     let mut text = SETTINGS
         .replace("${MODBUS_PORT}", &places.modbus_port.to_string())
+        .replace("${HYDRAULICS_PORT}", &places.hydraulics_port.to_string())
+        .replace("${SHIFT_BEFORE}", &places.shift_change.later(-SHIFT_MIN))
+        .replace("${SHIFT_CHANGE}", &places.shift_change.later(0))
+        .replace("${SHIFT_AFTER}", &places.shift_change.later(SHIFT_MIN))
         .replace("${OPC_UA_URL}", &quoted(places.opc_ua_url))
         .replace("${SCANNER}", &quoted(&scanner))
         .replace("${STORE}", &quoted(store))
@@ -97,6 +133,8 @@ pub(super) fn broker(url: &str) -> Result<String, String> {
     }
     let places = Places {
         modbus_port: 502,
+        hydraulics_port: 503,
+        shift_change: ShiftChange::after(0),
         scanner: Path::new("/dev/ttyS0"),
         opc_ua_url: "opc.tcp://127.0.0.1:4840/",
         mes_url: "http://127.0.0.1/events",
@@ -135,6 +173,8 @@ mod tests {
     fn the_settings_are_settings() {
         let places = Places {
             modbus_port: 15_020,
+            hydraulics_port: 15_021,
+            shift_change: ShiftChange::after(0),
             scanner: Path::new("/dev/pts/7"),
             opc_ua_url: "opc.tcp://127.0.0.1:4840/",
             mes_url: "http://127.0.0.1:8099/events",
@@ -155,10 +195,27 @@ mod tests {
     }
 
     #[test]
+    fn the_shift_changes_at_the_next_full_minute_that_leaves_something_to_see() {
+        for (utc_s, change) in [
+            (0, "00:01"),
+            (49, "00:01"),
+            (50, "00:02"),
+            (86_399, "00:01"),
+            (86_400 + 3_600 * 14 + 5, "14:01"),
+        ] {
+            let found = ShiftChange::after(utc_s);
+            assert_eq!(found.later(0), change, "{utc_s}");
+        }
+        assert_eq!(ShiftChange::after(0).later(-SHIFT_MIN), "16:01");
+    }
+
+    #[test]
     fn a_broker_is_one_more_uplink_and_nothing_else() {
         let with = |url| {
             let places = Places {
                 modbus_port: 1,
+                hydraulics_port: 2,
+                shift_change: ShiftChange::after(0),
                 scanner: Path::new("/dev/pts/7"),
                 opc_ua_url: "opc.tcp://127.0.0.1:4840/",
                 mes_url: "http://127.0.0.1:1/events",

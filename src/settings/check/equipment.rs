@@ -1,12 +1,18 @@
 //! State, mode and counters of an equipment.
 
-use super::scope::Scope;
+use super::course::last;
+use super::scope::{Scope, at_most};
 use super::{join, names};
 use crate::model::ValueKind;
 use crate::settings::plant::TagSource;
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
-use crate::settings::shape::{Counter, TagType};
+use crate::settings::shape::{Counter, Counts, Equipment, PiecesFrom, TagType};
+
+/// Most rules of `state:` or of `mode:`.
+const MAX_RULES: usize = 64;
+/// Most counters of a machine.
+const MAX_COUNTERS: usize = 256;
 
 /// Checks the equipment of a machine.
 pub(super) fn check(scope: &Scope<'_>, path: &str, report: &mut Report) {
@@ -46,17 +52,38 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, report: &mut Report) {
         ("state", state, equipment.state.len()),
         ("mode", mode, equipment.mode.len()),
     ] {
-        if let Some(always) = always.filter(|always| always + 1 < rules) {
-            report.add(
-                format!("{path}.{key}.{always}"),
-                "this line has no `when:` and always holds, so that those below it are never reached: put it last",
-            );
-        }
+        let at = join(path, key);
+        at_most(MAX_RULES, "rules", rules, &at, report);
+        last(always, rules, &at, report);
     }
+    booked(equipment, path, report);
+    let count = equipment.counters.len();
+    at_most(
+        MAX_COUNTERS,
+        "counters",
+        count,
+        &join(path, "counters"),
+        report,
+    );
     for (name, counter) in &equipment.counters {
         let path = join(&join(path, "counters"), name);
         names::name("a counter", name, &path, report);
         check_counter(counter, scope, &path, report);
+    }
+}
+
+/// A source of pieces has pieces.
+fn booked(equipment: &Equipment, path: &str, report: &mut Report) {
+    let counts = |counter: &Counter| {
+        matches!(
+            counter.counts,
+            Counts::Total | Counts::Good | Counts::Reject
+        )
+    };
+    let counters = &equipment.counters;
+    if equipment.pieces_from == PiecesFrom::Counters && !counters.values().any(counts) {
+        let message = "no counter counts pieces, so that nothing could be booked: write one with `counts: total`, `good` or `reject`, or `pieces_from: operations`";
+        report.add(join(path, "pieces_from"), message);
     }
 }
 
@@ -95,6 +122,10 @@ fn check_counter(counter: &Counter, scope: &Scope<'_>, path: &str, report: &mut 
             "`max_rate` tells a counter that ran over from one that was set back, so it needs `modulus:` beside it, such as 65536",
         ),
         None => {}
+    }
+    if let Some(reset) = &counter.reset {
+        let what = "the time since a counter was set back";
+        scope.number(&reset.tag, what, &join(path, "reset.tag"), report);
     }
     if counter
         .max_rate

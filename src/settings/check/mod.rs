@@ -3,21 +3,30 @@
 //! Called by `load` with a file whose single keys are already right. Notes every problem and goes on; conditions are
 //! compiled and type-checked by `aggregate`, which knows CEL.
 
+mod alarm;
 mod bus_load;
+mod calendar;
 mod conditioning;
+mod course;
 mod device;
+mod doubtful;
 mod equipment;
+mod limit;
 mod line_field;
 mod line_warning;
 mod lines;
+mod measurement;
 mod modbus;
 mod names;
 mod opc_ua;
 mod opc_ua_box;
 mod operation;
+mod origin;
 mod register;
+mod scan;
 mod scope;
 mod serial;
+mod stop;
 mod template;
 mod time;
 mod untyped;
@@ -26,6 +35,7 @@ mod url;
 mod warning;
 
 pub(super) use bus_load::warnings as bus_warnings;
+pub(super) use calendar::of as calendar_of;
 pub(super) use device::{MAX_SKEW, every, lost_after};
 pub(super) use lines::{EVERY as POLL_EVERY, TIMEOUT as POLL_TIMEOUT};
 pub(super) use modbus::{MAX_GAP, MAX_REGISTERS, kind};
@@ -87,6 +97,8 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
         names::name("a machine", name, &path, report);
         machine(name, &path, &blocks, &mut plant, report);
     }
+    calendar::check(&plant.calendars, report);
+    scan::check(&plant, report);
     lines::shared_ports(&plant, report);
     modbus::shared_ports(&plant, report);
     buffer(&file.buffer, report);
@@ -185,7 +197,11 @@ fn machine(name: &str, path: &str, blocks: &Blocks<'_>, plant: &mut Plant, repor
         machine: &built,
         tags: &plant.tags,
     };
-    equipment::check(&scope, &join(path, "equipment"), report);
+    let at = join(path, "equipment");
+    equipment::check(&scope, &at, report);
+    stop::check(&scope, plant, &at, report);
+    alarm::check(&scope, &at, report);
+    measurement::check(&scope, &join(path, "measurements"), report);
     for (operation, shape) in &built.operations {
         let at = join(&join(path, "operations"), operation);
         names::name("an operation", operation, &at, report);

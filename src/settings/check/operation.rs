@@ -1,12 +1,11 @@
 //! An operation against its machine: sources, counters, parameters, characteristics.
 
 use super::equipment::words;
-use super::scope::Scope;
-use super::{join, names};
-use crate::model::ValueKind;
+use super::scope::{Scope, is_number};
+use super::{course, join, limit, names, origin};
 use crate::settings::problem::{nearest, shown};
 use crate::settings::report::Report;
-use crate::settings::shape::{Characteristic, Operation, Parameter, Pieces};
+use crate::settings::shape::{Characteristic, Operation, Parameter, ParameterKind, Per};
 use crate::settings::statistic::Statistic;
 use std::collections::HashMap;
 
@@ -21,9 +20,8 @@ pub(super) fn check(
     path: &str,
     report: &mut Report,
 ) {
-    names::name("a slot", &operation.slot, &join(path, "slot"), report);
-    sources(operation, scope, path, report);
-    times(operation, path, report);
+    course::check(name, operation, scope, path, report);
+    origin::check(operation, scope, path, report);
     if let Some(counter) = &operation.recovery_counter {
         let counters = &scope.machine.equipment.counters;
         if !counters.contains_key(counter) {
@@ -35,23 +33,12 @@ pub(super) fn check(
             report.unknown(&join(path, "recovery_counter"), counter, message, known);
         }
     }
-    if let Pieces::Tag(from) = &operation.pieces {
-        let at = join(path, "pieces.tag");
-        let tag = scope.tag(&from.tag, &at, report);
-        if let Some(tag) = tag.filter(|tag| !matches!(tag.kind, ValueKind::Int | ValueKind::Any)) {
-            let message = format!(
-                "{} is {}: pieces are a whole number without `scale` and `offset`",
-                shown(&from.tag),
-                words(tag.kind)
-            );
-            report.add(at, message);
-        }
-    }
     for (parameter_name, parameter) in &operation.parameters {
         let at = join(&join(path, "parameters"), parameter_name);
         names::name("a parameter", parameter_name, &at, report);
         check_parameter(parameter, scope, &at, report);
     }
+    limit::check(operation, path, report);
     let mut seen = HashMap::new();
     for (at, characteristic) in operation.quality.iter().enumerate() {
         let at = format!("{path}.quality.{at}");
@@ -67,62 +54,41 @@ pub(super) fn check(
     }
 }
 
-fn sources(operation: &Operation, scope: &Scope<'_>, path: &str, report: &mut Report) {
-    for (key, source) in [
-        ("segment", &operation.segment),
-        ("program", &operation.program),
-    ] {
-        if let Some(source) = source {
-            scope.source(source, &join(path, key), report);
-        }
-    }
-    for (key, trigger) in [
-        ("start", operation.start.as_ref()),
-        ("end", operation.end.as_ref()),
-        ("abort", operation.abort.as_ref()),
-        ("pause", operation.pause.as_ref()),
-    ] {
-        let Some(reason) = trigger.and_then(|trigger| trigger.reason.as_ref()) else {
-            continue;
-        };
-        let at = join(&join(path, key), "reason");
-        if key == "abort" {
-            scope.source(reason, &at, report);
-        } else {
-            report.add(
-                at,
-                format!("`reason` says why an operation was aborted: `{key}` has none"),
-            );
-        }
-    }
-}
-
-fn times(operation: &Operation, path: &str, report: &mut Report) {
-    if operation.min_duration < operation.max_duration {
-        return;
-    }
-    let zero = operation.min_duration.get().is_zero();
-    let blamed = if zero { "max_duration" } else { "min_duration" };
-    let message = format!(
-        "`min_duration`, {}, is not less than `max_duration`, {}: no operation could be reported",
-        String::from(operation.min_duration),
-        String::from(operation.max_duration)
-    );
-    report.add(join(path, blamed), message);
-}
-
 fn check_parameter(parameter: &Parameter, scope: &Scope<'_>, path: &str, report: &mut Report) {
     let at = join(path, "tag");
+    if parameter.kind == ParameterKind::Sequence {
+        scope.tag(&parameter.tag, &at, report);
+        sequence(parameter, path, report);
+        return;
+    }
     let tag = scope.tag(&parameter.tag, &at, report);
-    let measures = |kind| matches!(kind, ValueKind::Int | ValueKind::Float | ValueKind::Any);
-    if let Some(tag) = tag.filter(|tag| !measures(tag.kind)) {
+    if let Some(tag) = tag.filter(|tag| !is_number(tag.kind)) {
         let message = format!(
-            "{} is {}: a parameter measures a number",
+            "{} is {}: a parameter measures a number; numbers or words that follow one another are `kind: sequence`",
             shown(&parameter.tag),
             words(tag.kind)
         );
         report.add(at, message);
     }
+    percentiles(parameter, path, report);
+}
+
+/// The values of a sequence are told as they are: nothing is computed from them.
+fn sequence(parameter: &Parameter, path: &str, report: &mut Report) {
+    for (key, given) in [
+        ("profile", parameter.profile.is_some()),
+        ("percentiles", !parameter.percentiles.is_empty()),
+    ] {
+        if given {
+            let message = format!(
+                "a sequence has no `{key}`: its values are told one by one, with their times"
+            );
+            report.add(join(path, key), message);
+        }
+    }
+}
+
+fn percentiles(parameter: &Parameter, path: &str, report: &mut Report) {
     if parameter.percentiles.len() > MAX_PERCENTILES {
         let message = format!(
             "{} percentiles are too many: at most {MAX_PERCENTILES}",
@@ -160,18 +126,35 @@ fn check_characteristic(
         );
     }
     check_of(&characteristic.of, operation, &join(path, "of"), report);
-    let (low, target, high) = (
-        characteristic.low,
-        characteristic.target,
-        characteristic.high,
-    );
-    if low.is_none() && high.is_none() {
+    if characteristic.per == Per::Progress && operation.progress_every.is_none() {
+        let message = "there is no window to look at: write `progress_every:` for the operation, or leave `per` out and the whole operation is looked at";
+        report.add(join(path, "per"), message);
+    }
+    let limits = Limits {
+        low: characteristic.low,
+        target: characteristic.target,
+        high: characteristic.high,
+    };
+    if limits.low.is_none() && limits.high.is_none() {
         let message = format!(
             "{} has no limit: write `low:`, `high:`, or both",
             shown(&characteristic.id)
         );
         report.add(path, message);
     }
+    in_order(&limits, path, report);
+}
+
+/// What a value is held against.
+pub(super) struct Limits {
+    pub(super) low: Option<f64>,
+    pub(super) target: Option<f64>,
+    pub(super) high: Option<f64>,
+}
+
+/// The limits stand in their order.
+pub(super) fn in_order(limits: &Limits, path: &str, report: &mut Report) {
+    let Limits { low, target, high } = *limits;
     let pairs = [
         ("low", low, "high", high),
         ("low", low, "target", target),
@@ -194,6 +177,11 @@ fn check_of(of: &str, operation: &Operation, path: &str, report: &mut Report) {
         unknown_of(of, operation, path, report);
         return;
     };
+    if parameter.kind == ParameterKind::Sequence {
+        let message = format!("`{name}` is a sequence: it has no statistics to be checked");
+        report.add(path, message);
+        return;
+    }
     match statistic {
         Statistic::DurationS if parameter.during.is_none() => report.add(
             path,

@@ -1,11 +1,10 @@
 //! What is allowed and probably not meant, and what the box alone can tell: told by `check`, stops nothing.
 
 use super::register::looks_like_a_manual;
-use super::{join, line_warning, untyped, url};
+use super::{doubtful, join, line_warning, untyped, url};
 use crate::settings::problem::Problem;
-use crate::settings::shape::{Counts, Equipment};
 use crate::settings::shape::{
-    Device, File, Machine, Operation, PiecesFrom, Secret, Tls, Uplink, User,
+    Device, Equipment, File, Machine, Operation, Secret, Tls, Uplink, User,
 };
 use indexmap::IndexMap;
 use std::path::Path;
@@ -48,6 +47,7 @@ fn machine(machine: &Machine, path: &str, found: &mut Vec<Problem>) {
         counters(equipment, &join(path, "equipment"), found);
     }
     operations(&machine.operations, &join(path, "operations"), found);
+    doubtful::warn(machine, path, found);
     untyped::warn(machine, path, found);
 }
 
@@ -71,16 +71,6 @@ fn devices(devices: &IndexMap<String, Device>, path: &str, found: &mut Vec<Probl
 }
 
 fn counters(equipment: &Equipment, path: &str, found: &mut Vec<Problem>) {
-    let pieces = |counts| !matches!(counts, Counts::Cycles);
-    let counted = equipment
-        .counters
-        .values()
-        .any(|counter| pieces(counter.counts));
-    if equipment.pieces_from == PiecesFrom::Counters && !counted {
-        let message =
-            "no counter counts pieces (total, good, reject, rework): nothing can be booked";
-        found.push(Problem::new(join(path, "pieces_from"), message));
-    }
     for (name, counter) in &equipment.counters {
         if counter.modulus.is_some() && counter.max_rate.is_none() {
             let message =

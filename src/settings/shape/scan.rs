@@ -49,6 +49,14 @@ pub struct ScanRule {
     pub machine: Option<String>,
 }
 
+impl ScanRule {
+    /// How long a part waits for its operation when the settings do not say.
+    #[must_use]
+    pub fn valid_for_default() -> Period {
+        defaults::valid_for()
+    }
+}
+
 /// What a code is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -75,6 +75,12 @@ fn counters_say_enough_to_tell_a_wrap_from_a_reset() {
         "0/min",
         "the fastest rate is above 0",
     );
+    check(
+        "pieces_from: operations",
+        "pieces_from: counters",
+        "counters ",
+        "no counter counts pieces",
+    );
 }
 
 #[test]
@@ -86,10 +92,10 @@ fn operations_make_sense_in_themselves() {
         "`min_duration`, 2min, is not less than `max_duration`, 2min",
     );
     check(
-        "pause: { when: \"bit(status, 6)\" }",
-        "pause: { when: \"bit(status, 6)\", reason: { value: x } }",
+        "start: { when: \"bit(status, 0)\", debounce",
+        "start: { when: \"bit(status, 0)\", reason: { value: x }, debounce",
         "reason: { value: x",
-        "`pause` has none",
+        "`start` has none",
     );
     check(
         "value: \"0020\"",

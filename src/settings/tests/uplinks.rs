@@ -66,8 +66,8 @@ fn uplinks_have_one_protocol_an_address_and_known_events() {
     );
     check(
         "[\"operation.*\"",
-        "[\"quality.*\"",
-        "\"quality.*\"",
+        "[\"weather.*\"",
+        "\"weather.*\"",
         "no event is called",
     );
     check(
@@ -185,9 +185,5 @@ fn what_is_allowed_and_probably_not_meant_is_a_warning() {
         .contains("/no/such is not on this machine")
     );
     assert!(warned(&with(", max_rate: 60/min", "")).contains("without `max_rate:`"));
-    assert!(
-        warned(&with("pieces_from: operations", "pieces_from: counters"))
-            .contains("no counter counts pieces")
-    );
     assert_eq!(warned(TWO), "");
 }
