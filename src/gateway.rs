@@ -76,16 +76,32 @@ struct Running {
     phases: Phases,
 }
 
-/// Runs until `stop`, or until something goes wrong that it cannot mend.
+/// Looks at settings as a start would, without opening the store: conditions and uplinks.
+///
+/// # Errors
+/// What a start would say.
+pub fn check(plant: &Plant) -> Result<(), GatewayError> {
+    let problems = aggregate::check(plant);
+    if !problems.is_empty() {
+        return Err(GatewayError::Conditions(problems));
+    }
+    prepare(plant).map(drop)
+}
+
+/// Runs until `stop`, or until something goes wrong that it cannot mend. `phases` tells how far it is.
 ///
 /// # Errors
 /// See [`GatewayError`]. What was accepted is safe on disk whatever the error.
-pub async fn run(plant: Plant, stop: CancellationToken) -> Result<Account, GatewayError> {
+pub async fn run(
+    plant: Plant,
+    stop: CancellationToken,
+    phases: Phases,
+) -> Result<Account, GatewayError> {
     let clock = Clock::system();
     let health = Health::new(plant.devices.len(), plant.uplinks.len());
     let systemd = Systemd::from_environment().map_err(GatewayError::Systemd)?;
     let opened = open(&plant, &health, &clock)?;
-    let mut running = Running::start(opened, &plant, &health, &clock, systemd);
+    let mut running = Running::start(opened, &plant, &health, &clock, systemd, phases);
     running.phases.ready.cancel();
     info!(gateway = %plant.gateway.id, machines = plant.machines.len(), tags = plant.tags.len(), "running");
     let failed = tokio::select! {
@@ -106,11 +122,7 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
     if !problems.is_empty() {
         return Err(GatewayError::Conditions(problems));
     }
-    let uplinks = plant
-        .uplinks
-        .iter()
-        .map(|uplink| deliver::prepare(&plant.gateway, uplink, Timing::default()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let uplinks = prepare(plant)?;
     let (store, restored) = Store::open(&OpenOptions {
         path: plant.buffer.path.clone(),
         generation_bytes: plant.buffer.generation_size.0,
@@ -134,6 +146,12 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
         uplinks,
         links: acquire::links(plant, health, clock),
     })
+}
+
+fn prepare(plant: &Plant) -> Result<Vec<Prepared>, GatewayError> {
+    let uplinks = plant.uplinks.iter();
+    let prepared = uplinks.map(|it| deliver::prepare(&plant.gateway, it, Timing::default()));
+    Ok(prepared.collect::<Result<Vec<_>, _>>()?)
 }
 
 fn resume(
@@ -161,6 +179,7 @@ impl Running {
         health: &Arc<Health>,
         clock: &Clock,
         systemd: Systemd,
+        phases: Phases,
     ) -> Running {
         let mut running = Running {
             acquire: JoinSet::new(),
@@ -170,7 +189,7 @@ impl Running {
             observe: JoinSet::new(),
             reading: CancellationToken::new(),
             delivering: CancellationToken::new(),
-            phases: Phases::default(),
+            phases,
         };
         let (batches, batches_end) = mpsc::channel(BATCHES);
         for link in opened.links {

@@ -145,7 +145,9 @@ fn rules_have_no_async_no_clock_and_no_files() {
             continue;
         }
         // An instant as an argument or a result is no clock; asking for the present is.
+        // Nor is the event that tells of one: a variant with that name.
         let code = source.shipped().replace("use tokio::time::Instant;", "");
+        let code = code.replace("Clock(", "(");
         for word in [
             "async",
             "await",

@@ -11,6 +11,7 @@ mod opc_ua;
 mod probe;
 mod range;
 mod record;
+mod reload;
 pub mod replay;
 mod run;
 mod schema;

@@ -1,9 +1,14 @@
-//! `millgate run`: the gateway, until SIGTERM or Ctrl-C.
+//! `millgate run`: the gateway, until SIGTERM or Ctrl-C; `reload` is what it does at SIGHUP.
 
+use super::reload::{self, Signals};
 use super::{Exit, Failure, load_settings};
-use crate::gateway::{self, GatewayError};
+#[cfg(feature = "demo")]
+use crate::gateway;
+use crate::gateway::GatewayError;
+#[cfg(feature = "demo")]
+use crate::observe::Phases;
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
+#[cfg(feature = "demo")]
 use tokio_util::sync::CancellationToken;
 
 /// Run the gateway.
@@ -22,16 +27,10 @@ impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let plant = load_settings(&self.config)?.plant;
         runtime()?.block_on(async {
-            let stop = CancellationToken::new();
-            let stopping = stop.clone();
-            let gateway = gateway::run(plant, stop);
-            let signals = stop_on_signals(stopping);
-            tokio::select! {
-                // Signals first: they are listened for before the store is opened.
-                biased;
-                error = signals => Err(Failure::new(Exit::Software, error)),
-                ended = gateway => ended.map(drop).map_err(failure),
-            }
+            // Signals first: they are listened for before the store is opened.
+            let software = |error| Failure::new(Exit::Software, error);
+            let signals = Signals::listen().map_err(software)?;
+            reload::run(&self.config, plant, signals).await
         })
     }
 }
@@ -50,7 +49,7 @@ pub(super) async fn gateway_of(
             .error
             .unwrap_or_else(|| anyhow::anyhow!("the settings have problems"))
     })?;
-    Ok(gateway::run(loaded.plant, stop).await?)
+    Ok(gateway::run(loaded.plant, stop, Phases::default()).await?)
 }
 
 /// The runtime of commands that run the gateway.
@@ -62,33 +61,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Software, error))
 }
 
-/// Cancels `stop` at SIGTERM or SIGINT. SIGHUP, which would end the process without a clean stop, is only answered. Ends
-/// only when signals cannot be received.
-async fn stop_on_signals(stop: CancellationToken) -> std::io::Error {
-    let received = async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hangup.recv() => {
-                    tracing::warn!("reload is not there yet: restart the service to use new settings");
-                    continue;
-                }
-            }
-            tracing::info!("stopping");
-            stop.cancel();
-        }
-    };
-    match received.await {
-        Err(error) => error,
-        Ok(never) => never,
-    }
-}
-
-fn failure(error: GatewayError) -> Failure {
+pub(super) fn failure(error: GatewayError) -> Failure {
     let exit = match &error {
         GatewayError::Conditions(_) | GatewayError::Uplink(_) => Exit::Config,
         GatewayError::Store(_) => Exit::Io,

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::health::Health;
 use sd_notify::NotifyState;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,10 @@ pub struct Phases {
     pub ready: CancellationToken,
     /// The gateway has begun to stop.
     pub stopping: CancellationToken,
+    /// It stops only to begin again with other settings: cancelled before `stopping`.
+    pub reloading: CancellationToken,
+    /// Other settings were refused since the start; the status line says so.
+    pub refused: Arc<AtomicBool>,
 }
 
 /// Runs until the gateway stops. `pulses` makes the list of stages when they have begun. Dropping it is safe anywhere.
@@ -38,22 +43,33 @@ pub async fn run(
 ) {
     tokio::select! {
         () = phases.ready.cancelled() => {}
-        () = phases.stopping.cancelled() => return systemd.tell(&[NotifyState::Stopping]),
+        () = phases.stopping.cancelled() => return stopping(&systemd, &phases),
     }
     let pulses = pulses();
-    systemd.tell(&[NotifyState::Ready, NotifyState::Status(&status(&health))]);
+    let line = || status(&health, phases.refused.load(Ordering::Relaxed));
+    systemd.tell(&[NotifyState::Ready, NotifyState::Status(&line())]);
     tokio::select! {
         () = phases.stopping.cancelled() => {}
-        () = watch(&systemd, &pulses, &health, &clock) => {}
+        () = watch(&systemd, &pulses, line, &clock) => {}
     }
+    stopping(&systemd, &phases);
+}
+
+/// A gateway that begins again is not stopping for the service manager, which would wait for its end.
+fn stopping(systemd: &Systemd, phases: &Phases) {
+    let state = if phases.reloading.is_cancelled() {
+        NotifyState::Watchdog
+    } else {
+        NotifyState::Stopping
+    };
     systemd.tell(&[
-        NotifyState::Stopping,
+        state,
         NotifyState::Status("stopping: what was read goes to the disk"),
     ]);
 }
 
 /// Looks at the pulses for ever.
-async fn watch(systemd: &Systemd, pulses: &Pulses, health: &Health, clock: &Clock) {
+async fn watch(systemd: &Systemd, pulses: &Pulses, status: impl Fn() -> String, clock: &Clock) {
     let patience = systemd.watchdog().map(Pulses::patience);
     let mut looks = interval(
         systemd
@@ -73,7 +89,7 @@ async fn watch(systemd: &Systemd, pulses: &Pulses, health: &Health, clock: &Cloc
         if patience.is_some() {
             systemd.tell(&[NotifyState::Watchdog]);
         }
-        let news = status(health);
+        let news = status();
         if news != last_status {
             systemd.tell(&[NotifyState::Status(&news)]);
             last_status = news;
@@ -96,7 +112,7 @@ fn report(systemd: &Systemd, hanging: &[(&str, Duration)]) {
 }
 
 /// One line for `systemctl status`.
-fn status(health: &Health) -> String {
+fn status(health: &Health, refused: bool) -> String {
     let accepted = health.buffer.accepted.get();
     let answers: u64 = health.devices.iter().map(|it| it.answers.get()).sum();
     let delivered: Vec<String> = health
@@ -108,7 +124,12 @@ fn status(health: &Health) -> String {
         [] => "no uplink".to_owned(),
         all => format!("delivered by uplink {}", all.join(", ")),
     };
-    format!("since the start: {answers} answers, {accepted} events on disk, {delivered}")
+    let refused = if refused {
+        "other settings were refused, the log says why; "
+    } else {
+        ""
+    };
+    format!("{refused}since the start: {answers} answers, {accepted} events on disk, {delivered}")
 }
 
 #[cfg(test)]

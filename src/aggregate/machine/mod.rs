@@ -19,6 +19,7 @@ mod limits;
 mod maintenance;
 mod measure;
 mod measurements;
+mod moment;
 mod operations;
 mod packml;
 mod parts;
@@ -37,19 +38,14 @@ mod steps;
 mod tools;
 
 use super::books::Books;
-use super::condition::{Condition, Evaluator, Known, Scope};
+use super::condition::Scope;
 use super::definition::Definition;
 use super::downtime::Stops;
 use super::equipment::Equipment;
-use super::explain::Notes;
 use super::operation::OpenOperation;
-use crate::format::event_id;
-use crate::health::AggregateHealth;
-use crate::model::{
-    Body, BootTime, DeviceId, Flag, Position, Quality, Reference, Sample, Scope as About, Stamp,
-    UtcTime,
-};
+use crate::model::{BootTime, DeviceId, Flag, Quality, Reference, Sample, Stamp};
 use crate::settings::shape::PiecesFrom;
+pub(super) use moment::{Draft, Heading, Moment, Naming};
 pub(super) use restart::Resumed;
 
 /// The checkpoint of the last run.
@@ -66,122 +62,10 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
 use uuid::Uuid;
-
-/// What an event says, before it is numbered.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub(super) about: About,
-    pub(super) time: UtcTime,
-    pub(super) correlation: Option<Uuid>,
-    /// The event that this one answers or replaces.
-    pub(super) causation: Option<Uuid>,
-    pub(super) body: Body,
-}
-
-/// What is needed to name operations, stops and events.
-#[derive(Clone, Debug)]
-pub(super) struct Naming {
-    pub(super) gateway: String,
-    /// CloudEvents `source` of the gateway.
-    pub(super) source: String,
-    pub(super) run: Uuid,
-    pub(super) epoch: u32,
-}
-
-/// The instant that is being worked on, and where what comes of it goes.
-pub(super) struct Moment<'a> {
-    pub(super) now: Stamp,
-    pub(super) evaluator: &'a Evaluator,
-    pub(super) naming: &'a Naming,
-    pub(super) health: &'a AggregateHealth,
-    /// Number of the first event of `out`.
-    pub(super) first_seq: u64,
-    pub(super) out: &'a mut Vec<Draft>,
-    /// Who asks why (`replay --explain`).
-    pub(super) notes: Option<&'a RefCell<Notes>>,
-}
-
-/// What an event is about, when, and what it belongs to.
-#[derive(Debug)]
-pub(super) struct Heading {
-    pub(super) about: About,
-    pub(super) time: UtcTime,
-    pub(super) correlation: Option<Uuid>,
-    pub(super) causation: Option<Uuid>,
-}
-
-impl Heading {
-    /// About the machine itself.
-    pub(super) fn machine(name: &str, time: UtcTime) -> Heading {
-        Heading {
-            about: About::Equipment {
-                id: name.to_owned(),
-                slot: None,
-            },
-            time,
-            correlation: None,
-            causation: None,
-        }
-    }
-
-    /// About an operation in a slot of the machine.
-    pub(super) fn operation(machine: &str, slot: &str, time: UtcTime, id: Option<Uuid>) -> Heading {
-        Heading {
-            about: About::Equipment {
-                id: machine.to_owned(),
-                slot: Some(slot.to_owned()),
-            },
-            time,
-            correlation: id,
-            causation: None,
-        }
-    }
-}
-
-impl Moment<'_> {
-    /// Tells an event; gives its id, which later events may refer to.
-    pub(super) fn tell(&mut self, heading: Heading, body: Body) -> Uuid {
-        let position = Position {
-            epoch: self.naming.epoch,
-            seq: self.first_seq.saturating_add(self.out.len() as u64),
-        };
-        if let (Some(notes), About::Equipment { id, .. }) = (self.notes, &heading.about) {
-            notes.borrow_mut().told(position.seq, id, &body);
-        }
-        self.out.push(Draft {
-            about: heading.about,
-            time: heading.time,
-            correlation: heading.correlation,
-            causation: heading.causation,
-            body,
-        });
-        event_id(&self.naming.source, self.naming.run, position)
-    }
-
-    fn evaluate(&self, condition: &Condition, scope: &Scope) -> Known {
-        let mut failed = 0;
-        let known = self.evaluator.evaluate(condition, scope, &mut failed);
-        self.health.condition_errors.add(failed);
-        known
-    }
-
-    fn at(&mut self, now: Stamp) -> Moment<'_> {
-        Moment {
-            now,
-            evaluator: self.evaluator,
-            naming: self.naming,
-            health: self.health,
-            first_seq: self.first_seq,
-            out: self.out,
-            notes: self.notes,
-        }
-    }
-}
 
 /// How soon what changed must be on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
