@@ -381,7 +381,11 @@ impl Machine {
             open.undecided_since = None;
         }
         self.finish(slot, end, None, moment);
-        self.start_missed(d, moment)
+        // What was broken off is what still shows: no other one began.
+        match outcome {
+            Outcome::Aborted => Some(()),
+            Outcome::Completed | Outcome::Interrupted => self.start_missed(d, moment),
+        }
     }
 
     /// Whether the recovery counter was read before, with or after the tags of the end condition.
