@@ -53,10 +53,9 @@ proptest! {
     fn what_is_told_of_a_prefix_is_a_prefix_of_what_is_told(
         kind in prop::sample::select(ALL),
         strokes in strokes(),
-        cuts in capture::cuts(),
         at in 0.0..1.0f64,
     ) {
-        let world = World::new(&strokes, &cuts);
+        let world = World::new(&strokes, &[]);
         let whole = replayed(kind, &world.lines());
         let part = replayed(kind, &world.prefix(at));
         let told: Vec<_> = part.iter().map(of_substance).collect();

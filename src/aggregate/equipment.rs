@@ -167,6 +167,19 @@ impl Equipment {
         }
     }
 
+    /// When it seems to have left what holds: not before its time has passed is that known. `None` while nothing runs.
+    #[must_use]
+    pub fn leaving(&self) -> Option<BootTime> {
+        let pending = self.held.as_ref()?.pending.as_ref()?;
+        (!self.unconfirmed).then_some(pending.left.boot)
+    }
+
+    /// Something holds, and it was seen in this run of the gateway.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.held.is_some() && !self.unconfirmed
+    }
+
     /// When [`Equipment::expire`] must be called.
     #[must_use]
     pub fn due(&self) -> Option<BootTime> {

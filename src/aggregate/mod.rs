@@ -12,6 +12,7 @@ pub mod covered;
 mod definition;
 mod delay;
 pub mod equipment;
+pub mod explain;
 mod instants;
 pub mod limit;
 mod limited;
@@ -21,6 +22,7 @@ mod operation;
 mod origin;
 mod part;
 mod percentiles;
+pub mod performance;
 pub mod profile;
 mod report;
 mod saved;
@@ -43,11 +45,13 @@ use crate::settings::{Plant, Problem};
 use clock_watch::ClockWatch;
 use condition::Evaluator;
 use delay::Delays;
+use explain::Notes;
 use instants::instants;
 use links::Links;
 use machine::{Draft, Machine, Moment, Naming, Resumed, Unsaved};
 use saved::{OnDisk, Saved};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -112,6 +116,7 @@ pub struct Aggregate {
     checkpoint_due: BootTime,
     /// The due time was planned when there was nothing to keep.
     planned_idle: bool,
+    notes: Option<RefCell<Notes>>,
 }
 
 impl Aggregate {
@@ -160,6 +165,7 @@ impl Aggregate {
             checkpoint_every: plant.buffer.checkpoint_every.get(),
             checkpoint_due: start.now.boot,
             planned_idle: false,
+            notes: None,
         };
         aggregate.restore(plant, &restored);
         aggregate.on_disk = OnDisk::new(restored.checkpoint);
@@ -294,6 +300,7 @@ impl Aggregate {
             health: &self.health,
             first_seq: self.next.seq,
             out: &mut self.drafts,
+            notes: self.notes.as_ref(),
         };
         let Some(machine) = self.machines.get_mut(machine) else {
             return;

@@ -75,7 +75,7 @@ pub(super) struct OpenOperation {
     pub(super) accumulators: Vec<Accumulator>,
     pub(super) limits: Limited,
     pub(super) flags: BTreeSet<Flag>,
-    /// How often something was learnt about it since it was told.
+    /// How often something was learnt after it was told.
     pub(super) revision: u32,
     /// Materials, tools, and the part that it took.
     pub(super) used: Used,

@@ -36,11 +36,6 @@ impl Products {
         self.flags_unknown && program.is_some_and(|program| !self.by_program.contains_key(program))
     }
 
-    /// What was scanned counts, where nothing else says it.
-    pub(super) fn said(&self) -> &Whence {
-        &self.said
-    }
-
     /// The tag that says it.
     pub(super) fn tag(&self) -> Option<usize> {
         self.said.tag()

@@ -84,6 +84,12 @@ impl Trigger {
         self.memory = memory;
     }
 
+    /// How long a change must hold.
+    #[must_use]
+    pub fn debounce(&self) -> Duration {
+        self.debounce
+    }
+
     /// What must survive a restart.
     #[must_use]
     pub fn memory(&self) -> Memory {

@@ -45,6 +45,7 @@ impl Machine {
         let gauges = Gauges::compile(&mut compiler);
         let mut problems = compiler.problems;
         let scans = Scans::compile(plant, machine, &scope, &mut problems);
+        let shifts = Shifts::compile(plant, machine, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -57,6 +58,7 @@ impl Machine {
             .collect();
         let downtime = machine.equipment.downtime.as_ref();
         let reasons = downtime.and_then(|downtime| downtime.reasons.clone());
+        let intervals = Intervals::compile(&machine.equipment, &scope, now);
         let mut compiled = Machine {
             name: machine.name.clone(),
             tags: machine.tags.iter().map(|_| Tag::default()).collect(),
@@ -71,8 +73,8 @@ impl Machine {
             tools,
             alarms: Alarms::default(),
             stops: Stops::default(),
-            shifts: Shifts::default(),
-            intervals: Intervals::default(),
+            shifts,
+            intervals,
             wear: Wear::default(),
             order: None,
             definitions,

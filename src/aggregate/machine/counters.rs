@@ -43,6 +43,10 @@ impl MachineCounter {
             modulus: settings.modulus,
         })
     }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
 }
 
 impl Machine {
@@ -57,8 +61,14 @@ impl Machine {
             }
             return;
         };
-        let before = machine_counter.counter.tally().map(|tally| tally.raw);
+        let tally = machine_counter.counter.tally();
+        let before = tally.map(|tally| tally.raw);
         let reset = machine_counter.counter.count(*raw, sample.stamp);
+        let now = machine_counter.counter.tally();
+        let counted = now
+            .zip(tally)
+            .map_or(0, |(now, then)| now.total - then.total);
+        self.intervals_count(index, counted, moment);
         for open in self.slots.iter_mut().filter_map(|slot| slot.open.as_mut()) {
             // Begun before the counter was read: this is what it began with.
             if open.counter.is_none() && open.undecided_since.is_none() {

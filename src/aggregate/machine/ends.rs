@@ -1,5 +1,6 @@
 //! Ends operations: by an edge, with the samples that trail it, or for any other reason. Pure.
 
+use super::explain::Unused;
 use super::lengths::announce;
 use super::{Heading, Machine, Moment, Unsaved};
 use crate::aggregate::definition::PieceCount;
@@ -42,7 +43,7 @@ impl Machine {
     }
 
     /// The end began, and its debounce runs.
-    pub(super) fn end_began(&mut self, d: usize, edge: Edge) {
+    pub(super) fn end_began(&mut self, d: usize, edge: Edge, moment: &Moment<'_>) {
         let trailing = self.trailing(d);
         self.with_running(d, |operation| {
             if trailing.is_zero() {
@@ -51,6 +52,7 @@ impl Machine {
                 operation.trail(edge.at.boot, trailing);
             }
         });
+        self.note_part_at_end(d, moment);
     }
 
     fn trailing(&self, d: usize) -> Duration {
@@ -70,6 +72,7 @@ impl Machine {
             return;
         }
         end.pieces = self.pieces_now(d);
+        self.note_part_at_end(d, moment);
         let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
         let Some(open) = open else { return };
         let debounced = open.tail.is_some();
@@ -143,10 +146,12 @@ impl Machine {
             let length = end.at.boot.since(operation.started.boot);
             if length < shortest && end.cause != EndCause::AbortTrigger {
                 moment.health.short_operations.add(1);
+                self.explain_unused(d, Unused::Short(shortest), moment);
                 self.part_goes_back(operation);
                 return;
             }
             announce(&self.name, slot, &mut operation, moment);
+            self.context_used(operation.started.boot);
         }
         let tail = operation.tail.take().filter(|tail| tail.end.is_some());
         if tail.is_none() {
@@ -181,7 +186,6 @@ impl Machine {
         };
         let told = moment.tell(heading, body);
         self.keep_closed(slot_index, &operation, kept, end.at, told);
-        self.context_used(operation.started.boot);
         self.report_counters(Some(id), operation.facts.order, moment);
     }
 

@@ -80,18 +80,18 @@ impl Machine {
             .unwrap_or_default()
     }
 
-    /// Order, product, lot or program that an open operation did not know at its start and that a tag says now, within its
-    /// `late_window`. What is scanned is learnt by `context`.
+    /// Order, product, lot, operator or program that an open operation did not know at its start and that are known now, within its
+    /// `late_window`. Called in each instant in which something changed; whoever scans one calls it, too.
     pub(super) fn learn_facts(&mut self, moment: &mut Moment<'_>) {
         for slot in 0..self.slots.len() {
-            if self.learn_from_tags(slot, moment) == Some(true) {
+            if self.learn(slot, moment) == Some(true) {
                 self.tell_identified(slot, moment.now.utc, None, moment);
             }
         }
     }
 
     /// True when something was learnt.
-    fn learn_from_tags(&mut self, slot: usize, moment: &Moment<'_>) -> Option<bool> {
+    fn learn(&mut self, slot: usize, moment: &Moment<'_>) -> Option<bool> {
         let open = self.slots.get(slot)?.open.as_ref()?;
         let definition = self.definitions.get(open.definition_index)?;
         let in_time = in_late_window(definition, open, moment.now.boot);
@@ -101,16 +101,22 @@ impl Machine {
         let known = &open.facts;
         let scope = &self.scope;
         let program = missing(&known.program, || self.program(definition));
-        let order = missing(&known.order, || definition.order.reference(scope, None));
-        let lot = missing(&known.lot, || definition.lot.reference(scope, None));
-        let known_program = program.as_ref().or(known.program.as_ref());
-        let product = missing(&known.product, || {
-            let program = known_program.map(|program| program.id.as_str());
-            definition.product.reference(scope, program, None)
+        let order = missing(&known.order, || {
+            definition.order.reference(scope, self.context.order())
         });
+        let lot = missing(&known.lot, || {
+            definition.lot.reference(scope, self.context.lot())
+        });
+        let operator = missing(&known.operator, || {
+            definition
+                .operator
+                .reference(scope, self.context.operator())
+        });
+        let known_program = program.as_ref().or(known.program.as_ref());
+        let product = missing(&known.product, || self.product(definition, known_program));
         let unlisted = known_program
             .is_some_and(|program| definition.product.is_unlisted(Some(program.id.as_str())));
-        let learnt = [&program, &order, &lot, &product];
+        let learnt = [&program, &order, &lot, &product, &operator];
         let learnt = learnt.into_iter().any(Option::is_some);
         let open = self.slots.get_mut(slot)?.open.as_mut()?;
         let facts = &mut open.facts;
@@ -119,6 +125,7 @@ impl Machine {
             (&mut facts.order, order),
             (&mut facts.lot, lot),
             (&mut facts.product, product),
+            (&mut facts.operator, operator),
         ];
         for (place, found) in places {
             if found.is_some() {
@@ -138,6 +145,7 @@ impl Machine {
         [
             definition.order.tag(),
             definition.lot.tag(),
+            definition.operator.tag(),
             definition.product.tag(),
             definition.program.as_ref().and_then(|fact| fact.tag()),
             during.and_then(|during| during.tag),

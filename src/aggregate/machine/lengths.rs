@@ -151,6 +151,16 @@ impl Machine {
         let longest = operation.started.boot.plus(longest);
         Some(longest.max(operation.limit_not_before))
     }
+
+    /// The wall clock stepped: whatever is open says so. Its durations are not touched.
+    pub(in crate::aggregate) fn clock_stepped(&mut self) {
+        for slot in &mut self.slots {
+            for operation in slot.operations_mut().filter(|open| !open.is_over()) {
+                operation.flags.insert(Flag::ClockStepped);
+                self.unsaved = Unsaved::Soon;
+            }
+        }
+    }
 }
 
 fn announcement_due(definition: &Definition, operation: &OpenOperation) -> BootTime {

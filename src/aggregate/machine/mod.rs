@@ -12,6 +12,7 @@ mod context;
 mod counters;
 mod downtime;
 mod ends;
+mod explain;
 mod facts;
 mod lengths;
 mod limits;
@@ -37,6 +38,7 @@ mod tools;
 use super::condition::{Condition, Evaluator, Known, Scope};
 use super::definition::Definition;
 use super::equipment::Equipment;
+use super::explain::Notes;
 use super::operation::OpenOperation;
 use crate::format::event_id;
 use crate::health::AggregateHealth;
@@ -62,6 +64,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
@@ -97,6 +100,8 @@ pub(super) struct Moment<'a> {
     /// Number of the first event of `out`.
     pub(super) first_seq: u64,
     pub(super) out: &'a mut Vec<Draft>,
+    /// Who asks why (`replay --explain`).
+    pub(super) notes: Option<&'a RefCell<Notes>>,
 }
 
 /// What an event is about, when, and what it belongs to.
@@ -143,6 +148,9 @@ impl Moment<'_> {
             epoch: self.naming.epoch,
             seq: self.first_seq.saturating_add(self.out.len() as u64),
         };
+        if let (Some(notes), About::Equipment { id, .. }) = (self.notes, &heading.about) {
+            notes.borrow_mut().told(position.seq, id, &body);
+        }
         self.out.push(Draft {
             about: heading.about,
             time: heading.time,
@@ -168,6 +176,7 @@ impl Moment<'_> {
             health: self.health,
             first_seq: self.first_seq,
             out: self.out,
+            notes: self.notes,
         }
     }
 }
@@ -192,7 +201,7 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
-    /// When its usable value became another one.
+    /// When its usable value became another one; what it was first is no change.
     changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
@@ -262,6 +271,7 @@ impl Machine {
         samples: impl Iterator<Item = (usize, &'s Sample)> + Clone,
         moment: &mut Moment<'_>,
     ) {
+        self.explain_samples(samples.clone(), moment);
         for (local, sample) in samples.clone() {
             self.take(local, sample);
         }
@@ -284,6 +294,7 @@ impl Machine {
 
     /// Works off what is due up to `until`, each at its own time.
     pub(super) fn advance(&mut self, until: Stamp, moment: &mut Moment<'_>) {
+        self.look_at_clock(until, moment);
         while let Some(due) = self.due().filter(|due| *due <= until.boot) {
             let at = due.max(self.latest).min(until.boot);
             self.latest = at;
@@ -315,7 +326,7 @@ impl Machine {
             .chain(self.alarms.due())
             .chain(self.stops.due())
             .chain(self.shifts.due())
-            .chain(self.intervals.due())
+            .chain(self.intervals_due())
             .chain(self.wear.due())
             .min()
     }
@@ -333,15 +344,6 @@ impl Machine {
                     operation.flags.insert(Flag::ConnectionLoss);
                 }
             }
-        }
-    }
-
-    /// The wall clock stepped: what is open says so. Its durations are not touched.
-    pub(super) fn clock_stepped(&mut self) {
-        let slots = self.slots.iter_mut();
-        for operation in slots.flat_map(Slot::operations_mut) {
-            operation.flags.insert(Flag::ClockStepped);
-            self.unsaved = Unsaved::Soon;
         }
     }
 
@@ -366,10 +368,11 @@ impl Machine {
         tag.number = usable.and_then(|value| value.number());
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
-        let differs = self.scope.set(local, usable.cloned());
-        if differs {
+        let known = self.scope.last_known(local);
+        if known.is_some() && usable.is_some() && known != usable {
             tag.changed = sample.stamp.boot;
         }
+        let differs = self.scope.set(local, usable.cloned());
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
@@ -378,6 +381,7 @@ impl Machine {
     /// Evaluates what refers to something that changed, in the order of the contract.
     fn settle(&mut self, moment: &mut Moment<'_>) {
         self.step_state(moment);
+        self.intervals_look(moment);
         self.step_alarms(moment);
         self.step_gates(moment);
         self.decide_recovered(moment);
@@ -399,6 +403,7 @@ impl Machine {
 
     /// What is due now.
     fn expire(&mut self, moment: &mut Moment<'_>) {
+        self.explain_samples(std::iter::empty(), moment);
         if let Some(change) = self.equipment.expire(moment.now.boot) {
             self.state_changed(change, moment);
         }

@@ -3,6 +3,7 @@
 //! `starts` opens them, `ends` closes them, `lengths` knows what is due while they are open, `pauses` and `changes` are what
 //! their names say.
 
+use super::explain::Unused;
 use super::{Machine, Moment, Part, Slot};
 use crate::aggregate::operation::{OpenOperation, Role};
 use crate::aggregate::trigger::Edge;
@@ -17,10 +18,7 @@ impl Machine {
         match part {
             Part::Start => self.prepare_start(d, edge, moment),
             Part::Abort => self.with_running(d, |operation| operation.freeze(Role::Abort)),
-            Part::End => {
-                self.end_began(d, edge);
-                self.note_part_at_end(d, moment);
-            }
+            Part::End => self.end_began(d, edge, moment),
             Part::Pause => {}
         }
     }
@@ -62,6 +60,7 @@ impl Machine {
 
     pub(super) fn end_edge(&mut self, d: usize, edge: Edge, moment: &mut Moment<'_>) {
         let Some(slot) = self.running_slot(d, edge.at.boot) else {
+            self.explain_unused(d, Unused::NothingOpen, moment);
             self.note_end(d, edge);
             self.note_early(d, edge, false);
             return;

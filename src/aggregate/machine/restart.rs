@@ -50,6 +50,16 @@ struct SavedDefinition {
     operation: Operation,
 }
 
+/// What became of a restored operation that does not run any more.
+struct Closing {
+    /// What broke it off shows.
+    aborted: bool,
+    /// It came to its end: its counter rose, or the next one began.
+    rose: bool,
+    /// For people.
+    found: &'static str,
+}
+
 /// The conditions in the checkpoint.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SavedConditions {
@@ -74,6 +84,8 @@ impl Machine {
                 into.put(format!("{name}/counter/{}", counter.name), &tally);
             }
         }
+        self.shifts.save(name, into);
+        self.intervals.save(name, into);
         self.save_scans(into);
         self.save_context(into);
         self.save_closed(into);
@@ -174,6 +186,8 @@ impl Machine {
                     .resume(tally, resumed.alive, resumed.shift_ns, resumed.measurable);
             }
         }
+        self.shifts.restore(&name, entries, resumed);
+        self.intervals.restore(&name, entries, resumed);
         // Ordinals first, also of slots that the settings no longer have: they never begin anew.
         let ordinals = format!("{name}/ordinal/");
         let slots = entries
@@ -355,18 +369,38 @@ impl Machine {
             self.catch_up_pause(d, moment);
             return Some(());
         }
-        let rose = rose || succeeded;
-        let (outcome, cause) = match (aborted, rose) {
+        let closing = Closing {
+            aborted,
+            rose: rose || succeeded,
+            found: match (rose, succeeded) {
+                (true, _) => "its counter had gone on",
+                (false, true) => "the next one had begun",
+                (false, false) => "it runs no longer",
+            },
+        };
+        self.close_recovered(slot, since, &closing, moment)
+    }
+
+    /// Closes a restored operation that does not run any more.
+    fn close_recovered(
+        &mut self,
+        slot: usize,
+        since: BootTime,
+        closing: &Closing,
+        moment: &mut Moment<'_>,
+    ) -> Option<()> {
+        let operation = self.slots.get_mut(slot)?.open.as_mut()?;
+        operation.undecided_since = None;
+        let at = operation.end_seen.unwrap_or(moment.now);
+        let measured = !operation.unmeasured;
+        let d = operation.definition_index;
+        let (outcome, cause) = match (closing.aborted, closing.rose) {
             (_, true) => (Outcome::Completed, EndCause::RecoveredState),
             (true, false) => (Outcome::Aborted, EndCause::AbortTrigger),
             (false, false) => (Outcome::Interrupted, EndCause::RecoveredState),
         };
-        let reason = definition
-            .abort_reason
-            .as_ref()
-            .filter(|_| aborted && !rose);
-        let at = operation.end_seen.unwrap_or(moment.now);
-        let measured = !operation.unmeasured;
+        let reason = self.definitions.get(d)?.abort_reason.as_ref();
+        let reason = reason.filter(|_| outcome == Outcome::Aborted);
         let end = End {
             at,
             outcome,
@@ -377,15 +411,15 @@ impl Machine {
             pieces: None,
             book: self.pieces_from == PiecesFrom::Operations,
         };
-        if let Some(open) = self.slots.get_mut(slot)?.open.as_mut() {
-            open.undecided_since = None;
-        }
+        self.explain_restart(d, closing.found, moment);
         self.finish(slot, end, None, moment);
         // What was broken off is what still shows: no other one began.
-        match outcome {
+        let started = match outcome {
             Outcome::Aborted => Some(()),
             Outcome::Completed | Outcome::Interrupted => self.start_missed(d, moment),
-        }
+        };
+        self.explain_no_more(moment);
+        started
     }
 
     /// Whether the recovery counter was read before, with or after the tags of the end condition.
@@ -425,6 +459,7 @@ impl Machine {
         if !runs || !was_running || definition.retired {
             return None;
         }
+        self.explain_restart(d, "the next one was found running", moment);
         let mut operation = self.begin(d, definition, moment.now, moment);
         operation.flags.insert(Flag::StartMissed);
         let slot = definition.slot;

@@ -1,5 +1,6 @@
 //! Begins operations: what is read at the start edge, whether there is room, what becomes of the one that still runs. Pure.
 
+use super::explain::Unused;
 use super::{Machine, Moment, Unsaved};
 use crate::aggregate::condition::Known;
 use crate::aggregate::definition::{Definition, Parameter};
@@ -28,12 +29,18 @@ impl Machine {
         let starting = prepared.map(|place| slot.starting.swap_remove(place));
         // Until it is known whether the restored operation still runs, the decision is about this edge, too.
         let open = slot.open.as_ref();
-        if open.is_some_and(OpenOperation::is_undecided) || self.resumes(d, edge, moment) {
+        if open.is_some_and(OpenOperation::is_undecided) {
+            self.explain_unused(d, Unused::Undecided, moment);
+            return;
+        }
+        if self.resumes(d, edge, moment) {
+            self.explain_unused(d, Unused::Resume, moment);
             return;
         }
         let Some(mut operation) = starting else {
             if !allowed {
                 moment.health.starts_refused.add(1);
+                self.explain_unused(d, Unused::OnlyIf, moment);
             }
             return;
         };
@@ -41,6 +48,7 @@ impl Machine {
             operation.flags.insert(Flag::StartMissed);
         }
         if !self.make_room(slot_index, edge, moment) {
+            self.explain_unused(d, Unused::Ignored, moment);
             return;
         }
         let early = operation.ended_early;
@@ -57,7 +65,7 @@ impl Machine {
     /// Puts an operation into its free slot, and tells it unless `min_duration` must pass first.
     pub(super) fn open(
         &mut self,
-        slot: usize,
+        slot_index: usize,
         mut operation: OpenOperation,
         moment: &mut Moment<'_>,
     ) {
@@ -75,11 +83,11 @@ impl Machine {
                 operation.pause_reason = reason.and_then(|fact| fact.text(&self.scope));
             }
         }
-        if let Some(slot) = self.slots.get_mut(slot) {
+        if let Some(slot) = self.slots.get_mut(slot_index) {
             slot.open = Some(operation);
         }
         self.unsaved = Unsaved::Soon;
-        self.begin_using(slot);
+        self.begin_using(slot_index);
         self.announce_due(moment);
     }
 
@@ -160,6 +168,7 @@ impl Machine {
         if unlisted {
             operation.flags.insert(Flag::UnverifiedMasterdata);
         }
+        self.hold_at_start(definition, &mut operation);
         operation
     }
 

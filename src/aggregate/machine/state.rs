@@ -110,6 +110,7 @@ impl Machine {
         // Mode rules see the state that goes with them, not the one before it.
         self.scope.set_state(reading.state);
         reading.mode = self.mode_now(moment);
+        self.explain_reading(&reading, moment);
         self.scope.set_state(self.equipment.current().state);
         (reading, bridge)
     }
@@ -143,7 +144,7 @@ impl Machine {
         self.axes_changed = true;
         self.unsaved = Unsaved::Soon;
         self.stops_follow(&change, moment);
-        self.intervals_follow(&change);
+        self.intervals_follow(&change, moment);
         let body = Body::State(StateReport {
             current: change.current.state,
             previous: change.previous.as_ref().map(|previous| previous.state),

@@ -107,6 +107,9 @@ impl Machine {
             return None;
         }
         let known = moment.evaluate(condition, &self.scope);
+        if part == Part::Start {
+            self.explain_start(d, known, moment);
+        }
         self.observe(d, part, known, moment)
     }
 
@@ -118,7 +121,7 @@ impl Machine {
         moment: &mut Moment<'_>,
     ) -> Option<()> {
         let trigger = &mut armed_mut(self.definitions.get_mut(d)?, part)?.trigger;
-        let before = trigger.memory();
+        let (before, pending) = (trigger.memory(), trigger.pending());
         let step = trigger.observe(known, moment.now);
         let after = trigger.memory();
         if after != before {
@@ -130,8 +133,14 @@ impl Machine {
         }
         match step {
             Step::Same => {}
-            Step::Began(edge) => self.began(d, part, edge, moment),
-            Step::Cancelled => self.cancelled(d, part),
+            Step::Began(edge) => {
+                self.explain_began(d, part, moment);
+                self.began(d, part, edge, moment);
+            }
+            Step::Cancelled => {
+                self.explain_lapsed(d, part, pending, moment);
+                self.cancelled(d, part);
+            }
             Step::Fired(edge) => self.edge(d, part, edge, false, moment),
         }
         Some(())
@@ -156,6 +165,7 @@ impl Machine {
     }
 
     fn edge(&mut self, d: usize, part: Part, edge: Edge, held: bool, moment: &mut Moment<'_>) {
+        self.explain_edge(d, part, edge, held, moment);
         match (part, edge.to) {
             (Part::Abort, true) => self.abort_edge(d, edge, moment),
             (Part::End, true) => self.end_edge(d, edge, moment),
@@ -163,6 +173,7 @@ impl Machine {
             (Part::Start, true) => self.start_edge(d, edge, held, moment),
             _ => {}
         }
+        self.explain_no_more(moment);
     }
 }
 
