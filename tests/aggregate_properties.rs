@@ -5,7 +5,7 @@ mod capture;
 mod kept;
 mod settings;
 
-use capture::{Cut, Stroke, World};
+use capture::{Away, Cut, Stroke, World};
 use kept::{Told, keeps_the_life_cycle};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -31,20 +31,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_power_cut_changes_no_operation_that_it_did_not_touch(
+    fn a_power_cut_or_a_loss_changes_no_operation_that_it_did_not_touch(
         kind in prop::sample::select(ALL),
+        away in prop::sample::select(&[Away::Gateway, Away::Device][..]),
         strokes in strokes(),
         cuts in capture::cuts(),
     ) {
-        let whole = World::new(&strokes, &[]);
-        let cut = World::new(&strokes, &cuts);
+        let whole = World::new(&strokes, away, &[]);
+        let cut = World::new(&strokes, away, &cuts);
         let without = Told::new(&replayed(kind, &whole.lines()));
         let with = replayed(kind, &cut.lines());
         keeps_the_life_cycle(&with)?;
         let with = Told::new(&with);
         without_a_mark_nothing_differs(&with, &without)?;
         what_was_seen_whole_is_told(kind, &cut, &with, &without)?;
-        if !kind.counts_short_ones {
+        if !(kind.counts_short_ones || away == Away::Device && kind.begins_again) {
             prop_assert!(with.started <= without.started, "{} operations became {}", without.started, with.started);
         }
     }
@@ -55,7 +56,7 @@ proptest! {
         strokes in strokes(),
         at in 0.0..1.0f64,
     ) {
-        let world = World::new(&strokes, &[]);
+        let world = World::new(&strokes, Away::Gateway, &[]);
         let whole = replayed(kind, &world.lines());
         let part = replayed(kind, &world.prefix(at));
         let told: Vec<_> = part.iter().map(of_substance).collect();

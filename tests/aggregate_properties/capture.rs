@@ -82,15 +82,25 @@ struct Shown {
     order: String,
 }
 
+/// Why nobody reads the press.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Away {
+    /// The gateway has no power.
+    Gateway,
+    /// Its PLC does not answer.
+    Device,
+}
+
 /// A press over time, and when nobody reads it.
 #[derive(Debug)]
 pub(crate) struct World {
     shown: Vec<Shown>,
     pub(crate) cuts: Vec<Cut>,
+    away: Away,
 }
 
 impl World {
-    pub(crate) fn new(strokes: &[Stroke], cuts: &[Cut]) -> World {
+    pub(crate) fn new(strokes: &[Stroke], away: Away, cuts: &[Cut]) -> World {
         let mut shown = Vec::new();
         let mut now = Shown {
             run: false,
@@ -131,6 +141,7 @@ impl World {
         World {
             shown,
             cuts: cuts.to_vec(),
+            away,
         }
     }
 
@@ -156,20 +167,30 @@ impl World {
                 ("p", json!(shown.p)),
                 ("order", json!(shown.order)),
             ];
-            for (tag, value) in readings {
+            let silent = |cut: &Cut| (cut.tick + 1..=cut.tick + cut.ticks).contains(&(tick as u32));
+            let unread = self.away == Away::Device && self.cuts.iter().any(silent);
+            for (tag, value) in readings.into_iter().filter(|_| !unread) {
                 let _ = writeln!(lines, "{}", json!({"t": t, "tag": tag, "value": value}));
             }
             for cut in &self.cuts {
-                let after = |at: u32| at as usize == tick;
-                if after(cut.tick) {
-                    let _ = writeln!(lines, "{}", json!({"t": cut.from(), "power": "off"}));
+                if cut.tick as usize == tick {
+                    let _ = writeln!(lines, "{}", self.turn(cut.from(), true));
                 }
-                if after(cut.tick + cut.ticks) {
-                    let _ = writeln!(lines, "{}", json!({"t": cut.to(), "power": "on"}));
+                if (cut.tick + cut.ticks) as usize == tick {
+                    let _ = writeln!(lines, "{}", self.turn(cut.to(), false));
                 }
             }
         }
         lines
+    }
+
+    fn turn(&self, t: f64, off: bool) -> serde_json::Value {
+        match (self.away, off) {
+            (Away::Gateway, true) => json!({"t": t, "power": "off"}),
+            (Away::Gateway, false) => json!({"t": t, "power": "on"}),
+            (Away::Device, true) => json!({"t": t, "device": "plc", "link": "lost"}),
+            (Away::Device, false) => json!({"t": t, "device": "plc", "link": "good"}),
+        }
     }
 }
 

@@ -8,6 +8,8 @@ pub(crate) struct Kind {
     pub(crate) settles_in: f64,
     /// Short ones are not told: where a cut hides the end, it may seem long enough.
     pub(crate) counts_short_ones: bool,
+    /// What was given up in a loss is begun again after it.
+    pub(crate) begins_again: bool,
 }
 
 pub(crate) const ALL: &[Kind] = &[
@@ -19,6 +21,7 @@ pub(crate) const ALL: &[Kind] = &[
     recovery_counter: cycles",
         settles_in: 0.0,
         counts_short_ones: false,
+        begins_again: false,
     },
     Kind {
         operation: "
@@ -28,6 +31,7 @@ pub(crate) const ALL: &[Kind] = &[
     progress_every: 1500ms",
         settles_in: 0.0,
         counts_short_ones: false,
+        begins_again: false,
     },
     Kind {
         operation: "
@@ -39,6 +43,7 @@ pub(crate) const ALL: &[Kind] = &[
     recovery_counter: cycles",
         settles_in: 0.8,
         counts_short_ones: false,
+        begins_again: false,
     },
     Kind {
         operation: "
@@ -52,6 +57,7 @@ pub(crate) const ALL: &[Kind] = &[
     recovery_counter: cycles",
         settles_in: 2.1,
         counts_short_ones: true,
+        begins_again: false,
     },
     Kind {
         operation: "
@@ -63,6 +69,7 @@ pub(crate) const ALL: &[Kind] = &[
     connection_loss: { give_up_after: 3s }",
         settles_in: 0.0,
         counts_short_ones: false,
+        begins_again: true,
     },
 ];
 
