@@ -5,6 +5,7 @@
     reason = "a test that panics has failed, and says where"
 )]
 
+mod aggregate_properties;
 mod architecture;
 mod boards;
 mod buffer;

@@ -223,7 +223,7 @@ impl Machine {
     /// A device of the machine is lost: whoever measures with it says so.
     pub(super) fn lost(&mut self, device: DeviceId) {
         for slot in &mut self.slots {
-            for operation in slot.operations_mut().filter(|open| !open.is_over()) {
+            for operation in slot.operations_mut() {
                 let concerned = self
                     .definitions
                     .get(operation.definition_index)

@@ -50,6 +50,16 @@ struct SavedDefinition {
     operation: Operation,
 }
 
+/// What became of a restored operation that does not run any more.
+struct Closing {
+    /// What broke it off shows.
+    aborted: bool,
+    /// It came to its end: its counter rose, or the next one began.
+    rose: bool,
+    /// For people.
+    found: &'static str,
+}
+
 /// The conditions in the checkpoint.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct SavedConditions {
@@ -363,18 +373,38 @@ impl Machine {
             self.catch_up_pause(d, moment);
             return Some(());
         }
-        let rose = rose || succeeded;
-        let (outcome, cause) = match (aborted, rose) {
+        let closing = Closing {
+            aborted,
+            rose: rose || succeeded,
+            found: match (rose, succeeded) {
+                (true, _) => "its counter had gone on",
+                (false, true) => "the next one had begun",
+                (false, false) => "it runs no longer",
+            },
+        };
+        self.close_recovered(slot, since, &closing, moment)
+    }
+
+    /// Closes a restored operation that does not run any more.
+    fn close_recovered(
+        &mut self,
+        slot: usize,
+        since: BootTime,
+        closing: &Closing,
+        moment: &mut Moment<'_>,
+    ) -> Option<()> {
+        let operation = self.slots.get_mut(slot)?.open.as_mut()?;
+        operation.undecided_since = None;
+        let at = operation.end_seen.unwrap_or(moment.now);
+        let measured = !operation.unmeasured;
+        let d = operation.definition_index;
+        let (outcome, cause) = match (closing.aborted, closing.rose) {
             (_, true) => (Outcome::Completed, EndCause::RecoveredState),
             (true, false) => (Outcome::Aborted, EndCause::AbortTrigger),
             (false, false) => (Outcome::Interrupted, EndCause::RecoveredState),
         };
-        let reason = definition
-            .abort_reason
-            .as_ref()
-            .filter(|_| aborted && !rose);
-        let at = operation.end_seen.unwrap_or(moment.now);
-        let measured = !operation.unmeasured;
+        let reason = self.definitions.get(d)?.abort_reason.as_ref();
+        let reason = reason.filter(|_| outcome == Outcome::Aborted);
         let end = End {
             at,
             outcome,
@@ -385,17 +415,13 @@ impl Machine {
             pieces: None,
             book: self.pieces_from == PiecesFrom::Operations,
         };
-        if let Some(open) = self.slots.get_mut(slot)?.open.as_mut() {
-            open.undecided_since = None;
-        }
-        let found = if rose {
-            "its counter had gone on"
-        } else {
-            "it runs no longer"
-        };
-        self.explain_restart(d, found, moment);
+        self.explain_restart(d, closing.found, moment);
         self.finish(slot, end, None, moment);
-        let started = self.start_missed(d, moment);
+        // What was broken off is what still shows: no other one began.
+        let started = match outcome {
+            Outcome::Aborted => Some(()),
+            Outcome::Completed | Outcome::Interrupted => self.start_missed(d, moment),
+        };
         self.explain_no_more(moment);
         started
     }
