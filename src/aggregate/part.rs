@@ -141,7 +141,7 @@ pub(super) fn place(bind: Bind, slot: Option<&str>, candidates: &[Candidate<'_>]
         all().filter(waits).max_by_key(|(_, one)| one.age)
     };
     let open = |without: bool| {
-        let fits = move |one: &Candidate<'_>| !one.ended && !(without && one.has_part);
+        let fits = move |one: &Candidate<'_>| !(one.ended || without && one.has_part);
         all()
             .filter(|(_, one)| fits(one))
             .max_by_key(|(_, one)| one.age)

@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn materials_are_listed_with_their_lots() {
-        let cases: &[(&[(usize, &str)], Option<u64>, &[&str])] = &[
+        type Lots = &'static [(usize, &'static str)];
+        let cases: &[(Lots, Option<u64>, &[&str])] = &[
             (&[], Some(1), &["BLANK/-/Some(2.0)", "OIL/-/None"]),
             (&[(0, "A")], Some(3), &["BLANK/A/Some(6.0)", "OIL/-/None"]),
             (&[(0, "A")], None, &["BLANK/A/None", "OIL/-/None"]),

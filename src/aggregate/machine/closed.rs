@@ -103,6 +103,10 @@ impl Machine {
             unmeasured: false,
         };
         if let Some(slot) = self.slots.get_mut(slot) {
+            let last = closed.report.parts.last().filter(|part| is_read(part));
+            if let Some(part) = last {
+                slot.last_part = Some(part.id.clone());
+            }
             while slot.closed.len() >= MAX_CLOSED {
                 slot.closed.pop_front();
             }
@@ -118,7 +122,8 @@ impl Machine {
         let slots = self.slots.iter().enumerate();
         slots.flat_map(move |(s, slot)| {
             let last = slot.closed.len().checked_sub(1);
-            let last = last.filter(|_| slot.open.is_none());
+            // What is beginning, and what is open, is where a part for the next operation goes.
+            let last = last.filter(|_| slot.open.is_none() && slot.starting.is_empty());
             let closed = slot.closed.iter().enumerate();
             closed.map(move |(place, closed)| {
                 let is_last = last == Some(place);
@@ -230,6 +235,12 @@ impl Machine {
 
     pub(super) fn save_closed(&self, into: &mut Saved) {
         for slot in &self.slots {
+            if let Some(part) = &slot.last_part {
+                into.put(
+                    format!("{}/last_part/{}", self.scope_key(), slot.name),
+                    part,
+                );
+            }
             for closed in &slot.closed {
                 let ordinal = closed.report.ordinal;
                 let key = format!("{}/closed/{}/{ordinal:020}", self.scope_key(), slot.name);
@@ -255,6 +266,8 @@ impl Machine {
                 ..closed
             });
             slot.closed = closed.collect();
+            let last = entries.get(&format!("{key}/last_part/{}", slot.name));
+            slot.last_part = last.and_then(|bytes| saved::read(bytes));
         }
     }
 }
@@ -269,4 +282,50 @@ pub(super) fn add_part(parts: &mut Vec<Part>, part: Part, room: usize) {
         parts.pop();
     }
     parts.push(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PartSource, UtcTime};
+
+    fn part(id: &str, kind: PartKind) -> Part {
+        Part {
+            id: id.to_owned(),
+            kind,
+            source: PartSource::Barcode,
+            symbology: None,
+            identified_at: UtcTime(0),
+        }
+    }
+
+    #[test]
+    fn a_part_takes_its_room_and_no_more() {
+        // What is there, what comes, for how many there is room, what is there then.
+        type Case = (
+            &'static [&'static str],
+            &'static str,
+            usize,
+            &'static [&'static str],
+        );
+        let cases: &[Case] = &[
+            (&[], "A", 1, &["A"]),
+            (&["A"], "A", 2, &["A"]),
+            (&["A"], "B", 1, &["B"]),
+            (&["A"], "B", 2, &["A", "B"]),
+            (&["A", "B"], "C", 2, &["A", "C"]),
+            (&["GEN-1"], "A", 2, &["A"]),
+            (&[], "A", 0, &["A"]),
+        ];
+        for (before, comes, room, expected) in cases {
+            let kind = |id: &str| match id.starts_with("GEN-") {
+                true => PartKind::Generated,
+                false => PartKind::Serial,
+            };
+            let mut parts: Vec<Part> = before.iter().map(|id| part(id, kind(id))).collect();
+            add_part(&mut parts, part(comes, PartKind::Serial), *room);
+            let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
+            assert_eq!(&ids, expected, "{before:?} + {comes} in {room}");
+        }
+    }
 }

@@ -227,12 +227,9 @@ impl Machine {
             ReadPart::End => None,
             ReadPart::Start => self.part_of_tag(definition, moment.now.utc),
             // What passed during the operation before is none of this one.
-            ReadPart::Change => self.part_of_tag(definition, moment.now.utc).filter(|part| {
-                let slot = self.slots.get(definition.slot);
-                let last = slot.and_then(|slot| slot.closed.back());
-                let before = last.and_then(|closed| closed.report.parts.last());
-                before.is_none_or(|before| before.id != part.id)
-            }),
+            ReadPart::Change => self
+                .part_of_tag(definition, moment.now.utc)
+                .filter(|part| !self.was_last(definition, part)),
         };
         found.into_iter().collect()
     }
@@ -347,12 +344,16 @@ impl Machine {
 
     /// The part is still that of the operation before: its tag has not changed since.
     fn is_stale(&self, definition: &Definition, operation: &OpenOperation, part: &Part) -> bool {
+        let tag = definition.part.and_then(|local| self.tags.get(local));
+        let changed = tag.is_some_and(|tag| tag.changed >= operation.started.boot);
+        !changed && self.was_last(definition, part)
+    }
+
+    /// The last operation of the slot had it as its last part.
+    fn was_last(&self, definition: &Definition, part: &Part) -> bool {
         let slot = self.slots.get(definition.slot);
-        let last = slot.and_then(|slot| slot.closed.back());
-        let before = last.and_then(|closed| closed.report.parts.last());
-        let changed_at = definition.part.and_then(|local| self.tags.get(local));
-        let changed = changed_at.is_some_and(|tag| tag.changed >= operation.started.boot);
-        !changed && before.is_some_and(|before| before.id == part.id)
+        let last = slot.and_then(|slot| slot.last_part.as_ref());
+        last == Some(&part.id)
     }
 
     /// Part tags, and tags of lots, that changed in this instant.
