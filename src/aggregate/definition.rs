@@ -1,9 +1,8 @@
 //! An operation of the settings, compiled for one machine: conditions, triggers, parameters, where facts come from.
 
-use super::change::Watched;
 use super::condition::{Allowed, Condition, Known, Scope};
 use super::limited::{self, Limit};
-use super::origin::{Products, PurposeRule};
+use super::origin::{During, Products, PurposeRule};
 use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
@@ -156,16 +155,6 @@ impl Parameter {
 pub(super) enum PieceCount {
     Fixed(u32),
     Tag(usize),
-}
-
-/// What an operation needs that is open while a condition holds.
-#[derive(Debug)]
-pub(super) struct During {
-    /// The tag at whose change the next one begins.
-    pub(super) tag: Option<usize>,
-    pub(super) watched: Watched,
-    /// It holds, and no operation was begun for it: one begins as soon as that is possible.
-    pub(super) waits: bool,
 }
 
 /// An operation of the settings.
@@ -333,18 +322,6 @@ impl Compiler<'_> {
             start_allowed: false,
             retired: false,
             gone: false,
-        })
-    }
-
-    fn during(&self, settings: &shape::Operation) -> Option<During> {
-        settings.during.as_ref()?;
-        let tag = settings.new_when_changed.as_ref();
-        Some(During {
-            tag: tag
-                .and_then(|name| self.scope.tag(name))
-                .map(|(local, _)| local),
-            watched: Watched::default(),
-            waits: false,
         })
     }
 

@@ -172,12 +172,12 @@ impl Machine {
                 .collect();
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
+                || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
                 || self.tools.follows(local)
                 || self
                     .gauges
                     .conditions()
                     .any(|condition| condition.tags.contains(&local))
-                || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
                 || self.definitions.iter().any(|d| refers_to(d, local));
         }
     }

@@ -75,10 +75,15 @@ impl Machine {
         self.note_part_at_end(d, moment);
         let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
         let Some(open) = open else { return };
-        if open.tail.is_none() {
+        let debounced = open.tail.is_some();
+        if !debounced {
             open.trail(end.at.boot, trailing);
+            self.note_part_at_end(d, moment);
         }
-        let Some(tail) = &mut open.tail else { return };
+        let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
+        let Some(tail) = open.and_then(|open| open.tail.as_mut()) else {
+            return;
+        };
         tail.end = Some(end);
         let over = tail.until <= moment.now.boot;
         self.unsaved = Unsaved::Soon;
