@@ -2,7 +2,7 @@
 
 use super::{Heading, Machine, Moment, Unsaved};
 use crate::aggregate::operation::OpenOperation;
-use crate::aggregate::part::Candidate;
+use crate::aggregate::part::{Candidate, MAX_PARTS};
 use crate::aggregate::saved::{self, Saved};
 use crate::model::{
     Body, BootTime, CorrectedReport, Flag, OperationReport, Part, PartKind, Reference, Stamp,
@@ -132,7 +132,7 @@ impl Machine {
         })
     }
 
-    /// A part was learnt after the end. What was made up gives way; where it has as many parts as pieces, so does the last.
+    /// A part was learnt after the end. What was made up gives way.
     pub(super) fn correct_part(
         &mut self,
         slot: usize,
@@ -141,13 +141,9 @@ impl Machine {
         at: Stamp,
         moment: &mut Moment<'_>,
     ) {
-        let room = self.slots.get(slot).and_then(|slot| {
-            let closed = slot.closed.get(place)?;
-            Some(self.room_for_parts(&closed.report.name))
-        });
         let learn = |report: &mut OperationReport| {
             let before = report.parts.clone();
-            add_part(&mut report.parts, part, room.unwrap_or(1));
+            add_part(&mut report.parts, part);
             report.flags.retain(|flag| *flag != Flag::NoPartId);
             if !report.flags.contains(&Flag::LatePartId) {
                 report.flags.push(Flag::LatePartId);
@@ -272,16 +268,15 @@ impl Machine {
     }
 }
 
-/// Adds a part where there is room for so many; else it takes the place of the last one.
-pub(super) fn add_part(parts: &mut Vec<Part>, part: Part, room: usize) {
+/// Adds a part that is not there yet; what was made up gives way. What is too much is not listed.
+pub(super) fn add_part(parts: &mut Vec<Part>, part: Part) {
     if parts.iter().any(|one| one.id == part.id && is_read(one)) {
         return;
     }
     parts.retain(is_read);
-    if parts.len() >= room.max(1) {
-        parts.pop();
+    if parts.len() < MAX_PARTS {
+        parts.push(part);
     }
-    parts.push(part);
 }
 
 #[cfg(test)]
@@ -300,32 +295,31 @@ mod tests {
     }
 
     #[test]
-    fn a_part_takes_its_room_and_no_more() {
-        // What is there, what comes, for how many there is room, what is there then.
-        type Case = (
-            &'static [&'static str],
-            &'static str,
-            usize,
-            &'static [&'static str],
-        );
-        let cases: &[Case] = &[
-            (&[], "A", 1, &["A"]),
-            (&["A"], "A", 2, &["A"]),
-            (&["A"], "B", 1, &["B"]),
-            (&["A"], "B", 2, &["A", "B"]),
-            (&["A", "B"], "C", 2, &["A", "C"]),
-            (&["GEN-1"], "A", 2, &["A"]),
-            (&[], "A", 0, &["A"]),
+    fn a_part_is_listed_once_and_what_was_made_up_gives_way() {
+        let cases: &[(&[&str], &str, &[&str])] = &[
+            (&[], "A", &["A"]),
+            (&["A"], "A", &["A"]),
+            (&["A"], "B", &["A", "B"]),
+            (&["GEN-1"], "A", &["A"]),
         ];
-        for (before, comes, room, expected) in cases {
+        for (before, comes, expected) in cases {
             let kind = |id: &str| match id.starts_with("GEN-") {
                 true => PartKind::Generated,
                 false => PartKind::Serial,
             };
             let mut parts: Vec<Part> = before.iter().map(|id| part(id, kind(id))).collect();
-            add_part(&mut parts, part(comes, PartKind::Serial), *room);
+            add_part(&mut parts, part(comes, PartKind::Serial));
             let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
-            assert_eq!(&ids, expected, "{before:?} + {comes} in {room}");
+            assert_eq!(&ids, expected, "{before:?} + {comes}");
         }
+    }
+
+    #[test]
+    fn the_parts_of_an_operation_are_bounded() {
+        let mut parts = Vec::new();
+        for number in 0..1_000 {
+            add_part(&mut parts, part(&number.to_string(), PartKind::Serial));
+        }
+        assert_eq!(parts.len(), MAX_PARTS);
     }
 }

@@ -6,9 +6,9 @@ use super::closed::{add_part, is_read};
 use super::context::{in_late_window, purpose};
 use super::scans::Scan;
 use super::{Heading, Machine, Moment, Unsaved};
-use crate::aggregate::definition::{Definition, PieceCount};
+use crate::aggregate::definition::Definition;
 use crate::aggregate::operation::OpenOperation;
-use crate::aggregate::part::{self, Candidate, MAX_PARTS, Pending, Place};
+use crate::aggregate::part::{self, Candidate, Pending, Place};
 use crate::aggregate::report;
 use crate::aggregate::scan::{self, Meaning};
 use crate::model::{
@@ -164,33 +164,15 @@ impl Machine {
 
     /// Gives a part to the open operation of a slot; `late`: its start should have known it. True when that is new.
     fn give_part(&mut self, slot: usize, part: Part, late: bool) -> bool {
-        let name = self
-            .slots
-            .get(slot)
-            .and_then(|slot| slot.open.as_ref())
-            .map(|open| open.definition.clone());
-        let room = name.map_or(1, |name| self.room_for_parts(&name));
         let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
         let Some(open) = open else { return false };
         let before = open.facts.parts.clone();
-        add_part(&mut open.facts.parts, part, room);
+        add_part(&mut open.facts.parts, part);
         if late {
             open.flags.insert(Flag::LatePartId);
         }
         self.unsaved = Unsaved::Soon;
         before != open.facts.parts
-    }
-
-    /// How many parts an operation of that name may have: as many as it makes pieces, where that is fixed.
-    pub(super) fn room_for_parts(&self, definition: &str) -> usize {
-        let found = self.definitions.iter().find(|one| one.name == definition);
-        match found.map(|definition| (definition.pieces, definition.settings.part.read)) {
-            Some((_, ReadPart::Change)) => MAX_PARTS,
-            Some((PieceCount::Fixed(pieces), _)) => usize::try_from(pieces)
-                .unwrap_or(MAX_PARTS)
-                .clamp(1, MAX_PARTS),
-            _ => 1,
-        }
     }
 
     /// Something was learnt about the open operation of a slot; before its start is told, the start will say it.
@@ -319,8 +301,7 @@ impl Machine {
                 settings.read == ReadPart::Change && self.is_stale(definition, operation, part)
             };
             if let Some(part) = found.filter(|part| !stale(part)) {
-                let room = self.room_for_parts(&definition.name);
-                add_part(&mut operation.facts.parts, part, room);
+                add_part(&mut operation.facts.parts, part);
             }
         }
         if !operation.facts.parts.is_empty() {
