@@ -8,7 +8,7 @@ use super::scans::Scan;
 use super::{Heading, Machine, Moment, Unsaved};
 use crate::aggregate::definition::Definition;
 use crate::aggregate::operation::OpenOperation;
-use crate::aggregate::part::{self, Candidate, Pending, Place};
+use crate::aggregate::part::{self, Candidate, MAX_PARTS, Pending, Place};
 use crate::aggregate::report;
 use crate::aggregate::scan::{self, Meaning};
 use crate::model::{
@@ -75,11 +75,21 @@ impl Machine {
             symbology: scan.symbology.clone(),
             identified_at: scan.at.utc,
         };
+        let pending = Pending {
+            part: part.clone(),
+            reader: scan.reader.clone(),
+            text: scan.text.clone(),
+            slot: rule.slot.clone(),
+            until: scan.at.boot.plus(rule.valid_for.get()),
+        };
         match self.home_of(rule.bind, rule.slot.as_deref(), scan.at) {
             Ok(Some(Home::Open(slot))) => {
                 let id = self.open_id(slot);
                 let told = self.tell_part(scan, part.clone(), id, moment);
                 let changed = self.give_part(slot, part, true);
+                if id.is_none() {
+                    self.may_go_back(slot, rule.bind, pending);
+                }
                 Ok((changed.then_some(slot), told))
             }
             Ok(Some(Home::Closed(slot, place))) => {
@@ -90,13 +100,6 @@ impl Machine {
                 Ok((None, told))
             }
             Ok(None) => {
-                let pending = Pending {
-                    part: part.clone(),
-                    reader: scan.reader.clone(),
-                    text: scan.text.clone(),
-                    slot: rule.slot.clone(),
-                    until: scan.at.boot.plus(rule.valid_for.get()),
-                };
                 if let Some(before) = self.scans.waiting.put(pending) {
                     self.reject_pending(before, ScanRejection::Replaced, scan.at.utc, moment);
                 }
@@ -116,10 +119,13 @@ impl Machine {
         let open = self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let open = slot.open.as_ref()?;
             let definition = self.definitions.get(open.definition_index)?;
+            // One that has ended and waits for what trails it is no current one any more.
+            let ended = open.tail.as_ref().and_then(|tail| tail.end.as_ref());
+            let since = ended.map_or(open.started, |end| end.at);
             let candidate = Candidate {
                 slot: &slot.name,
-                ended: false,
-                age: (!open.unmeasured).then(|| at.boot.since(open.started.boot)),
+                ended: ended.is_some(),
+                age: (!open.unmeasured).then(|| at.boot.since(since.boot)),
                 has_part: open.facts.parts.iter().any(is_read),
                 late_window: definition.settings.part.late_window.get(),
                 is_last: true,
@@ -263,10 +269,28 @@ impl Machine {
         }
     }
 
-    /// An operation turned out to be none: the part that it took waits again.
-    pub(super) fn part_goes_back(&mut self, operation: OpenOperation) {
-        if let Some(taken) = operation.used.taken {
-            self.scans.waiting.take_back(taken);
+    /// An operation that is not told yet took a part: it may turn out to be none.
+    fn may_go_back(&mut self, slot: usize, bind: Bind, pending: Pending) {
+        let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
+        let Some(open) = open else { return };
+        match bind {
+            Bind::NextOperation => open.used.taken = Some(pending),
+            _ if open.used.given.len() < MAX_PARTS => open.used.given.push(pending),
+            _ => {}
+        }
+    }
+
+    /// An operation turned out to be none: the part that it took waits again, what was scanned for it alone is for nothing.
+    pub(super) fn part_goes_back(&mut self, operation: OpenOperation, moment: &mut Moment<'_>) {
+        let at = moment.now.utc;
+        for given in operation.used.given {
+            self.reject_pending(given, ScanRejection::NoOperation, at, moment);
+        }
+        let Some(taken) = operation.used.taken else {
+            return;
+        };
+        if let Some(replaced) = self.scans.waiting.take_back(taken) {
+            self.reject_pending(replaced, ScanRejection::Replaced, at, moment);
         }
     }
 
