@@ -87,6 +87,14 @@ impl Whence {
         }
     }
 
+    /// False where its tag is bad, or was not read yet: then nothing is known, not even that there is none.
+    pub(super) fn is_readable(&self, scope: &Scope) -> bool {
+        match self.fact {
+            Some(Fact::Tag(local)) => scope.value(local).is_some(),
+            _ => true,
+        }
+    }
+
     /// What was scanned counts, where no tag says it.
     pub(super) fn takes_scanned(&self) -> bool {
         self.or_scanned

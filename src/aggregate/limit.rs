@@ -69,6 +69,8 @@ pub enum Crossing {
         back: Reached,
         /// The farthest value.
         peak: f64,
+        /// The last value before it came back.
+        outside: f64,
         /// When it was exceeded.
         since: i64,
         /// A reboot without a synchronised clock lies between.
@@ -100,10 +102,15 @@ enum State {
     #[default]
     Inside,
     /// Outside, not yet for `hold`.
-    Leaving { first: Reached, peak: f64 },
+    Leaving {
+        first: Reached,
+        last: f64,
+        peak: f64,
+    },
     Exceeded {
         first: Reached,
         last: f64,
+        outside: f64,
         peak: f64,
         /// Inside again, not yet for `hold`.
         back: Option<Reached>,
@@ -131,12 +138,14 @@ impl Watch {
             State::Inside if limit.is_outside(now.value) => {
                 self.state = State::Leaving {
                     first: now,
+                    last: now.value,
                     peak: now.value,
                 };
                 self.expire(limit, now.t)
             }
             State::Inside => None,
-            State::Leaving { peak, .. } if limit.is_outside(now.value) => {
+            State::Leaving { last, peak, .. } if limit.is_outside(now.value) => {
+                *last = now.value;
                 *peak = limit.farther(*peak, now.value);
                 None
             }
@@ -145,13 +154,18 @@ impl Watch {
                 None
             }
             State::Exceeded {
-                last, peak, back, ..
+                last,
+                outside,
+                peak,
+                back,
+                ..
             } => {
                 *last = now.value;
                 *peak = limit.farther(*peak, now.value);
                 if limit.is_clear(now.value) {
                     back.get_or_insert(now);
                 } else {
+                    *outside = now.value;
                     *back = None;
                 }
                 self.expire(limit, now.t)
@@ -189,11 +203,12 @@ impl Watch {
         }
         match self.state {
             State::Inside => None,
-            State::Leaving { first, peak } => {
+            State::Leaving { first, last, peak } => {
                 let told = self.may_tell(t);
                 self.state = State::Exceeded {
                     first,
-                    last: peak,
+                    last,
+                    outside: last,
                     peak,
                     back: None,
                     told,
@@ -243,6 +258,7 @@ impl Watch {
     fn clear(&mut self, back: Reached) -> Option<Crossing> {
         let State::Exceeded {
             first,
+            outside,
             peak,
             told,
             broken,
@@ -254,6 +270,7 @@ impl Watch {
         told.then_some(Crossing::Cleared {
             back,
             peak,
+            outside,
             since: first.t,
             broken,
         })

@@ -48,10 +48,12 @@ fn check(limit: &Threshold, input: &[(i64, f64)], expected: &[Crossing]) {
     assert_eq!(play(limit, input, 10_000).1, expected, "{input:?}");
 }
 
+/// The last value outside is the peak, unless said otherwise.
 fn cleared(ms: i64, value: f64, peak: f64, outside_ms: i64) -> Crossing {
     Crossing::Cleared {
         back: reached(ms, value),
         peak,
+        outside: peak,
         since: (ms - outside_ms) * MS,
         broken: false,
     }
@@ -86,8 +88,16 @@ fn it_is_cleared_by_the_hysteresis_and_not_before() {
     };
     check(
         &low,
-        &[(0, 100.0), (1, 97.0), (2, 95.0), (3, 101.0), (4, 102.0)],
-        &[exceeded(1, 97.0), cleared(4, 102.0, 95.0, 3)],
+        &[
+            (0, 100.0),
+            (1, 97.0),
+            (2, 95.0),
+            (3, 95.0),
+            (4, 101.0),
+            (5, 95.0),
+            (6, 102.0),
+        ],
+        &[exceeded(1, 97.0), cleared(6, 102.0, 95.0, 5)],
     );
 }
 

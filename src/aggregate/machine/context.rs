@@ -8,7 +8,7 @@ use crate::aggregate::definition::Definition;
 use crate::aggregate::operation::OpenOperation;
 use crate::aggregate::saved::{self, Saved};
 use crate::aggregate::scan::Meaning;
-use crate::model::{Body, BootTime, MaterialReport, Reference};
+use crate::model::{Body, BootTime, MaterialReport, Reference, ScanRejection};
 use crate::settings::shape::{Purpose, ScanFor, Until};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -108,7 +108,11 @@ impl Machine {
         let until = meaning.rule.until;
         match meaning.is {
             ScanFor::Part => {}
-            ScanFor::Reason => self.reason_scanned(&meaning.code, moment),
+            ScanFor::Reason => {
+                if !self.reason_scanned(&meaning.code, moment) {
+                    self.reject(scan, ScanRejection::NoStop, moment);
+                }
+            }
             ScanFor::Purpose => {
                 self.context.purpose = purpose(meaning).map(|what| Scanned {
                     what,

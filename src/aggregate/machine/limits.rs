@@ -204,6 +204,7 @@ fn said(
             peak,
             since,
             broken,
+            ..
         } => {
             let outside = seconds(back.t.saturating_sub(since).max(0));
             (Some(peak), (!broken).then_some(outside))

@@ -30,19 +30,13 @@ impl Machine {
                 }
             }
         }
-        for counter in 0..tag.counters.len() {
-            let counter = self
-                .tags
-                .get(local)
-                .and_then(|tag| tag.counters.get(counter));
-            if let Some(counter) = counter {
-                self.count(*counter, sample, moment);
-            }
+        for place in 0..tag.counters.len() + tag.resets.len() {
+            self.count_or_reset(local, place, sample, moment);
         }
         if crossed {
             self.tell_limits(moment);
         }
-        self.measure_wear(local, sample, moment);
+        self.measure_wear(local, sample);
     }
 }
 

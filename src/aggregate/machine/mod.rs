@@ -27,6 +27,7 @@ mod performance;
 mod progress;
 mod reasons;
 mod refused;
+mod remembered;
 mod restart;
 mod scans;
 mod shift;
@@ -35,8 +36,10 @@ mod state;
 mod steps;
 mod tools;
 
+use super::books::Books;
 use super::condition::{Condition, Evaluator, Known, Scope};
 use super::definition::Definition;
+use super::downtime::Stops;
 use super::equipment::Equipment;
 use super::explain::Notes;
 use super::operation::OpenOperation;
@@ -56,7 +59,6 @@ use alarms::Alarms;
 use closed::Closed;
 use context::Context;
 use counters::MachineCounter;
-use downtime::Stops;
 use maintenance::Wear;
 use measurements::Gauges;
 use performance::Intervals;
@@ -206,6 +208,8 @@ struct Tag {
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
     counters: Vec<usize>,
+    /// Counters that it tells the resets of.
+    resets: Vec<usize>,
     /// Conditions refer to it.
     referenced: bool,
 }
@@ -241,6 +245,7 @@ pub(super) struct Machine {
     rules: Rules,
     equipment: Equipment,
     counters: Vec<MachineCounter>,
+    books: Books,
     catalogue: Catalogue,
     context: Context,
     scans: Scans,
@@ -326,7 +331,7 @@ impl Machine {
             .chain(self.closed_due())
             .chain(self.progress_due())
             .chain(self.alarms.due())
-            .chain(self.stops.due())
+            .chain(self.stops_due())
             .chain(self.shifts.due())
             .chain(self.intervals_due())
             .chain(self.wear.due())
@@ -430,9 +435,10 @@ impl Machine {
     /// Notices that another order is worked on: stops, intervals and counts may be cut there.
     fn step_order(&mut self, moment: &mut Moment<'_>) {
         let now = self.order_now();
-        if now == self.order {
+        if now == self.order || now.is_none() && !self.order_is_readable() {
             return;
         }
+        self.counters_order_changed(moment);
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);

@@ -37,6 +37,7 @@ impl Machine {
                 self.step_gate(d, p, moment);
             }
         }
+        self.step_wear(moment);
     }
 
     fn step_gate(&mut self, d: usize, p: usize, moment: &Moment<'_>) -> Option<()> {
