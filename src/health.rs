@@ -210,6 +210,8 @@ pub struct AggregateHealth {
     pub scans: Counter,
     /// Of these, the same code again within `same_within`.
     pub scans_repeated: Counter,
+    /// Scans for another machine that had too many of them waiting.
+    pub scans_dropped: Counter,
     /// Conditions that failed otherwise than by missing data.
     pub condition_errors: Counter,
     /// Samples that came after younger ones had been worked off: not merged.

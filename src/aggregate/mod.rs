@@ -302,8 +302,9 @@ impl Aggregate {
         machine.instant(located, &mut moment);
         // A scanner that several machines share: each takes what is for it when its own time has come there.
         for forward in machine.take_forwards() {
-            if let Some(machine) = self.machines.get_mut(forward.machine) {
-                machine.arrive(forward.scan);
+            let machine = self.machines.get_mut(forward.machine);
+            if !machine.is_some_and(|machine| machine.arrive(forward.scan)) {
+                self.health.scans_dropped.add(1);
             }
         }
     }

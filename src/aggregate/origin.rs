@@ -4,6 +4,7 @@ use super::change::Watched;
 use super::condition::{Allowed, Condition};
 use super::definition::{Compiler, Whence};
 use crate::model::Reference;
+use crate::settings;
 use crate::settings::shape::{self, Origin, Purpose, UnknownProgram};
 use indexmap::IndexMap;
 
@@ -112,5 +113,43 @@ impl Compiler<'_> {
             });
         }
         compiled
+    }
+
+    /// The local number of a tag.
+    pub(super) fn local(&self, tag: Option<&str>) -> Option<usize> {
+        Some(self.scope.tag(tag?)?.0)
+    }
+
+    /// The tags of the lots of its materials, and which material.
+    pub(super) fn lots(&self, settings: &shape::Operation) -> Vec<(usize, usize)> {
+        let needs = settings.materials.iter().enumerate();
+        let tag = |need: &shape::MaterialNeed| {
+            let lot = need.lot.as_ref()?;
+            self.local(Some(&lot.tag))
+        };
+        needs
+            .filter_map(|(number, need)| Some((tag(need)?, number)))
+            .collect()
+    }
+
+    /// A tag says the part, or a reader of this machine, or one of another that serves this machine, too.
+    pub(super) fn part_expected(&self, settings: &shape::Operation) -> bool {
+        let own = &self.machine.name;
+        let serves = |reader: &settings::Machine, rule: &shape::ScanRule| match &rule.machine {
+            Some(machine) => machine == own,
+            None => {
+                let names_one = |pattern: &String| pattern.contains("(?<machine>");
+                reader.name == *own || rule.pattern.as_ref().is_some_and(names_one)
+            }
+        };
+        let is_part = |rule: &shape::ScanRule| {
+            rule.is == shape::ScanFor::Part
+                && rule.slot.as_ref().is_none_or(|slot| *slot == settings.slot)
+        };
+        let scanned = self.plant.machines.iter().any(|reader| {
+            let mut rules = reader.scans.values().flatten();
+            rules.any(|rule| is_part(rule) && serves(reader, rule))
+        });
+        settings.part.tag.is_some() || scanned
     }
 }

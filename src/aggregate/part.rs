@@ -58,11 +58,14 @@ impl Waiting {
         Some(self.0.remove(place))
     }
 
-    /// Takes a part back whose operation did not come about, unless another one waits in its place.
-    pub(super) fn take_back(&mut self, pending: Pending) {
-        if !self.0.iter().any(|one| one.slot == pending.slot) {
-            self.0.push(pending);
+    /// Takes a part back whose operation did not come about. Where another one waits in its place, gives it back: that one
+    /// has replaced it.
+    pub(super) fn take_back(&mut self, pending: Pending) -> Option<Pending> {
+        if self.0.iter().any(|one| one.slot == pending.slot) {
+            return Some(pending);
         }
+        self.0.push(pending);
+        None
     }
 
     /// When the next one expires.
@@ -141,7 +144,7 @@ pub(super) fn place(bind: Bind, slot: Option<&str>, candidates: &[Candidate<'_>]
         all().filter(waits).max_by_key(|(_, one)| one.age)
     };
     let open = |without: bool| {
-        let fits = move |one: &Candidate<'_>| !one.ended && !(without && one.has_part);
+        let fits = move |one: &Candidate<'_>| !(one.ended || without && one.has_part);
         all()
             .filter(|(_, one)| fits(one))
             .max_by_key(|(_, one)| one.age)

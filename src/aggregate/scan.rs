@@ -114,7 +114,7 @@ impl Rule {
         if !self.settings.gs1.is_empty() {
             let elements = self.elements(code)?;
             return Ok(elements.map(|found| {
-                let meaning = |(is, id): (ScanFor, &str)| self.meaning(is, id, machine.clone());
+                let meaning = |(is, id): (ScanFor, String)| self.meaning(is, &id, machine.clone());
                 found.into_iter().map(meaning).collect()
             }));
         }
@@ -131,27 +131,67 @@ impl Rule {
     }
 
     /// The elements that the rule names, that of `is` among them. What they go with comes before the part itself.
-    fn elements<'c>(
-        &self,
-        code: Code<'c>,
-    ) -> Result<Option<Vec<(ScanFor, &'c str)>>, ScanRejection> {
-        if !code.symbology.is_none_or(gs1::means_gs1) {
+    fn elements(&self, code: Code<'_>) -> Result<Option<Vec<(ScanFor, String)>>, ScanRejection> {
+        let link = digital_link(code.text);
+        if link.is_none() && !code.symbology.is_none_or(gs1::means_gs1) {
             return Ok(None);
         }
-        let elements = match gs1::elements(code.text) {
+        let elements = match gs1::elements(link.as_deref().unwrap_or(code.text)) {
             Ok(elements) => elements,
             Err(gs1::Gs1Error::CheckDigit { .. }) => return Err(ScanRejection::Checksum),
             Err(_) => return Ok(None),
         };
         let named = |(identifier, is): (&String, &ScanFor)| {
             let element = elements.iter().find(|one| one.identifier == identifier)?;
-            Some((*is, element.value))
+            Some((*is, element.value.to_owned()))
         };
         let mut found: Vec<_> = self.settings.gs1.iter().filter_map(named).collect();
         found.sort_by_key(|(is, _)| *is == ScanFor::Part);
         let whole = found.iter().any(|(is, _)| *is == self.settings.is);
         Ok(whole.then_some(found))
     }
+}
+
+/// The elements of a GS1 Digital Link URI (GS1 Digital Link Standard, URI syntax), written with brackets:
+/// `https://id.example/01/04012345678901/21/A7?10=L4`. `None` for what is none.
+fn digital_link(text: &str) -> Option<String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))?;
+    let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let segments: Vec<&str> = path.trim_end_matches('/').split('/').skip(1).collect();
+    // The shop's own path may stand before the first identifier.
+    let first = segments.iter().position(|one| gs1::is_identifier(one))?;
+    let pairs = segments.get(first..)?.chunks(2);
+    let of_path = pairs.filter_map(|pair| match pair {
+        [identifier, value] => Some((*identifier, *value)),
+        _ => None,
+    });
+    let of_query = query
+        .split(['&', ';'])
+        .filter_map(|one| one.split_once('='));
+    let mut written = String::with_capacity(text.len() + 16);
+    for (identifier, value) in of_path.chain(of_query.filter(|(key, _)| gs1::is_identifier(key))) {
+        let value = percent_decoded(value)?;
+        // A trade item number may be written short; its symbol has 14 digits.
+        let width = if identifier == "01" { 14 } else { 0 };
+        written.push_str(&format!("({identifier}){value:0>width$}"));
+    }
+    Some(written)
+}
+
+/// `None` where it is not printable ASCII, which no value is.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut decoded = parts.next()?.to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let byte = u8::from_str_radix(digits, 16).ok()?;
+        decoded.push(char::from(byte));
+        decoded.push_str(rest);
+    }
+    decoded.is_ascii().then_some(decoded)
 }
 
 /// 1 to 128 printable ASCII characters, of which one at least is no space.
@@ -242,6 +282,27 @@ mod tests {
             ("10L4", None, "pattern"),
             ("0104012345678902\u{1d}21A7", None, "checksum"),
             ("0104012345678901\u{1d}21A7", None, "Part=A7"),
+            // A Digital Link, in whatever symbol: a short trade item number, a path of the shop, an escape, a query.
+            ("https://id.example/01/4012345678901/21/A7", None, "Part=A7"),
+            (
+                "]Q1https://shop.example/de/01/04012345678901/10/L%2F4/21/A7?17=270101&x=1#top",
+                None,
+                "Lot=L/4 Part=A7",
+            ),
+            (
+                "https://id.example/01/04012345678901?21=A7",
+                None,
+                "Part=A7",
+            ),
+            (
+                "https://id.example/01/04012345678902/21/A7",
+                None,
+                "checksum",
+            ),
+            ("https://id.example/21/A%07", None, "pattern"),
+            ("https://id.example/21/A%zz", None, "pattern"),
+            ("https://id.example/about", None, "pattern"),
+            ("https://", None, "pattern"),
             // What can be no id.
             ("", None, "unusable"),
             ("]d2", None, "unusable"),

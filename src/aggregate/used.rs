@@ -19,8 +19,10 @@ pub(super) struct Used {
     /// Lots of each material, in the order in which they came.
     lots: Vec<Vec<String>>,
     tools: Vec<Tool>,
-    /// The part that waited for it: goes back if it turns out to be no operation.
+    /// The part for the next operation that it took: goes back if it turns out to be none.
     pub(super) taken: Option<Pending>,
+    /// Other parts that were scanned before it was told: they are for nothing then.
+    pub(super) given: Vec<Pending>,
     /// What its part tag said at the end that is being debounced.
     pub(super) at_end: Option<Part>,
 }
@@ -100,7 +102,8 @@ mod tests {
 
     #[test]
     fn materials_are_listed_with_their_lots() {
-        let cases: &[(&[(usize, &str)], Option<u64>, &[&str])] = &[
+        type Lots = &'static [(usize, &'static str)];
+        let cases: &[(Lots, Option<u64>, &[&str])] = &[
             (&[], Some(1), &["BLANK/-/Some(2.0)", "OIL/-/None"]),
             (&[(0, "A")], Some(3), &["BLANK/A/Some(6.0)", "OIL/-/None"]),
             (&[(0, "A")], None, &["BLANK/A/None", "OIL/-/None"]),

@@ -2,7 +2,7 @@
 
 use super::{Heading, Machine, Moment, Unsaved};
 use crate::aggregate::operation::OpenOperation;
-use crate::aggregate::part::Candidate;
+use crate::aggregate::part::{Candidate, MAX_PARTS};
 use crate::aggregate::saved::{self, Saved};
 use crate::model::{
     Body, BootTime, CorrectedReport, Flag, OperationReport, Part, PartKind, Reference, Stamp,
@@ -103,6 +103,10 @@ impl Machine {
             unmeasured: false,
         };
         if let Some(slot) = self.slots.get_mut(slot) {
+            let last = closed.report.parts.last().filter(|part| is_read(part));
+            if let Some(part) = last {
+                slot.last_part = Some(part.id.clone());
+            }
             while slot.closed.len() >= MAX_CLOSED {
                 slot.closed.pop_front();
             }
@@ -118,7 +122,8 @@ impl Machine {
         let slots = self.slots.iter().enumerate();
         slots.flat_map(move |(s, slot)| {
             let last = slot.closed.len().checked_sub(1);
-            let last = last.filter(|_| slot.open.is_none());
+            // What is beginning, and what is open, is where a part for the next operation goes.
+            let last = last.filter(|_| slot.open.is_none() && slot.starting.is_empty());
             let closed = slot.closed.iter().enumerate();
             closed.map(move |(place, closed)| {
                 let is_last = last == Some(place);
@@ -127,7 +132,7 @@ impl Machine {
         })
     }
 
-    /// A part was learnt after the end. What was made up gives way; where it has as many parts as pieces, so does the last.
+    /// A part was learnt after the end. What was made up gives way.
     pub(super) fn correct_part(
         &mut self,
         slot: usize,
@@ -136,13 +141,9 @@ impl Machine {
         at: Stamp,
         moment: &mut Moment<'_>,
     ) {
-        let room = self.slots.get(slot).and_then(|slot| {
-            let closed = slot.closed.get(place)?;
-            Some(self.room_for_parts(&closed.report.name))
-        });
         let learn = |report: &mut OperationReport| {
             let before = report.parts.clone();
-            add_part(&mut report.parts, part, room.unwrap_or(1));
+            add_part(&mut report.parts, part);
             report.flags.retain(|flag| *flag != Flag::NoPartId);
             if !report.flags.contains(&Flag::LatePartId) {
                 report.flags.push(Flag::LatePartId);
@@ -230,6 +231,12 @@ impl Machine {
 
     pub(super) fn save_closed(&self, into: &mut Saved) {
         for slot in &self.slots {
+            if let Some(part) = &slot.last_part {
+                into.put(
+                    format!("{}/last_part/{}", self.scope_key(), slot.name),
+                    part,
+                );
+            }
             for closed in &slot.closed {
                 let ordinal = closed.report.ordinal;
                 let key = format!("{}/closed/{}/{ordinal:020}", self.scope_key(), slot.name);
@@ -255,18 +262,64 @@ impl Machine {
                 ..closed
             });
             slot.closed = closed.collect();
+            let last = entries.get(&format!("{key}/last_part/{}", slot.name));
+            slot.last_part = last.and_then(|bytes| saved::read(bytes));
         }
     }
 }
 
-/// Adds a part where there is room for so many; else it takes the place of the last one.
-pub(super) fn add_part(parts: &mut Vec<Part>, part: Part, room: usize) {
+/// Adds a part that is not there yet; what was made up gives way. What is too much is not listed.
+pub(super) fn add_part(parts: &mut Vec<Part>, part: Part) {
     if parts.iter().any(|one| one.id == part.id && is_read(one)) {
         return;
     }
     parts.retain(is_read);
-    if parts.len() >= room.max(1) {
-        parts.pop();
+    if parts.len() < MAX_PARTS {
+        parts.push(part);
     }
-    parts.push(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PartSource, UtcTime};
+
+    fn part(id: &str, kind: PartKind) -> Part {
+        Part {
+            id: id.to_owned(),
+            kind,
+            source: PartSource::Barcode,
+            symbology: None,
+            identified_at: UtcTime(0),
+        }
+    }
+
+    #[test]
+    fn a_part_is_listed_once_and_what_was_made_up_gives_way() {
+        let cases: &[(&[&str], &str, &[&str])] = &[
+            (&[], "A", &["A"]),
+            (&["A"], "A", &["A"]),
+            (&["A"], "B", &["A", "B"]),
+            (&["GEN-1"], "A", &["A"]),
+        ];
+        for (before, comes, expected) in cases {
+            let kind = |id: &str| match id.starts_with("GEN-") {
+                true => PartKind::Generated,
+                false => PartKind::Serial,
+            };
+            let mut parts: Vec<Part> = before.iter().map(|id| part(id, kind(id))).collect();
+            add_part(&mut parts, part(comes, PartKind::Serial));
+            let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
+            assert_eq!(&ids, expected, "{before:?} + {comes}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_an_operation_are_bounded() {
+        let mut parts = Vec::new();
+        for number in 0..1_000 {
+            add_part(&mut parts, part(&number.to_string(), PartKind::Serial));
+        }
+        assert_eq!(parts.len(), MAX_PARTS);
+    }
 }

@@ -147,7 +147,7 @@ impl Machine {
             if length < shortest && end.cause != EndCause::AbortTrigger {
                 moment.health.short_operations.add(1);
                 self.explain_unused(d, Unused::Short(shortest), moment);
-                self.part_goes_back(operation);
+                self.part_goes_back(operation, moment);
                 return;
             }
             announce(&self.name, slot, &mut operation, moment);

@@ -109,6 +109,8 @@ struct Slot {
     starting: Vec<OpenOperation>,
     /// Operations that ended, oldest first, and may still be corrected.
     closed: VecDeque<Closed>,
+    /// Id of the last part of the last operation.
+    last_part: Option<String>,
 }
 
 impl Slot {

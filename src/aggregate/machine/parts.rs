@@ -6,7 +6,7 @@ use super::closed::{add_part, is_read};
 use super::context::{in_late_window, purpose};
 use super::scans::Scan;
 use super::{Heading, Machine, Moment, Unsaved};
-use crate::aggregate::definition::{Definition, PieceCount};
+use crate::aggregate::definition::Definition;
 use crate::aggregate::operation::OpenOperation;
 use crate::aggregate::part::{self, Candidate, MAX_PARTS, Pending, Place};
 use crate::aggregate::report;
@@ -75,11 +75,21 @@ impl Machine {
             symbology: scan.symbology.clone(),
             identified_at: scan.at.utc,
         };
+        let pending = Pending {
+            part: part.clone(),
+            reader: scan.reader.clone(),
+            text: scan.text.clone(),
+            slot: rule.slot.clone(),
+            until: scan.at.boot.plus(rule.valid_for.get()),
+        };
         match self.home_of(rule.bind, rule.slot.as_deref(), scan.at) {
             Ok(Some(Home::Open(slot))) => {
                 let id = self.open_id(slot);
                 let told = self.tell_part(scan, part.clone(), id, moment);
                 let changed = self.give_part(slot, part, true);
+                if id.is_none() {
+                    self.may_go_back(slot, rule.bind, pending);
+                }
                 Ok((changed.then_some(slot), told))
             }
             Ok(Some(Home::Closed(slot, place))) => {
@@ -90,13 +100,6 @@ impl Machine {
                 Ok((None, told))
             }
             Ok(None) => {
-                let pending = Pending {
-                    part: part.clone(),
-                    reader: scan.reader.clone(),
-                    text: scan.text.clone(),
-                    slot: rule.slot.clone(),
-                    until: scan.at.boot.plus(rule.valid_for.get()),
-                };
                 if let Some(before) = self.scans.waiting.put(pending) {
                     self.reject_pending(before, ScanRejection::Replaced, scan.at.utc, moment);
                 }
@@ -116,10 +119,13 @@ impl Machine {
         let open = self.slots.iter().enumerate().filter_map(|(index, slot)| {
             let open = slot.open.as_ref()?;
             let definition = self.definitions.get(open.definition_index)?;
+            // One that has ended and waits for what trails it is no current one any more.
+            let ended = open.tail.as_ref().and_then(|tail| tail.end.as_ref());
+            let since = ended.map_or(open.started, |end| end.at);
             let candidate = Candidate {
                 slot: &slot.name,
-                ended: false,
-                age: (!open.unmeasured).then(|| at.boot.since(open.started.boot)),
+                ended: ended.is_some(),
+                age: (!open.unmeasured).then(|| at.boot.since(since.boot)),
                 has_part: open.facts.parts.iter().any(is_read),
                 late_window: definition.settings.part.late_window.get(),
                 is_last: true,
@@ -164,33 +170,15 @@ impl Machine {
 
     /// Gives a part to the open operation of a slot; `late`: its start should have known it. True when that is new.
     fn give_part(&mut self, slot: usize, part: Part, late: bool) -> bool {
-        let name = self
-            .slots
-            .get(slot)
-            .and_then(|slot| slot.open.as_ref())
-            .map(|open| open.definition.clone());
-        let room = name.map_or(1, |name| self.room_for_parts(&name));
         let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
         let Some(open) = open else { return false };
         let before = open.facts.parts.clone();
-        add_part(&mut open.facts.parts, part, room);
+        add_part(&mut open.facts.parts, part);
         if late {
             open.flags.insert(Flag::LatePartId);
         }
         self.unsaved = Unsaved::Soon;
         before != open.facts.parts
-    }
-
-    /// How many parts an operation of that name may have: as many as it makes pieces, where that is fixed.
-    pub(super) fn room_for_parts(&self, definition: &str) -> usize {
-        let found = self.definitions.iter().find(|one| one.name == definition);
-        match found.map(|definition| (definition.pieces, definition.settings.part.read)) {
-            Some((_, ReadPart::Change)) => MAX_PARTS,
-            Some((PieceCount::Fixed(pieces), _)) => usize::try_from(pieces)
-                .unwrap_or(MAX_PARTS)
-                .clamp(1, MAX_PARTS),
-            _ => 1,
-        }
     }
 
     /// Something was learnt about the open operation of a slot; before its start is told, the start will say it.
@@ -227,12 +215,9 @@ impl Machine {
             ReadPart::End => None,
             ReadPart::Start => self.part_of_tag(definition, moment.now.utc),
             // What passed during the operation before is none of this one.
-            ReadPart::Change => self.part_of_tag(definition, moment.now.utc).filter(|part| {
-                let slot = self.slots.get(definition.slot);
-                let last = slot.and_then(|slot| slot.closed.back());
-                let before = last.and_then(|closed| closed.report.parts.last());
-                before.is_none_or(|before| before.id != part.id)
-            }),
+            ReadPart::Change => self
+                .part_of_tag(definition, moment.now.utc)
+                .filter(|part| !self.was_last(definition, part)),
         };
         found.into_iter().collect()
     }
@@ -284,10 +269,28 @@ impl Machine {
         }
     }
 
-    /// An operation turned out to be none: the part that it took waits again.
-    pub(super) fn part_goes_back(&mut self, operation: OpenOperation) {
-        if let Some(taken) = operation.used.taken {
-            self.scans.waiting.take_back(taken);
+    /// An operation that is not told yet took a part: it may turn out to be none.
+    fn may_go_back(&mut self, slot: usize, bind: Bind, pending: Pending) {
+        let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
+        let Some(open) = open else { return };
+        match bind {
+            Bind::NextOperation => open.used.taken = Some(pending),
+            _ if open.used.given.len() < MAX_PARTS => open.used.given.push(pending),
+            _ => {}
+        }
+    }
+
+    /// An operation turned out to be none: the part that it took waits again, what was scanned for it alone is for nothing.
+    pub(super) fn part_goes_back(&mut self, operation: OpenOperation, moment: &mut Moment<'_>) {
+        let at = moment.now.utc;
+        for given in operation.used.given {
+            self.reject_pending(given, ScanRejection::NoOperation, at, moment);
+        }
+        let Some(taken) = operation.used.taken else {
+            return;
+        };
+        if let Some(replaced) = self.scans.waiting.take_back(taken) {
+            self.reject_pending(replaced, ScanRejection::Replaced, at, moment);
         }
     }
 
@@ -322,8 +325,7 @@ impl Machine {
                 settings.read == ReadPart::Change && self.is_stale(definition, operation, part)
             };
             if let Some(part) = found.filter(|part| !stale(part)) {
-                let room = self.room_for_parts(&definition.name);
-                add_part(&mut operation.facts.parts, part, room);
+                add_part(&mut operation.facts.parts, part);
             }
         }
         if !operation.facts.parts.is_empty() {
@@ -347,12 +349,16 @@ impl Machine {
 
     /// The part is still that of the operation before: its tag has not changed since.
     fn is_stale(&self, definition: &Definition, operation: &OpenOperation, part: &Part) -> bool {
+        let tag = definition.part.and_then(|local| self.tags.get(local));
+        let changed = tag.is_some_and(|tag| tag.changed >= operation.started.boot);
+        !changed && self.was_last(definition, part)
+    }
+
+    /// The last operation of the slot had it as its last part.
+    fn was_last(&self, definition: &Definition, part: &Part) -> bool {
         let slot = self.slots.get(definition.slot);
-        let last = slot.and_then(|slot| slot.closed.back());
-        let before = last.and_then(|closed| closed.report.parts.last());
-        let changed_at = definition.part.and_then(|local| self.tags.get(local));
-        let changed = changed_at.is_some_and(|tag| tag.changed >= operation.started.boot);
-        !changed && before.is_some_and(|before| before.id == part.id)
+        let last = slot.and_then(|slot| slot.last_part.as_ref());
+        last == Some(&part.id)
     }
 
     /// Part tags, and tags of lots, that changed in this instant.

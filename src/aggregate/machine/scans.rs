@@ -166,45 +166,54 @@ impl Reader {
         before.is_some() && !empty
     }
 
-    /// The last scan, if this is still the same: the same code again, in time.
-    fn same(&mut self, text: &str, now: BootTime, within: Duration) -> Option<&mut LastScan> {
+    /// The same code again, in time: gives what became of the scan that it repeats.
+    fn same(
+        &mut self,
+        text: &str,
+        now: BootTime,
+        within: Duration,
+    ) -> Option<Option<ScanRejection>> {
         let last = self.memory.last.as_mut()?;
         let same = last.text == text && now.since(last.at) <= within;
         if same {
             last.at = now;
         }
-        same.then_some(last)
+        same.then_some(last.refused)
     }
+}
+
+/// How soon the same code is the same scan.
+fn same_within(routed: &Result<Vec<Meaning>, ScanRejection>) -> Duration {
+    let first = routed.as_ref().ok().and_then(|found| found.first());
+    first.map_or(REFUSED_AGAIN, |one| one.rule.same_within.get())
 }
 
 impl Machine {
     /// A sample of a tag that may be a reader's.
     pub(super) fn scanned(&mut self, local: usize, sample: &Sample, moment: &mut Moment<'_>) {
-        let readers = self.scans.readers.iter_mut();
-        let Some(reader) = readers.into_iter().find(|reader| reader.tag == local) else {
+        let mut readers = self.scans.readers.iter_mut();
+        let Some(reader) = readers.find(|reader| reader.tag == local) else {
             return;
         };
         let Some(value) = sample.usable() else { return };
-        let changes = reader.memory.value.as_ref() != Some(value);
-        if changes && !reader.each {
+        let before = reader.memory.value.clone();
+        let reads = reader.reads(value);
+        if reader.memory.value != before {
             self.unsaved = self.unsaved.max(Unsaved::Later);
         }
-        if !reader.reads(value) {
-            return;
-        }
         let text = match value {
+            _ if !reads => return,
             Value::Text(text) => text.to_string(),
             Value::Int(whole) => whole.to_string(),
             Value::Bool(_) | Value::Float(_) => return,
         };
         moment.health.scans.add(1);
-        let symbology = reader
-            .symbology
-            .and_then(|local| match self.scope.value(local) {
-                Some(Value::Text(symbology)) => Some(symbology.to_string()),
-                _ => None,
-            });
-        let code = Code::new(&text, symbology.as_deref());
+        self.unsaved = self.unsaved.max(Unsaved::Later);
+        let symbology = match reader.symbology.map(|local| self.scope.value(local)) {
+            Some(Some(Value::Text(symbology))) => Some(&**symbology),
+            _ => None,
+        };
+        let code = Code::new(&text, symbology);
         // A text that was cut on its way is uncertain, and nearly as long as it may be.
         let cut = sample.quality == Quality::Uncertain && text.len() + 4 > MAX_CODE;
         let routed = if cut {
@@ -212,45 +221,33 @@ impl Machine {
         } else {
             reader.router.route(code)
         };
-        let within = match &routed {
-            Ok(found) => found
-                .first()
-                .map_or(REFUSED_AGAIN, |one| one.rule.same_within.get()),
-            Err(_) => REFUSED_AGAIN,
-        };
-        let symbology = code.symbology.map(symbology_in_words);
-        let same = reader
-            .same(&text, moment.now.boot, within)
-            .map(|last| last.refused);
-        self.unsaved = self.unsaved.max(Unsaved::Later);
+        let same = reader.same(&text, moment.now.boot, same_within(&routed));
         // What found no operation is tried again: there may be one now.
         if same.is_some_and(|refused| refused != Some(ScanRejection::NoOperation)) {
             moment.health.scans_repeated.add(1);
             return;
         }
-        let name = reader.name.clone();
-        let scan = |meanings| Scan {
-            reader: name,
+        let scan = Scan {
+            reader: reader.name.clone(),
             at: moment.now,
-            text: text.clone(),
-            symbology,
-            meanings,
+            symbology: code.symbology.map(symbology_in_words),
+            meanings: routed.as_ref().map_or(Vec::new(), Clone::clone),
+            text,
         };
         let refused = match routed {
-            Ok(meanings) => self.read_code(&scan(meanings), same.flatten(), moment),
+            Ok(_) => self.read_code(&scan, same.flatten(), moment),
             Err(why) => {
-                self.reject(&scan(Vec::new()), why, moment);
+                self.reject(&scan, why, moment);
                 Some(why)
             }
         };
-        let last = LastScan {
-            text,
-            at: moment.now.boot,
-            refused,
-        };
-        let readers = self.scans.readers.iter_mut();
-        if let Some(reader) = readers.into_iter().find(|reader| reader.tag == local) {
-            reader.memory.last = Some(last);
+        let mut readers = self.scans.readers.iter_mut();
+        if let Some(reader) = readers.find(|reader| reader.tag == local) {
+            reader.memory.last = Some(LastScan {
+                text: scan.text,
+                at: moment.now.boot,
+                refused,
+            });
         }
     }
 
@@ -284,13 +281,15 @@ impl Machine {
         std::mem::take(&mut self.scans.forwards)
     }
 
-    /// A scan from another machine's reader, worked off when this machine's time has come to it.
-    pub(in crate::aggregate) fn arrive(&mut self, scan: Scan) {
-        if self.scans.arrived.len() < MAX_ARRIVED {
+    /// A scan from another machine's reader, worked off when this machine's time has come to it. False when too many wait.
+    pub(in crate::aggregate) fn arrive(&mut self, scan: Scan) -> bool {
+        let room = self.scans.arrived.len() < MAX_ARRIVED;
+        if room {
             let earlier = |one: &Scan| one.at.boot <= scan.at.boot;
             let place = self.scans.arrived.partition_point(earlier);
             self.scans.arrived.insert(place, scan);
         }
+        room
     }
 
     /// Works off the scans that have arrived.

@@ -59,8 +59,9 @@ fn a_slot_takes_its_own_part_before_one_for_any() {
 #[test]
 fn what_is_taken_back_does_not_replace_what_came_since() {
     let mut waiting = Waiting::default();
-    waiting.take_back(pending("A", None, 10));
-    waiting.take_back(pending("B", None, 10));
+    assert_eq!(id(waiting.take_back(pending("A", None, 10))), None);
+    let other = pending("B", None, 10);
+    assert_eq!(id(waiting.take_back(other)), Some("B".into()));
     assert_eq!(id(waiting.take("1", seconds(0))), Some("A".into()));
     assert_eq!(id(waiting.take("1", seconds(0))), None);
 }
