@@ -78,6 +78,11 @@ impl Whence {
         }
     }
 
+    /// It is what that tag says.
+    pub(super) fn reads(&self, local: usize) -> bool {
+        matches!(self.fact, Some(Fact::Tag(tag)) if tag == local)
+    }
+
     /// False where its tag is bad, or was not read yet: then nothing is known, not even that there is none.
     pub(super) fn is_readable(&self, scope: &Scope) -> bool {
         match self.fact {

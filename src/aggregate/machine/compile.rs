@@ -181,6 +181,7 @@ impl Machine {
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
                 || self.alarms.refer_to(local)
+                || self.definitions.iter().any(|d| d.order.reads(local))
                 || self.tools.follows(local)
                 || self
                     .gauges
