@@ -5,6 +5,7 @@
 
 use crate::model::UtcTime;
 use crate::settings::shape;
+use crate::settings::week::{self, minutes_between};
 use jiff::civil::{Date, time};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
@@ -206,28 +207,21 @@ impl Day {
 
 impl Shift {
     fn new(name: &str, settings: &shape::Shift) -> Result<Shift, String> {
-        let wrong = |what: &str, text: &str| format!("shift `{name}`: `{text}` is not {what}");
-        let minutes = |text: &str| minutes(text).ok_or_else(|| wrong("a time such as 06:00", text));
-        let from = minutes(&settings.from)?;
-        let to = minutes(&settings.to)?;
+        let wrong = |text: &str| format!("shift `{name}`: `{text}` cannot be understood");
+        let minute = |text: &str| week::minute_of_day(text).ok_or_else(|| wrong(text));
+        let (from, to) = (minute(&settings.from)?, minute(&settings.to)?);
         let mut breaks = Vec::new();
         for text in &settings.breaks {
-            let what = "a time such as 09:00-09:15";
-            let (a, b) = text.split_once('-').ok_or_else(|| wrong(what, text))?;
-            let a = after(minutes(a.trim())?, from);
-            breaks.push((a, after(minutes(b.trim())?, a)));
+            let (a, b) = week::span(text).ok_or_else(|| wrong(text))?;
+            let a = after(i32::from(a), i32::from(from));
+            breaks.push((a, after(i32::from(b), a)));
         }
-        let days = settings.days.as_deref();
+        let days = settings.days.as_deref().map(week::days);
         Ok(Shift {
             name: name.to_owned(),
-            from,
-            to: if to <= from { to + DAY } else { to },
-            days: days.map_or(Some([true; 7]), weekdays).ok_or_else(|| {
-                wrong(
-                    "a list of days such as mon-fri or mon, wed, sat",
-                    days.unwrap_or_default(),
-                )
-            })?,
+            from: i32::from(from),
+            to: i32::from(from) + i32::from(minutes_between(from, to)),
+            days: days.unwrap_or(Ok([true; 7])).map_err(wrong)?,
             breaks,
             dated: settings.dated,
         })
@@ -263,18 +257,6 @@ fn day_in(zone: &TimeZone, at: UtcTime) -> (UtcTime, UtcTime) {
     (midnight, next)
 }
 
-/// Minutes since midnight of `06:00`; 24:00 is the midnight after.
-fn minutes(text: &str) -> Option<i32> {
-    let (hour, minute) = text.split_once(':')?;
-    let digits = |text: &str| {
-        let right = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
-        right.then(|| text.parse::<i32>().ok()).flatten()
-    };
-    let (hour, minute) = (digits(hour)?, digits(minute)?);
-    let minutes = hour * 60 + minute;
-    (minute < 60 && minutes <= DAY).then_some(minutes)
-}
-
 /// The first time of day `minutes` that is not before `than`.
 fn after(minutes: i32, than: i32) -> i32 {
     if minutes < than {
@@ -282,28 +264,6 @@ fn after(minutes: i32, than: i32) -> i32 {
     } else {
         minutes
     }
-}
-
-/// `mon-fri`, `sun-thu`, `mon, wed, sat`.
-fn weekdays(text: &str) -> Option<[bool; 7]> {
-    let mut days = [false; 7];
-    for part in text.split(',').map(str::trim) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (mut day, last) = (weekday(first.trim())?, weekday(last.trim())?);
-        loop {
-            *days.get_mut(day)? = true;
-            if day == last {
-                break;
-            }
-            day = (day + 1) % 7;
-        }
-    }
-    Some(days)
-}
-
-fn weekday(name: &str) -> Option<usize> {
-    let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-    names.iter().position(|day| *day == name)
 }
 
 fn plus_days(date: Date, days: i32) -> Date {

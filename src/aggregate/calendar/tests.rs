@@ -298,15 +298,9 @@ fn what_cannot_be_understood_is_said() {
         .err()
     };
     assert_eq!(shift("06:00", "14:00", Some("mon-fri"), &[]), None);
-    for wrong in ["6:00", "06:60", "24:01", "0600", "-1:00", "+6:00", ""] {
-        assert!(shift(wrong, "14:00", None, &[]).is_some(), "{wrong}");
-    }
-    for wrong in ["", "monday", "mon-", "mon fri", "mon,,tue"] {
-        assert!(
-            shift("06:00", "14:00", Some(wrong), &[]).is_some(),
-            "{wrong}"
-        );
-    }
+    assert!(shift("6:00", "14:00", None, &[]).is_some());
+    assert!(shift("06:00", "24:01", None, &[]).is_some());
+    assert!(shift("06:00", "14:00", Some("monday"), &[]).is_some());
     assert!(shift("06:00", "14:00", None, &["09:00"]).is_some());
     let nowhere = shape::Calendar {
         timezone: "Europe/Nowhere".to_owned(),

@@ -322,7 +322,7 @@ impl Truth {
                 };
                 self.counter = Counter::new(self.limits);
                 self.counter
-                    .resume(tally, BootTime(self.second * 1_000_000_000), 0, true);
+                    .resume(tally, BootTime(self.seen * 1_000_000_000), 0, true);
                 self.gap = true;
             }
         }

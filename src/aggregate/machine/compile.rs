@@ -47,6 +47,7 @@ impl Machine {
         let gauges = Gauges::compile(&mut compiler);
         let mut problems = compiler.problems;
         let scans = Scans::compile(plant, machine, &scope, &mut problems);
+        let shifts = Shifts::compile(plant, machine, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -59,6 +60,7 @@ impl Machine {
             .collect();
         let downtime = machine.equipment.downtime.as_ref();
         let reasons = downtime.and_then(|downtime| downtime.reasons.clone());
+        let intervals = Intervals::compile(&machine.equipment, &scope, now);
         let mut compiled = Machine {
             name: machine.name.clone(),
             tags: machine.tags.iter().map(|_| Tag::default()).collect(),
@@ -74,8 +76,8 @@ impl Machine {
             tools,
             alarms,
             stops: super::downtime::compile(downtime),
-            shifts: Shifts::default(),
-            intervals: Intervals::default(),
+            shifts,
+            intervals,
             wear: Wear::default(),
             order: None,
             definitions,
@@ -181,7 +183,7 @@ impl Machine {
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
                 || self.alarms.refer_to(local)
-                || self.definitions.iter().any(|d| d.order.reads(local))
+                || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
                 || self.tools.follows(local)
                 || self
                     .gauges
@@ -200,6 +202,12 @@ fn without_tags(operation: &Operation) -> Operation {
         end: never,
         during: None,
         new_when_changed: None,
+        order: None,
+        product: None,
+        lot: None,
+        operator: None,
+        program: None,
+        purpose: Vec::new(),
         only_if: None,
         abort: None,
         pause: None,

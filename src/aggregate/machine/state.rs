@@ -106,6 +106,11 @@ impl Machine {
         if let Some(scanned) = self.stops.scanned_reason(&reading) {
             reading.reason = Some(scanned.clone());
         }
+        if moment.notes().is_some() {
+            self.scope.set_state(reading.state);
+            self.explain_reading(&reading, moment);
+            self.scope.set_state(self.equipment.current().state);
+        }
         (reading, bridge)
     }
 
@@ -174,7 +179,7 @@ impl Machine {
         self.axes_changed = true;
         self.unsaved = Unsaved::Soon;
         self.stops_follow(&change, moment);
-        self.intervals_follow(&change);
+        self.intervals_follow(&change, moment);
         let body = Body::State(StateReport {
             current: change.current.state,
             previous: change.previous.as_ref().map(|previous| previous.state),
