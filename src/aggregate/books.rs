@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    fn told(to: i64) -> Told {
+    fn until(to: i64) -> Told {
         Told {
             to: UtcTime(to),
             order: None,
@@ -254,7 +254,7 @@ mod tests {
         for (total, reject) in [(10, 1), (0, 2), (1, 0), (5, 0)] {
             made.take(Total, &report(total));
             made.take(Reject, &report(reject));
-            let rest = made.rest(told(1));
+            let rest = made.rest(until(1));
             told.push(rest.map(|rest| (rest.delta, rest.total)));
         }
         assert_eq!(told, [Some((9, 9)), None, None, Some((4, 13))]);
@@ -275,14 +275,14 @@ mod tests {
         };
         made.take(Total, &unsure);
         made.take(Reject, &report(1));
-        let rest = made.rest(told(1)).unwrap();
+        let rest = made.rest(until(1)).unwrap();
         assert_eq!(
             (rest.delta, rest.delta_max, rest.ambiguous),
             (9, Some(29), true)
         );
         assert_eq!((rest.raw_from, rest.raw_to), (0, 9));
         made.take(Total, &report(1));
-        let rest = made.rest(told(2)).unwrap();
+        let rest = made.rest(until(2)).unwrap();
         assert_eq!(
             (rest.delta, rest.delta_max, rest.ambiguous),
             (1, None, false)
@@ -294,7 +294,7 @@ mod tests {
         let counters = [("good", Total), ("bad", Reject)];
         let mut made = Books::new(PiecesFrom::Counters, counters.into_iter());
         made.take(Total, &report(2));
-        let rest = made.rest(told(1)).unwrap();
+        let rest = made.rest(until(1)).unwrap();
         assert_eq!(rest.name, "good of total");
     }
 }

@@ -373,4 +373,38 @@ mod tests {
             &[(0, Running, None), (1_000, Faulted, Some(1_000))],
         );
     }
+
+    proptest::proptest! {
+        /// Exactly one state at each instant, and the durations of the states sum to the time.
+        #[test]
+        fn states_follow_one_another_without_gap_or_overlap(
+            input in proptest::collection::vec((0i64..400, 0usize..5), 1..80),
+            debounce_ms in 0u64..300,
+            bridge_ms in 0u64..2_000,
+        ) {
+            let mut equipment = Equipment::new(Duration::from_millis(debounce_ms));
+            let mut changes = Vec::new();
+            let mut ms = 0;
+            for (wait, word) in input {
+                ms += wait;
+                let now = Stamp { boot: BootTime(ms * 1_000_000), utc: UtcTime(0) };
+                while let Some(due) = equipment.due().filter(|due| *due <= now.boot) {
+                    changes.extend(equipment.expire(due));
+                }
+                let word = ["run", "idle", "stop", "fault17", "?"][word];
+                let bridge = (word == "run").then(|| Duration::from_millis(bridge_ms));
+                changes.extend(equipment.observe(reading(word), bridge, now));
+            }
+            let mut sum_s = 0.0;
+            for pair in changes.windows(2) {
+                proptest::prop_assert!(pair[1].since.boot >= pair[0].since.boot);
+                proptest::prop_assert_eq!(pair[1].previous.as_ref(), Some(&pair[0].current));
+                sum_s += pair[1].previous_duration_s.unwrap();
+            }
+            let (first, last) = (&changes[0], &changes[changes.len() - 1]);
+            let whole_s = last.since.boot.seconds_since(first.since.boot);
+            proptest::prop_assert!((sum_s - whole_s).abs() < 1e-6);
+            proptest::prop_assert_eq!(&equipment.current(), &last.current);
+        }
+    }
 }

@@ -154,6 +154,8 @@ struct StopOut<'a> {
     from: Time,
     to: Time,
     duration_s: Option<f64>,
+    unknown_s: Option<f64>,
+    end_uncertainty_s: Option<f64>,
     micro_stop: bool,
     planned: Option<bool>,
     state: &'static str,
@@ -181,6 +183,8 @@ pub(super) fn downtime(report: &DowntimeReport) -> DowntimeOut<'_> {
             from: Time(report.from),
             to: Time(report.to),
             duration_s: seconds(report.duration_s),
+            unknown_s: seconds(report.unknown_s),
+            end_uncertainty_s: seconds(report.end_uncertainty_s),
             micro_stop: report.micro_stop,
             planned: report.reason.as_ref().and_then(|reason| reason.planned),
             state: report.state.word(),
@@ -213,6 +217,7 @@ struct AlarmValuesOut<'a> {
     text: Option<Text<'a>>,
     severity: &'static str,
     raised_at: Time,
+    untold: u64,
     active_operation: Option<Uuid>,
     #[serde(flatten)]
     cleared: Option<StoodOut>,
@@ -233,6 +238,7 @@ pub(super) fn alarm(report: &AlarmReport, cleared: bool) -> AlarmOut<'_> {
             text: text(&report.text),
             severity: report.severity.word(),
             raised_at: Time(report.raised_at),
+            untold: report.untold,
             active_operation: report.active_operation,
             cleared: cleared.then(|| StoodOut {
                 stood_s: seconds(report.stood_s),

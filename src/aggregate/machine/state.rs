@@ -106,6 +106,11 @@ impl Machine {
         if let Some(scanned) = self.stops.scanned_reason(&reading) {
             reading.reason = Some(scanned.clone());
         }
+        if moment.notes().is_some() {
+            self.scope.set_state(reading.state);
+            self.explain_reading(&reading, moment);
+            self.scope.set_state(self.equipment.current().state);
+        }
         (reading, bridge)
     }
 

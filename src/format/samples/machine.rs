@@ -101,6 +101,8 @@ pub(in crate::format) fn downtime() -> DowntimeReport {
         from: after(0.0),
         to: after(670.02),
         duration_s: Some(670.02),
+        unknown_s: Some(0.0),
+        end_uncertainty_s: None,
         micro_stop: false,
         state: State::Faulted,
         substate: None,
@@ -124,6 +126,7 @@ pub(in crate::format) fn alarm() -> AlarmReport {
         severity: Severity::High,
         raised_at: after(-12.0),
         stood_s: Some(12.0),
+        untold: 0,
         active_operation: None,
     }
 }

@@ -39,6 +39,7 @@ pub enum Numbering {
     /// ISA-TR88.00.02: Execute is 6.
     IsaTr88,
     /// OPC 30060 (TMC): Execute is 4.
+    #[serde(rename = "opc_30060")]
     Opc30060,
 }
 
