@@ -17,6 +17,7 @@ mod facts;
 mod lengths;
 mod limits;
 mod maintenance;
+mod measure;
 mod measurements;
 mod operations;
 mod packml;
@@ -35,7 +36,7 @@ mod steps;
 mod tools;
 
 use super::condition::{Condition, Evaluator, Known, Scope};
-use super::definition::{Definition, Parameter};
+use super::definition::Definition;
 use super::equipment::Equipment;
 use super::explain::Notes;
 use super::operation::OpenOperation;
@@ -376,45 +377,6 @@ impl Machine {
         }
     }
 
-    fn measure(&mut self, local: usize, sample: &Sample, moment: &mut Moment<'_>) {
-        let Some(tag) = self.tags.get(local) else {
-            return;
-        };
-        let mut crossed = false;
-        for (d, p) in &tag.routes {
-            let Some(definition) = self.definitions.get(*d) else {
-                continue;
-            };
-            let Some(parameter) = definition.parameters.get(*p) else {
-                continue;
-            };
-            let Some(slot) = self.slots.get_mut(definition.slot) else {
-                continue;
-            };
-            for operation in slot.operations_mut() {
-                if operation.definition_index == *d {
-                    measure_one(parameter, *p, tag, sample, operation);
-                    if parameter.limited {
-                        crossed |= limits::measure(definition, *p, tag, sample, operation);
-                    }
-                }
-            }
-        }
-        for counter in 0..tag.counters.len() {
-            let counter = self
-                .tags
-                .get(local)
-                .and_then(|tag| tag.counters.get(counter));
-            if let Some(counter) = counter {
-                self.count(*counter, sample, moment);
-            }
-        }
-        if crossed {
-            self.tell_limits(moment);
-        }
-        self.measure_wear(local, sample, moment);
-    }
-
     /// Evaluates what refers to something that changed, in the order of the contract.
     fn settle(&mut self, moment: &mut Moment<'_>) {
         self.step_state(moment);
@@ -471,27 +433,5 @@ impl Machine {
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);
-    }
-}
-
-/// A sample of a tag that an operation measures.
-fn measure_one(
-    parameter: &Parameter,
-    p: usize,
-    tag: &Tag,
-    sample: &Sample,
-    operation: &mut OpenOperation,
-) {
-    for (begun, accumulator) in operation.measures(p) {
-        let t = sample.stamp.boot.0.saturating_sub(begun.0);
-        match (sample.usable(), tag.number) {
-            (Some(value), _) if parameter.plan.sequence => {
-                accumulator.observe(t, value, tag.uncertain);
-            }
-            (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
-            // A text covers the time of an operation without parameters; where a number is measured it is none.
-            (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
-            _ => accumulator.bad(t),
-        }
     }
 }
