@@ -3,6 +3,8 @@
 //! Everything here is a pure rule: time comes in with the samples, the next wake-up goes out as a value. [`run`] is the
 //! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
 
+pub mod alarm;
+pub mod books;
 pub mod calendar;
 pub mod change;
 mod clock_watch;
@@ -11,8 +13,10 @@ pub mod counter;
 pub mod covered;
 mod definition;
 mod delay;
+pub mod downtime;
 pub mod equipment;
 pub mod explain;
+pub mod indicator;
 mod instants;
 pub mod limit;
 mod limited;
@@ -20,6 +24,7 @@ mod links;
 mod machine;
 mod operation;
 mod origin;
+pub mod packml;
 mod part;
 mod percentiles;
 pub mod performance;

@@ -75,7 +75,7 @@ pub(super) struct OpenOperation {
     pub(super) accumulators: Vec<Accumulator>,
     pub(super) limits: Limited,
     pub(super) flags: BTreeSet<Flag>,
-    /// How often something was learnt about it since it was told.
+    /// How often something was learnt after it was told.
     pub(super) revision: u32,
     /// Materials, tools, and the part that it took.
     pub(super) used: Used,
@@ -242,7 +242,7 @@ impl OpenOperation {
     /// An end or an abort has begun, and its debounce runs: what comes now may come after the end.
     pub(super) fn may_be_over(&self) -> bool {
         let over = |role: &Role| matches!(role, Role::End | Role::Abort);
-        self.frozen.iter().any(|(role, _)| over(role))
+        self.tail.is_some() || self.frozen.iter().any(|(role, _)| over(role))
     }
 
     /// The statistics at the edge that ends the operation.

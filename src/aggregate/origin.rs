@@ -1,5 +1,6 @@
-//! What an operation is for and what it makes, by the rules of the settings, compiled. Pure.
+//! What an operation is for, what it makes and what it goes with, by the rules of the settings, compiled. Pure.
 
+use super::change::Watched;
 use super::condition::{Allowed, Condition};
 use super::definition::{Compiler, Whence};
 use crate::model::Reference;
@@ -35,11 +36,6 @@ impl Products {
         self.flags_unknown && program.is_some_and(|program| !self.by_program.contains_key(program))
     }
 
-    /// What was scanned counts where nothing else says it.
-    pub(super) fn takes_scanned(&self) -> bool {
-        self.said.takes_scanned()
-    }
-
     /// The tag that says it.
     pub(super) fn tag(&self) -> Option<usize> {
         self.said.tag()
@@ -54,7 +50,29 @@ pub(super) struct PurposeRule {
     pub(super) is: Purpose,
 }
 
+/// What an operation needs that is open while a condition holds.
+#[derive(Debug)]
+pub(super) struct During {
+    /// The tag at whose change the next one begins.
+    pub(super) tag: Option<usize>,
+    pub(super) watched: Watched,
+    /// It holds, and no operation was begun for it: one begins as soon as that is possible.
+    pub(super) waits: bool,
+}
+
 impl Compiler<'_> {
+    pub(super) fn during(&self, settings: &shape::Operation) -> Option<During> {
+        settings.during.as_ref()?;
+        let tag = settings.new_when_changed.as_ref();
+        Some(During {
+            tag: tag
+                .and_then(|name| self.scope.tag(name))
+                .map(|(local, _)| local),
+            watched: Watched::default(),
+            waits: false,
+        })
+    }
+
     pub(super) fn products(&self, product: Option<&shape::Product>) -> Products {
         let origin = product.map(|product| Origin {
             tag: product.tag.clone(),

@@ -415,3 +415,6 @@ impl Timesheet {
 fn micros(ns: i64) -> i64 {
     ns.div_euclid(1_000)
 }
+
+#[cfg(test)]
+mod tests;

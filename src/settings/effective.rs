@@ -1,7 +1,9 @@
 //! The settings with every default written out, as YAML that can be read again, and the digest over them.
 
 use super::check;
-use super::shape::{Calendar, Device, Equipment, File, Parity, Reading, Timestamps};
+use super::shape::{
+    Calendar, Device, Equipment, File, Parity, Reading, ScanFor, ScanRule, Timestamps, Until,
+};
 use super::units::Period;
 use super::yaml::{Plain, meaning};
 use indexmap::IndexMap;
@@ -18,7 +20,8 @@ const FIXED: &str = "# Every default is written out. After a failure: waits of 1
 #[must_use]
 pub fn effective(file: &File) -> String {
     let mut out = String::new();
-    let value = serde_json::to_value(settled(file)).unwrap_or_default();
+    let mut value = serde_json::to_value(settled(file)).unwrap_or_default();
+    without_idle_keys(&mut value);
     write(&value, 0, &mut out);
     format!("{FIXED}{}\n", out.trim_start_matches('\n'))
 }
@@ -32,9 +35,15 @@ pub(super) fn settled(file: &File) -> File {
         settle_equipment(file.equipment.get_or_insert_default(), calendars);
     }
     file.devices.values_mut().for_each(settle_device);
+    file.scans.values_mut().flatten().for_each(settle_scan);
     for machine in file.machines.values_mut() {
         settle_equipment(machine.equipment.get_or_insert_default(), calendars);
+        machine.scans.values_mut().flatten().for_each(settle_scan);
         machine.devices.values_mut().for_each(settle_device);
+    }
+    let shifts = file.calendars.values_mut();
+    for shift in shifts.flat_map(|calendar| calendar.shifts.values_mut()) {
+        shift.days.get_or_insert_with(|| "mon-sun".into());
     }
     for (name, uplink) in &mut file.uplinks {
         if let Some(mqtt) = &mut uplink.mqtt {
@@ -50,6 +59,39 @@ fn settle_equipment(equipment: &mut Equipment, calendars: &IndexMap<String, Cale
     let found = check::calendar_of(equipment, calendars).map(str::to_owned);
     if let Some(calendar) = found.filter(|name| calendars.contains_key(name)) {
         equipment.calendar.get_or_insert(calendar);
+    }
+}
+
+/// How long what is scanned counts. A part waits for its operation instead, a reason is of one stop.
+fn settle_scan(rule: &mut ScanRule) {
+    let until = match rule.is {
+        ScanFor::Part | ScanFor::Reason => return,
+        ScanFor::Purpose => Until::NextOperation,
+        _ => Until::Replaced,
+    };
+    rule.until.get_or_insert(until);
+}
+
+/// Takes away what only a part has from the rules of all other scans.
+fn without_idle_keys(file: &mut Value) {
+    let clean = |scans: Option<&mut Value>| {
+        let scans = scans.and_then(Value::as_object_mut);
+        let rules = scans.into_iter().flat_map(|scans| scans.values_mut());
+        let rules = rules.filter_map(Value::as_array_mut).flatten();
+        for rule in rules.filter_map(Value::as_object_mut) {
+            if rule.get("is").is_some_and(|is| is != "part") {
+                rule.shift_remove("bind");
+                rule.shift_remove("valid_for");
+            }
+        }
+    };
+    clean(file.get_mut("scans"));
+    let machines = file.get_mut("machines").and_then(Value::as_object_mut);
+    for machine in machines
+        .into_iter()
+        .flat_map(|machines| machines.values_mut())
+    {
+        clean(machine.get_mut("scans"));
     }
 }
 
@@ -217,6 +259,10 @@ mod tests {
             include_str!("../../examples/press.yaml"),
             include_str!("../../examples/two-machines.yaml"),
             include_str!("../../examples/press-cell.yaml"),
+            include_str!("../../examples/press-line.yaml"),
+            include_str!("../../examples/press-shop.yaml"),
+            include_str!("../../examples/lathe.yaml"),
+            include_str!("../../examples/filler.yaml"),
         ] {
             let first = load(example).unwrap();
             let written = effective(&first.file);
@@ -224,6 +270,46 @@ mod tests {
             assert_eq!(first.plant.digest, second.plant.digest);
             assert_eq!(written, effective(&second.file));
         }
+    }
+
+    #[test]
+    fn defaults_of_calendars_scans_and_parts_are_shown() {
+        let shown = |example: &str, lines: &[&str]| {
+            let written = effective(&load(example).unwrap().file);
+            for line in lines {
+                assert!(written.contains(line), "{line} is not in\n{written}");
+            }
+        };
+        let line = include_str!("../../examples/press-line.yaml")
+            .replace("late_window: 10s, ", "")
+            .replace("{ every: 15min, calendar: hall2 }", "{ split_at: [order] }")
+            .replace(
+                "SETUP|FIRST|REWORK)$\", is: purpose, until: next_operation",
+                "SETUP)$\", is: purpose",
+            );
+        shown(
+            &line,
+            &[
+                "bind: next_operation\n      valid_for: 2min\n      same_within: 5s",
+                "bind: next_operation\n      valid_for: 2min",
+                "is: order\n      same_within: 5s\n      until: replaced",
+                "is: purpose\n      same_within: 5s\n      until: next_operation",
+                "late_window: 30s",
+                "performance:\n    every: 15min",
+                "calendar: hall2",
+                "on_next_start: abort_and_start",
+            ],
+        );
+        let filler = include_str!("../../examples/filler.yaml");
+        shown(
+            filler,
+            &["days: mon-sun", "dated: start", "calendar: packaging"],
+        );
+        let lathe = include_str!("../../examples/lathe.yaml");
+        shown(
+            &lathe.replace("    max_duration: 45min\n", ""),
+            &["max_duration: 1d"],
+        );
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Settings: one YAML file in, checked settings out, or every problem with its place.
 //!
-//! The way of a file: `yaml` (text to a tree with places), `verify` (each key against the schema), `shape` (serde),
+//! The way of a file: `yaml` (text to a tree with places), `expand` (templates to machines), `verify` (each key against the schema), `shape` (serde),
 //! `check` (keys against one another), [`Plant`] (what the stages use).
 
 mod check;
 mod effective;
+mod expand;
 mod explain;
+mod instances;
 mod places;
 mod plant;
 mod problem;
@@ -35,6 +37,7 @@ pub use source::{Unreadable, read_text, text};
 pub use statistic::Statistic;
 pub use units::{ByteSize, Period, Rate};
 
+use instances::Instances;
 use report::Report;
 
 /// A settings file without problems.
@@ -42,10 +45,13 @@ use report::Report;
 pub struct Loaded {
     /// What the stages use.
     pub plant: Plant,
-    /// The file as it was written, with the defaults of left-out keys.
+    /// The file as it was written, with its templates written out and the defaults of left-out keys.
     pub file: shape::File,
     /// Where each path stands, for problems found later (conditions).
     pub places: Places,
+    /// What was worth a look before the templates were gone.
+    remarks: Vec<Problem>,
+    instances: Instances,
 }
 
 /// Reads a settings file.
@@ -74,11 +80,14 @@ pub fn load_with(
             report.push_later(problem);
         }
     }
+    let (remarks, instances) = report.take_remarks();
     let loaded = report.finish(|places| {
         read.map(|(plant, file)| Loaded {
             plant,
             file,
             places,
+            remarks,
+            instances,
         })
     })?;
     loaded.ok_or_else(|| {
@@ -93,6 +102,8 @@ impl Loaded {
     pub fn warnings(&self) -> Vec<Problem> {
         let mut found = check::warnings(&self.file);
         found.extend(check::bus_warnings(&self.plant));
+        let mut found = self.instances.folded(found);
+        found.extend(self.remarks.iter().cloned());
         found.sort_by_cached_key(|problem| self.places.of(problem));
         found
     }
@@ -100,8 +111,12 @@ impl Loaded {
 
 /// All stages of the reading; what comes out is only to be used when the report is empty.
 fn read(text: &str, report: &mut Report) -> Option<(Plant, shape::File)> {
-    let root = yaml::parse(text, report)?;
-    let verified = verify::verify(&root, schema(), report);
+    let mut root = yaml::parse(text, report)?;
+    let templates = expand::expand(&mut root, report);
+    let verified = verify::verify(&root, schema::of_file(), report);
+    if let yaml::Content::Map(entries) = &mut root.content {
+        entries.extend(templates);
+    }
     report.set_places(Places::new(root));
     let file = decode(verified?, report)?;
     if !report.is_short() {

@@ -1,9 +1,10 @@
 //! The list that reading a file writes its problems to. Keeps it short, and keeps one mistake from being told twice.
 
+use super::instances::{Folded, Instances};
 use super::places::Places;
 use super::problem::{MAX_PROBLEMS, Place, Problem, Problems, nearest, shown};
 use super::yaml::{Content, Node};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Most problems that are kept at all; further ones are only counted.
 const MAX_KEPT: usize = 10 * MAX_PROBLEMS;
@@ -11,12 +12,16 @@ const MAX_KEPT: usize = 10 * MAX_PROBLEMS;
 /// The problems of a file, and what could not be read because of them.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    problems: Vec<Problem>,
+    problems: Folded,
     not_kept: usize,
+    /// What is worth a look in settings without problems.
+    remarks: Vec<Problem>,
+    instances: Instances,
     /// Names in the parts that were left out: what refers to them is not to blame.
     lost: HashSet<String>,
-    /// Paths with a problem of their own; `None` until the single keys have all been read.
-    faulty: Option<Vec<String>>,
+    /// Paths with a problem of their own, by the machine of a template that they are in; `None` until the single keys have
+    /// all been read.
+    faulty: Option<HashMap<String, Vec<String>>>,
     /// Paths of what was refused before it had a path.
     refused: Vec<String>,
     places: Places,
@@ -30,16 +35,47 @@ impl Report {
 
     /// Notes a problem, unless it only follows from one that is already noted.
     pub(super) fn push(&mut self, problem: Problem) {
-        if let Some(faulty) = &self.faulty
-            && faulty.iter().any(|at| follows(&problem.path, at))
-        {
+        if self.is_known(&problem) || self.problems.take(&problem, &self.instances) {
             return;
         }
         if self.problems.len() < MAX_KEPT {
-            self.problems.push(problem);
+            self.problems.push_new(problem);
         } else {
             self.not_kept += 1;
         }
+    }
+
+    /// True when it only follows from a problem that is noted.
+    fn is_known(&self, problem: &Problem) -> bool {
+        let Some(faulty) = &self.faulty else {
+            return false;
+        };
+        let machine = self
+            .instances
+            .of(&problem.path)
+            .map(|inside| inside.machine);
+        let inside = machine.and_then(|machine| faulty.get(machine));
+        let outside = faulty.get("");
+        [inside, outside]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|at| follows(&problem.path, at))
+    }
+
+    /// Notes what is worth a look in settings without problems.
+    pub(super) fn remark(&mut self, problem: Problem) {
+        self.remarks.push(problem);
+    }
+
+    /// The remarks, and what machines were made from.
+    pub(super) fn take_remarks(&mut self) -> (Vec<Problem>, Instances) {
+        (std::mem::take(&mut self.remarks), self.instances.clone())
+    }
+
+    /// Machines have been made from templates.
+    pub(super) fn set_instances(&mut self, instances: Instances) {
+        self.instances = instances;
     }
 
     /// What stands at a path was refused, and told, when the text was read.
@@ -56,7 +92,7 @@ impl Report {
 
     /// True when nothing was noted.
     pub(super) fn is_empty(&self) -> bool {
-        self.problems.is_empty()
+        self.problems.len() == 0
     }
 
     /// A part of the file is left out.
@@ -140,17 +176,24 @@ impl Report {
     /// The single keys have been read; from here on keys are held against one another.
     pub(super) fn begin_checks(&mut self) {
         let meant = |one: &Problem| Some(beside(&one.path, one.suggestion.as_ref()?));
-        let paths = self.problems.iter().map(|one| one.path.clone());
-        let meant = self.problems.iter().filter_map(meant);
-        self.faulty = Some(paths.chain(meant).chain(self.refused.drain(..)).collect());
+        let meant: Vec<String> = self.problems.iter().filter_map(meant).collect();
+        let paths: Vec<String> = self.problems.paths().cloned().collect();
+        let mut faulty: HashMap<String, Vec<String>> = HashMap::new();
+        for path in paths.into_iter().chain(meant).chain(self.refused.drain(..)) {
+            let machine = self.instances.of(&path).map(|inside| inside.machine);
+            let machine = machine.unwrap_or_default().to_owned();
+            faulty.entry(machine).or_default().push(path);
+        }
+        self.faulty = Some(faulty);
     }
 
     /// All problems in the order of the file, or what is right.
     pub(super) fn finish<T>(self, right: impl FnOnce(Places) -> T) -> Result<T, Problems> {
-        if self.problems.is_empty() {
+        if self.is_empty() {
             return Ok(right(self.places));
         }
-        let mut problems = Problems::new(self.problems, self.places);
+        let problems = self.problems.named(&self.instances);
+        let mut problems = Problems::new(problems, self.places);
         problems.left_out += self.not_kept;
         Err(problems)
     }

@@ -1,10 +1,11 @@
 //! A machine of the settings becomes a [`Machine`], or every problem in its conditions is named.
 
 use super::counters::MachineCounter;
+use super::packml::PackMl;
 use super::state::{ModeRule, Rules, StateRule};
 use super::{
-    Alarms, Catalogue, Context, Gauges, Intervals, Machine, ORDER, Scans, Shifts, Slot, Stops, Tag,
-    ToolsInUse, Unsaved, Wear, armed,
+    Catalogue, Context, Gauges, Intervals, Machine, ORDER, Scans, Shifts, Slot, Tag, ToolsInUse,
+    Unsaved, Wear, armed,
 };
 use crate::aggregate::condition::{Allowed, Scope};
 use crate::aggregate::definition::{Compiler, Definition, Fact, PieceCount};
@@ -36,6 +37,7 @@ impl Machine {
             problems: Vec::new(),
         };
         let rules = compiler.rules();
+        let alarms = compiler.alarms();
         let mut slots: Vec<Slot> = Vec::new();
         let mut definitions = Vec::new();
         for (name, operation) in &machine.operations {
@@ -43,6 +45,7 @@ impl Machine {
             definitions.extend(compiler.definition(name, operation, slot));
         }
         let gauges = Gauges::compile(&mut compiler);
+        let wear = Wear::compile(&mut compiler, now);
         let mut problems = compiler.problems;
         let scans = Scans::compile(plant, machine, &scope, &mut problems);
         let shifts = Shifts::compile(plant, machine, &mut problems);
@@ -50,7 +53,7 @@ impl Machine {
             return Err(problems);
         }
         let tools = ToolsInUse::compile(machine, &scope);
-        let counters = machine
+        let counters: Vec<MachineCounter> = machine
             .equipment
             .counters
             .iter()
@@ -65,17 +68,18 @@ impl Machine {
             scope,
             equipment: Equipment::new(machine.equipment.debounce.get()),
             rules,
+            books: super::counters::books(machine.equipment.pieces_from, &counters),
             counters,
             catalogue: Catalogue::new(reasons.as_ref()),
             context: Context::default(),
             scans,
             gauges,
             tools,
-            alarms: Alarms::default(),
-            stops: Stops::default(),
+            alarms,
+            stops: super::downtime::compile(downtime),
             shifts,
             intervals,
-            wear: Wear::default(),
+            wear,
             order: None,
             definitions,
             slots,
@@ -159,6 +163,13 @@ impl Machine {
                 .filter(|(_, counter)| counter.tag == local)
                 .map(|(index, _)| index)
                 .collect();
+            tag.resets = self
+                .counters
+                .iter()
+                .enumerate()
+                .filter(|(_, counter)| counter.reset.as_ref().is_some_and(|r| r.tag == local))
+                .map(|(index, _)| index)
+                .collect();
             tag.routes = self
                 .definitions
                 .iter()
@@ -172,12 +183,14 @@ impl Machine {
                 .collect();
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
+                || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
+                || self.alarms.refer_to(local)
+                || self.wear.refers_to(local)
                 || self.tools.follows(local)
                 || self
                     .gauges
                     .conditions()
                     .any(|condition| condition.tags.contains(&local))
-                || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
                 || self.definitions.iter().any(|d| refers_to(d, local));
         }
     }
@@ -287,6 +300,8 @@ impl Compiler<'_> {
                 mode: rule.is,
             });
         }
+        let packml = equipment.packml.as_ref();
+        rules.packml = packml.and_then(|settings| PackMl::compile(settings, self.scope));
         rules.collect_tags();
         rules
     }

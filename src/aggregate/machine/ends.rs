@@ -43,7 +43,7 @@ impl Machine {
     }
 
     /// The end began, and its debounce runs.
-    pub(super) fn end_began(&mut self, d: usize, edge: Edge) {
+    pub(super) fn end_began(&mut self, d: usize, edge: Edge, moment: &Moment<'_>) {
         let trailing = self.trailing(d);
         self.with_running(d, |operation| {
             if trailing.is_zero() {
@@ -52,6 +52,7 @@ impl Machine {
                 operation.trail(edge.at.boot, trailing);
             }
         });
+        self.note_part_at_end(d, moment);
     }
 
     fn trailing(&self, d: usize) -> Duration {
@@ -71,12 +72,18 @@ impl Machine {
             return;
         }
         end.pieces = self.pieces_now(d);
+        self.note_part_at_end(d, moment);
         let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
         let Some(open) = open else { return };
-        if open.tail.is_none() {
+        let debounced = open.tail.is_some();
+        if !debounced {
             open.trail(end.at.boot, trailing);
+            self.note_part_at_end(d, moment);
         }
-        let Some(tail) = &mut open.tail else { return };
+        let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
+        let Some(tail) = open.and_then(|open| open.tail.as_mut()) else {
+            return;
+        };
         tail.end = Some(end);
         let over = tail.until <= moment.now.boot;
         self.unsaved = Unsaved::Soon;
@@ -144,9 +151,8 @@ impl Machine {
                 return;
             }
             announce(&self.name, slot, &mut operation, moment);
+            self.context_used(operation.started.boot);
         }
-        let slot_name = slot.name.clone();
-        self.part_at_end(definition, &mut operation, moment);
         let tail = operation.tail.take().filter(|tail| tail.end.is_some());
         if tail.is_none() {
             end.pieces = self.pieces_now(d);
@@ -154,12 +160,14 @@ impl Machine {
         if end.uncertain {
             operation.flags.insert(Flag::EndTimeEstimated);
         }
-        let Some(definition) = self.definitions.get(d) else {
+        let Some((definition, slot)) = self.definitions.get(d).zip(self.slots.get(slot_index))
+        else {
             return;
         };
+        self.part_at_end(definition, &mut operation, moment);
         super::limits::finish(
             &self.name,
-            &slot_name,
+            &slot.name,
             definition,
             &mut operation,
             &end,
@@ -169,7 +177,7 @@ impl Machine {
         let own = tail.as_ref().map(|tail| tail.covered.as_slice());
         let report = report::ended(definition, &mut operation, accumulators, own, &end);
         let id = report.id;
-        let heading = Heading::operation(&self.name, &slot_name, end.at.utc, Some(id));
+        let heading = Heading::operation(&self.name, &slot.name, end.at.utc, Some(id));
         self.intervals_operation(&report, end.at.boot);
         let kept = report.clone();
         let body = match end.outcome {
@@ -178,7 +186,6 @@ impl Machine {
         };
         let told = moment.tell(heading, body);
         self.keep_closed(slot_index, &operation, kept, end.at, told);
-        self.context_used(operation.started.boot);
         self.report_counters(Some(id), operation.facts.order, moment);
     }
 

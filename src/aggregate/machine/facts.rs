@@ -1,11 +1,11 @@
 //! What is known about an operation besides its measurements: order, product, lot, program, operator, purpose, parts. Pure.
 
-use super::{Heading, Machine, Moment, Unsaved};
+use super::context::in_late_window;
+use super::{Machine, Moment};
 use crate::aggregate::condition::Known;
 use crate::aggregate::definition::Definition;
 use crate::aggregate::operation::Facts;
-use crate::aggregate::report;
-use crate::model::{Body, Flag, Reference};
+use crate::model::{Flag, Reference};
 use crate::settings::shape::Purpose;
 
 impl Machine {
@@ -80,12 +80,12 @@ impl Machine {
             .unwrap_or_default()
     }
 
-    /// Order, product, lot or program that an open operation did not know at its start and that are known now, within its
+    /// Order, product, lot, operator or program that an open operation did not know at its start and that are known now, within its
     /// `late_window`. Called in each instant in which something changed; whoever scans one calls it, too.
     pub(super) fn learn_facts(&mut self, moment: &mut Moment<'_>) {
         for slot in 0..self.slots.len() {
             if self.learn(slot, moment) == Some(true) {
-                self.identified(slot, moment);
+                self.tell_identified(slot, moment.now.utc, None, moment);
             }
         }
     }
@@ -94,9 +94,8 @@ impl Machine {
     fn learn(&mut self, slot: usize, moment: &Moment<'_>) -> Option<bool> {
         let open = self.slots.get(slot)?.open.as_ref()?;
         let definition = self.definitions.get(open.definition_index)?;
-        let window = definition.settings.part.late_window.get();
-        let late = open.started.boot.plus(window) < moment.now.boot;
-        if late || open.is_over() || open.is_undecided() {
+        let in_time = in_late_window(definition, open, moment.now.boot);
+        if !in_time || open.is_over() || open.is_undecided() {
             return None;
         }
         let known = &open.facts;
@@ -108,11 +107,16 @@ impl Machine {
         let lot = missing(&known.lot, || {
             definition.lot.reference(scope, self.context.lot())
         });
+        let operator = missing(&known.operator, || {
+            definition
+                .operator
+                .reference(scope, self.context.operator())
+        });
         let known_program = program.as_ref().or(known.program.as_ref());
         let product = missing(&known.product, || self.product(definition, known_program));
         let unlisted = known_program
             .is_some_and(|program| definition.product.is_unlisted(Some(program.id.as_str())));
-        let learnt = [&program, &order, &lot, &product];
+        let learnt = [&program, &order, &lot, &product, &operator];
         let learnt = learnt.into_iter().any(Option::is_some);
         let open = self.slots.get_mut(slot)?.open.as_mut()?;
         let facts = &mut open.facts;
@@ -121,6 +125,7 @@ impl Machine {
             (&mut facts.order, order),
             (&mut facts.lot, lot),
             (&mut facts.product, product),
+            (&mut facts.operator, operator),
         ];
         for (place, found) in places {
             if found.is_some() {
@@ -133,20 +138,6 @@ impl Machine {
         Some(learnt)
     }
 
-    /// Something was learnt about the open operation of a slot: it is told again, if it was told.
-    pub(super) fn identified(&mut self, slot: usize, moment: &mut Moment<'_>) {
-        self.unsaved = Unsaved::Soon;
-        let Some(slot) = self.slots.get_mut(slot) else {
-            return;
-        };
-        let Some(open) = &mut slot.open else { return };
-        let Some((id, _)) = open.identity else { return };
-        open.revision = open.revision.saturating_add(1);
-        let heading = Heading::operation(&self.name, &slot.name, moment.now.utc, Some(id));
-        let report = report::started(open);
-        moment.tell(heading, Body::OperationIdentified(Box::new(report)));
-    }
-
     /// Tags that say something about operations: their changes are looked at.
     pub(super) fn fact_tags(definition: &Definition) -> impl Iterator<Item = usize> + '_ {
         let during = definition.during.as_ref();
@@ -154,6 +145,7 @@ impl Machine {
         [
             definition.order.tag(),
             definition.lot.tag(),
+            definition.operator.tag(),
             definition.product.tag(),
             definition.program.as_ref().and_then(|fact| fact.tag()),
             during.and_then(|during| during.tag),

@@ -34,14 +34,15 @@ impl Machine {
                 announce(&self.name, slot, &mut operation, moment);
                 self.unsaved = Unsaved::Soon;
             }
-            let (paused, started) = (operation.paused_since, operation.started.boot);
+            let (started, paused) = (operation.started.boot, operation.paused_since);
             slot.open = Some(operation);
-            if tells {
-                self.context_used(started);
+            if !tells {
+                continue;
             }
-            if let Some(since) = paused.filter(|_| tells) {
+            if let Some(since) = paused {
                 self.tell_pause(index, moment.now.at(since).utc, moment);
             }
+            self.context_used(started);
         }
     }
 
@@ -151,7 +152,7 @@ impl Machine {
         Some(longest.max(operation.limit_not_before))
     }
 
-    /// The wall clock stepped: whatever is open says so.
+    /// The wall clock stepped: whatever is open says so. Its durations are not touched.
     pub(in crate::aggregate) fn clock_stepped(&mut self) {
         for slot in &mut self.slots {
             for operation in slot.operations_mut().filter(|open| !open.is_over()) {

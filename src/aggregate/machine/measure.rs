@@ -1,4 +1,4 @@
-//! A sample goes to all who measure with it: operations, counters, limits, indicators. Pure.
+//! Hands each sample to whoever measures, counts or watches its tag. Pure.
 
 use super::{Machine, Moment, Tag, limits};
 use crate::aggregate::definition::Parameter;
@@ -6,7 +6,6 @@ use crate::aggregate::operation::OpenOperation;
 use crate::model::Sample;
 
 impl Machine {
-    /// A sample of a tag, whose value the machine knows already.
     pub(super) fn measure(&mut self, local: usize, sample: &Sample, moment: &mut Moment<'_>) {
         let Some(tag) = self.tags.get(local) else {
             return;
@@ -31,19 +30,13 @@ impl Machine {
                 }
             }
         }
-        for counter in 0..tag.counters.len() {
-            let counter = self
-                .tags
-                .get(local)
-                .and_then(|tag| tag.counters.get(counter));
-            if let Some(counter) = counter {
-                self.count(*counter, sample, moment);
-            }
+        for place in 0..tag.counters.len() + tag.resets.len() {
+            self.count_or_reset(local, place, sample, moment);
         }
         if crossed {
             self.tell_limits(moment);
         }
-        self.measure_wear(local, sample, moment);
+        self.measure_wear(local, sample);
     }
 }
 

@@ -27,6 +27,7 @@ mod performance;
 mod progress;
 mod reasons;
 mod refused;
+mod remembered;
 mod restart;
 mod scans;
 mod shift;
@@ -35,8 +36,10 @@ mod state;
 mod steps;
 mod tools;
 
+use super::books::Books;
 use super::condition::{Condition, Evaluator, Known, Scope};
 use super::definition::Definition;
+use super::downtime::Stops;
 use super::equipment::Equipment;
 use super::explain::Notes;
 use super::operation::OpenOperation;
@@ -56,7 +59,6 @@ use alarms::Alarms;
 use closed::Closed;
 use context::Context;
 use counters::MachineCounter;
-use downtime::Stops;
 use maintenance::Wear;
 use measurements::Gauges;
 use performance::Intervals;
@@ -201,11 +203,13 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
-    /// When its usable value became another one.
+    /// When its usable value became another one; what it was first is no change.
     changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
     counters: Vec<usize>,
+    /// Counters that it tells the resets of.
+    resets: Vec<usize>,
     /// Conditions refer to it.
     referenced: bool,
 }
@@ -239,6 +243,7 @@ pub(super) struct Machine {
     rules: Rules,
     equipment: Equipment,
     counters: Vec<MachineCounter>,
+    books: Books,
     catalogue: Catalogue,
     context: Context,
     scans: Scans,
@@ -324,7 +329,7 @@ impl Machine {
             .chain(self.closed_due())
             .chain(self.progress_due())
             .chain(self.alarms.due())
-            .chain(self.stops.due())
+            .chain(self.stops_due())
             .chain(self.shifts.due())
             .chain(self.intervals_due())
             .chain(self.wear.due())
@@ -368,10 +373,11 @@ impl Machine {
         tag.number = usable.and_then(|value| value.number());
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
-        let differs = self.scope.set(local, usable.cloned());
-        if differs {
+        let known = self.scope.last_known(local);
+        if known.is_some() && usable.is_some() && known != usable {
             tag.changed = sample.stamp.boot;
         }
+        let differs = self.scope.set(local, usable.cloned());
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
@@ -427,9 +433,10 @@ impl Machine {
     /// Notices that another order is worked on: stops, intervals and counts may be cut there.
     fn step_order(&mut self, moment: &mut Moment<'_>) {
         let now = self.order_now();
-        if now == self.order {
+        if now == self.order || now.is_none() && !self.order_is_readable() {
             return;
         }
+        self.counters_order_changed(moment);
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);

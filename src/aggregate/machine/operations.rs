@@ -18,10 +18,7 @@ impl Machine {
         match part {
             Part::Start => self.prepare_start(d, edge, moment),
             Part::Abort => self.with_running(d, |operation| operation.freeze(Role::Abort)),
-            Part::End => {
-                self.end_began(d, edge);
-                self.note_part_at_end(d, moment);
-            }
+            Part::End => self.end_began(d, edge, moment),
             Part::Pause => {}
         }
     }

@@ -66,9 +66,14 @@ impl Machine {
     /// A window that begins at `from` with what the tags are then.
     fn next_window(&self, d: usize, from: Stamp) -> Option<Window> {
         let parameters = &self.definitions.get(d)?.parameters;
-        let begin = parameters
-            .iter()
-            .map(|parameter| begin_parameter(parameter, from, self.at_start(parameter)));
+        let begin = parameters.iter().map(|parameter| {
+            let mut begun = begin_parameter(parameter, from, self.at_start(parameter));
+            let held = self.scope.value(parameter.tag);
+            if let Some(value) = held.filter(|_| parameter.plan.sequence) {
+                begun.hold(0, value);
+            }
+            begun
+        });
         Some(Window {
             index: 0,
             from,

@@ -69,6 +69,7 @@ impl Machine {
             into.put(format!("{name}/equipment"), memory);
         }
         into.put(format!("{name}/conditions"), &self.saved_conditions());
+        self.save_equipment(into);
         for counter in &self.counters {
             if let Some(tally) = counter.counter.tally() {
                 into.put(format!("{name}/counter/{}", counter.name), &tally);
@@ -76,6 +77,7 @@ impl Machine {
         }
         self.shifts.save(name, into);
         self.intervals.save(name, into);
+        self.wear.save(name, into);
         self.save_scans(into);
         self.save_context(into);
         self.save_closed(into);
@@ -168,6 +170,7 @@ impl Machine {
             self.equipment
                 .resume(memory, resumed.shift_ns, resumed.measurable);
         }
+        self.restore_equipment(entries, resumed);
         for counter in &mut self.counters {
             let key = format!("{name}/counter/{}", counter.name);
             if let Some(tally) = entry(key).and_then(|bytes| saved::read::<Tally>(bytes)) {
@@ -178,6 +181,7 @@ impl Machine {
         }
         self.shifts.restore(&name, entries, resumed);
         self.intervals.restore(&name, entries, resumed);
+        self.wear.restore(&name, entries, resumed);
         // Ordinals first, also of slots that the settings no longer have: they never begin anew.
         let ordinals = format!("{name}/ordinal/");
         let slots = entries

@@ -164,6 +164,7 @@ impl Machine {
         let mut operation = OpenOperation::begin(d, definition, at, facts, counter, |parameter| {
             self.at_start(parameter)
         });
+        self.hold_at_start(definition, &mut operation);
         if unlisted {
             operation.flags.insert(Flag::UnverifiedMasterdata);
         }

@@ -37,6 +37,7 @@ impl Machine {
                 self.step_gate(d, p, moment);
             }
         }
+        self.step_wear(moment);
     }
 
     fn step_gate(&mut self, d: usize, p: usize, moment: &Moment<'_>) -> Option<()> {
@@ -60,8 +61,8 @@ impl Machine {
             if operation.definition_index == d {
                 for (begun, accumulator) in operation.measures(p) {
                     let since = |at: BootTime| at.0.saturating_sub(begun.0);
-                    let held = held.map(|(at, value)| (since(at), value));
                     let t = since(moment.now.boot);
+                    let held = held.map(|(at, value)| (since(at), value));
                     accumulator.gate(t, known, held);
                     if let Some(value) = value.filter(|_| parameter.plan.sequence) {
                         accumulator.hold(t, value);

@@ -217,6 +217,7 @@ pub(super) fn scan_refused(event: &Value) -> String {
         "expired" => ("not used", "no operation came in time"),
         "replaced" => ("not used", "another scan came after it"),
         "no_operation" => ("not used", "there is no operation for it"),
+        "no_stop" => ("not used", "there is no stop for it"),
         other => ("not used", other),
     };
     format!("{scan} {came_to}: {why}")

@@ -154,7 +154,7 @@ fn check_indicator(indicator: &Indicator, scope: &Scope<'_>, path: &str, report:
         let found = report.written(&at);
         let message = format!("{found} is too short: at least 1min, each report is an event");
         report.add(at, message);
-    } else if indicator.every > indicator.window {
+    } else if indicator.every > indicator.window && WINDOW.contains(&indicator.window.get()) {
         let message = format!(
             "`every`, {}, is longer than `window`, {}: what lies between two reports would never be looked at",
             String::from(indicator.every),

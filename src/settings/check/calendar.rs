@@ -95,7 +95,10 @@ pub(super) fn named(
         };
         report.unknown(&at, name, message, calendars.keys().map(String::as_str));
     }
-    if let Some((own, also)) = own.zip(also).filter(|(own, also)| own != also) {
+    let both = own.zip(also).filter(|(own, also)| {
+        own != also && calendars.contains_key(*own) && calendars.contains_key(*also)
+    });
+    if let Some((own, also)) = both {
         let message = format!(
             "{} here and {} in `equipment: calendar:`: a machine works in the shifts of one calendar",
             shown(also),

@@ -60,12 +60,22 @@ fn names_in_conditions(machine: &Machine) -> BTreeSet<String> {
             .chain([operation.abort.as_ref(), operation.pause.as_ref()]);
         let triggers = triggers.map(|trigger| trigger.map(|trigger| &trigger.when));
         let gates = operation.parameters.values();
+        let purposes = operation.purpose.iter();
         triggers
-            .chain([operation.only_if.as_ref()])
+            .chain([operation.only_if.as_ref(), operation.during.as_ref()])
             .chain(gates.map(|parameter| parameter.during.as_ref()))
+            .chain(purposes.map(|rule| rule.when.as_ref()))
     });
+    let worn = machine.equipment.iter().flat_map(|equipment| {
+        let alarms = equipment.alarms.values().map(|alarm| alarm.when.as_ref());
+        let wear = equipment.maintenance.values();
+        alarms.chain(wear.map(|indicator| indicator.during.as_ref()))
+    });
+    let measured = machine.measurements.values().map(|one| Some(&one.when));
     rules
         .chain(operations)
+        .chain(worn)
+        .chain(measured)
         .flatten()
         .flat_map(|cel| names(&cel.0))
         .collect()

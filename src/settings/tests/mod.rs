@@ -1,14 +1,19 @@
 //! Bad input, as a table: what is changed in a good file, where the problem is shown, what is said.
 
+mod calendars;
 mod conditioning;
 mod keys;
 mod lines;
 mod modbus;
 mod opc_ua;
 mod opc_ua_box;
+mod operation_keys;
 mod operations;
 mod pairs;
 mod robust;
+mod scans;
+mod stops;
+mod templates;
 mod text;
 mod uplinks;
 
@@ -17,11 +22,14 @@ use super::*;
 pub(super) const PRESS: &str = include_str!("../../../examples/press.yaml");
 pub(super) const TWO: &str = include_str!("../../../examples/two-machines.yaml");
 
+pub(super) const LINE: &str = include_str!("../../../examples/press-line.yaml");
+pub(super) const SHOP: &str = include_str!("../../../examples/press-shop.yaml");
+pub(super) const LATHE: &str = include_str!("../../../examples/lathe.yaml");
+pub(super) const FILLER: &str = include_str!("../../../examples/filler.yaml");
+
 /// The example with one change.
 pub(super) fn with(from: &str, to: &str) -> String {
-    let changed = PRESS.replacen(from, to, 1);
-    assert_ne!(changed, PRESS, "{from} is not in the example");
-    changed
+    changed(PRESS, from, to)
 }
 
 /// Place, message and suggestion of each problem.
@@ -58,7 +66,12 @@ pub(super) fn place_of(text: &str, mark: &str) -> Place {
 
 /// One change of the example gives exactly one problem, shown where `mark` first stands, that says `says`.
 pub(super) fn check(from: &str, to: &str, mark: &str, says: &str) {
-    let text = with(from, to);
+    check_in(PRESS, from, to, mark, says);
+}
+
+/// The same in another example.
+pub(super) fn check_in(example: &str, from: &str, to: &str, mark: &str, says: &str) {
+    let text = changed(example, from, to);
     let told = told(&text);
     assert_eq!(told.len(), 1, "{to}\n{told:#?}");
     let (place, message) = &told[0];
@@ -67,6 +80,22 @@ pub(super) fn check(from: &str, to: &str, mark: &str, says: &str) {
         "{to}\nsays  {message}\nnot   {says}"
     );
     assert_eq!(*place, place_of(&text, mark), "{to}\n{message}");
+}
+
+/// One change of an example is good, and warned of with `says`.
+pub(super) fn warned(example: &str, from: &str, to: &str, says: &str) {
+    let text = changed(example, from, to);
+    let loaded = load(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let warnings = loaded.warnings();
+    let said = |problem: &Problem| problem.message.contains(says);
+    assert!(warnings.iter().any(said), "{says}\n{warnings:#?}");
+}
+
+/// An example with one change.
+pub(super) fn changed(example: &str, from: &str, to: &str) -> String {
+    let changed = example.replacen(from, to, 1);
+    assert_ne!(changed, example, "{from} is not in the example");
+    changed
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Whatever stands in the file: a plant or problems with places in it, never a panic. A failure prints its seed.
 
-use super::{PRESS, TWO};
+use super::{FILLER, LATHE, LINE, PRESS, SHOP, TWO};
 use crate::settings::{Source, effective, load, text};
 use proptest::prelude::*;
+
+const EXAMPLES: [&str; 6] = [PRESS, TWO, LINE, SHOP, LATHE, FILLER];
 
 /// A plant that can be written and read again, or problems that can be shown.
 fn survives(bytes: Vec<u8>) {
@@ -106,6 +108,31 @@ fn fragment() -> impl Strategy<Value = String> {
             "lost_after",
             "every",
             "range",
+            "templates",
+            "template",
+            "parameters",
+            "\"{host}\"",
+            "{host}",
+            "{{host}}",
+            "calendars",
+            "mon-fri",
+            "\"06:00\"",
+            "24:00",
+            "scans",
+            "pattern",
+            "gs1",
+            "is",
+            "until",
+            "during",
+            "packml",
+            "downtime",
+            "IDLE/starved",
+            "alarms",
+            "maintenance",
+            "measurements",
+            "limits",
+            "0s",
+            "3650d",
         ])
         .prop_map(str::to_owned),
     ]
@@ -131,10 +158,10 @@ proptest! {
 
     #[test]
     fn an_example_with_some_changes(
-        which in any::<bool>(),
+        which in 0..EXAMPLES.len(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..12, fragment()), 1..5),
     ) {
-        let mut letters: Vec<char> = if which { PRESS } else { TWO }.chars().collect();
+        let mut letters: Vec<char> = EXAMPLES[which].chars().collect();
         for (at, cut, put) in changes {
             let at = at.index(letters.len());
             let end = (at + cut).min(letters.len());
@@ -145,11 +172,11 @@ proptest! {
 
     #[test]
     fn an_example_with_a_value_replaced(
-        which in any::<bool>(),
+        which in 0..EXAMPLES.len(),
         at in any::<prop::sample::Index>(),
         put in fragment(),
     ) {
-        let example = if which { PRESS } else { TWO };
+        let example = EXAMPLES[which];
         let starts: Vec<usize> = example.match_indices(": ").map(|(at, _)| at + 2).collect();
         let start = starts[at.index(starts.len())];
         let rest = &example[start..];
@@ -158,7 +185,8 @@ proptest! {
     }
 
     #[test]
-    fn an_example_cut_off_anywhere(at in any::<prop::sample::Index>()) {
-        survives(PRESS.as_bytes()[..at.index(PRESS.len())].to_vec());
+    fn an_example_cut_off_anywhere(which in 0..EXAMPLES.len(), at in any::<prop::sample::Index>()) {
+        let example = EXAMPLES[which];
+        survives(example.as_bytes()[..at.index(example.len())].to_vec());
     }
 }
