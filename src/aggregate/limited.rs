@@ -214,3 +214,70 @@ impl Limited {
         std::mem::take(&mut self.queue.held_back) + u64::from(fluttered)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Vec<Limit> {
+        vec![Limit {
+            name: "force".into(),
+            parameter: Some(0),
+            threshold: Threshold {
+                side: Side::High,
+                at: 250.0,
+                hysteresis: 0.0,
+                hold: 0,
+            },
+            severity: Severity::Medium,
+        }]
+    }
+
+    fn reached(t: i64, value: f64) -> Reached {
+        let utc = UtcTime(t);
+        Reached { t, utc, value }
+    }
+
+    #[test]
+    fn what_was_told_is_ended_also_by_an_end_that_is_stamped_before_it() {
+        let (limits, event) = (limits(), Uuid::from_u128(7));
+        let mut limited = Limited::new(&limits);
+        assert!(limited.value(&limits, 0, reached(5, 260.0)));
+        assert!(matches!(
+            limited.next(),
+            Some((0, Crossing::Exceeded(_), None))
+        ));
+        limited.was_told(0, event);
+        limited.finish(4, UtcTime(4));
+        let cleared = limited.next();
+        assert!(
+            matches!(cleared, Some((0, Crossing::Cleared { .. }, Some(told))) if told == event)
+        );
+        assert!(limited.next().is_none());
+    }
+
+    #[test]
+    fn what_came_after_the_end_is_never_told_and_what_waits_has_a_limit() {
+        let limits = limits();
+        let mut limited = Limited::new(&limits);
+        limited.value(&limits, 0, reached(5, 260.0));
+        limited.value(&limits, 0, reached(6, 100.0));
+        limited.finish(4, UtcTime(4));
+        assert!(limited.next().is_none());
+        for minute in 0..1_000 {
+            let t = minute * 60_000_000_000;
+            limited.value(&limits, 0, reached(t, 260.0));
+            limited.value(&limits, 0, reached(t + 1, 100.0));
+        }
+        assert!(limited.queue.waiting.len() <= MOST_WAITING + limits.len());
+        assert_eq!(limited.take_held_back(), 1_000 - MOST_WAITING as u64 / 2);
+        let told = std::iter::from_fn(|| {
+            let next = limited.next()?;
+            if matches!(next.1, Crossing::Exceeded(_)) {
+                limited.was_told(next.0, Uuid::nil());
+            }
+            Some(next)
+        });
+        assert_eq!(told.count(), MOST_WAITING);
+    }
+}
