@@ -152,6 +152,13 @@ impl Machine {
                 counter.map(|counter| counter.tag).into_iter().chain(pieces)
             })
             .collect();
+        // Stops and intervals may be cut where the order changes, also between operations.
+        let orders: Vec<usize> = self
+            .definitions
+            .iter()
+            .filter_map(|definition| definition.settings.order.as_ref()?.tag.as_ref())
+            .filter_map(|name| Some(self.scope.tag(name)?.0))
+            .collect();
         for (local, tag) in self.tags.iter_mut().enumerate() {
             tag.counters = self
                 .counters
@@ -174,6 +181,7 @@ impl Machine {
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
                 || self.wear.refers_to(local)
+                || orders.contains(&local)
                 || self.tools.follows(local)
                 || self
                     .gauges
