@@ -12,6 +12,7 @@ mod cases;
 mod clock_steps;
 mod counterpart;
 mod deliver;
+mod explain;
 mod integrator;
 mod lines;
 mod modbus;

@@ -2,10 +2,11 @@
 
 use super::condition::{Allowed, Condition, Known, Scope};
 use super::limited::{self, Limit};
+use super::origin::{During, Products, PurposeRule};
 use super::statistics::Plan;
 use super::trigger::Trigger;
 use crate::model::{DeviceId, Reference, Value};
-use crate::settings::shape::{self, Origin, ParameterKind, Pieces, Product, Source};
+use crate::settings::shape::{self, Origin, ParameterKind, Pieces, Source};
 use crate::settings::{Machine, Plant, Problem, Reported};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,6 +33,14 @@ impl Fact {
         match self {
             Fact::Fixed(text) => Some(text.clone()),
             Fact::Tag(local) => scope.value(*local).map(in_words).filter(|t| !t.is_empty()),
+        }
+    }
+
+    /// The tag that says it.
+    pub(super) fn tag(&self) -> Option<usize> {
+        match self {
+            Fact::Tag(local) => Some(*local),
+            Fact::Fixed(_) => None,
         }
     }
 
@@ -65,7 +74,7 @@ pub(super) struct Whence {
 }
 
 impl Whence {
-    fn compile(origin: Option<&Origin>, scope: &Scope) -> Whence {
+    pub(super) fn compile(origin: Option<&Origin>, scope: &Scope) -> Whence {
         let Some(origin) = origin else {
             return Whence {
                 fact: None,
@@ -75,6 +84,14 @@ impl Whence {
         Whence {
             fact: fact_of(origin.tag.as_ref(), origin.value.as_ref(), scope),
             or_scanned: origin.otherwise.is_some(),
+        }
+    }
+
+    /// False where its tag is bad, or was not read yet: then nothing is known, not even that there is none.
+    pub(super) fn is_readable(&self, scope: &Scope) -> bool {
+        match self.fact {
+            Some(Fact::Tag(local)) => scope.value(local).is_some(),
+            _ => true,
         }
     }
 
@@ -90,6 +107,11 @@ impl Whence {
     ) -> Option<Reference> {
         let said = self.fact.as_ref().and_then(|fact| fact.reference(scope));
         said.or_else(|| scanned.filter(|_| self.or_scanned).cloned())
+    }
+
+    /// The tag that says it.
+    pub(super) fn tag(&self) -> Option<usize> {
+        self.fact.as_ref().and_then(Fact::tag)
     }
 }
 
@@ -156,9 +178,13 @@ pub(super) struct Definition {
     pub(super) abort: Option<Armed>,
     pub(super) pause: Option<Armed>,
     pub(super) abort_reason: Option<Fact>,
+    pub(super) pause_reason: Option<Fact>,
+    /// Of `during:`.
+    pub(super) during: Option<During>,
+    pub(super) purpose: Vec<PurposeRule>,
     pub(super) segment: Option<Fact>,
     pub(super) order: Whence,
-    pub(super) product: Whence,
+    pub(super) product: Products,
     pub(super) lot: Whence,
     pub(super) operator: Whence,
     pub(super) program: Option<Fact>,
@@ -241,8 +267,13 @@ impl Compiler<'_> {
             Some(_) => format!("{path}.during"),
             None => format!("{path}.{key}.when"),
         };
-        let start = self.armed(&key("start"), &begins, true);
-        let end = self.armed(&key("end"), &ends, true);
+        let pulses = settings.during.is_none();
+        let start = self.armed(&key("start"), &begins, pulses);
+        // The end of `during:` is made of the same condition: what is wrong with it is said once.
+        let end = match settings.during.is_some() && start.is_none() {
+            true => None,
+            false => self.armed(&key("end"), &ends, pulses),
+        };
         let abort = settings
             .abort
             .as_ref()
@@ -255,6 +286,7 @@ impl Compiler<'_> {
             .only_if
             .as_ref()
             .and_then(|cel| self.condition(&format!("{path}.only_if"), cel, Allowed::ALL));
+        let purpose = self.purposes(&path, &settings.purpose);
         let mut parameters = self.parameters(&path, settings);
         if self.problems.len() > before {
             return None;
@@ -275,9 +307,12 @@ impl Compiler<'_> {
             abort,
             pause,
             abort_reason: self.fact(settings.abort.as_ref().and_then(|a| a.reason.as_ref())),
+            pause_reason: self.fact(settings.pause.as_ref().and_then(|p| p.reason.as_ref())),
+            during: self.during(settings),
+            purpose,
             segment: self.fact(settings.segment.as_ref()),
             order: Whence::compile(settings.order.as_ref(), self.scope),
-            product: self.product(settings.product.as_ref()),
+            product: self.products(settings.product.as_ref()),
             lot: Whence::compile(settings.lot.as_ref(), self.scope),
             operator: Whence::compile(settings.operator.as_ref(), self.scope),
             program: self.fact(settings.program.as_ref()),
@@ -332,15 +367,6 @@ impl Compiler<'_> {
             rules.any(|rule| is_part(rule) && serves(reader, rule))
         });
         settings.part.tag.is_some() || scanned
-    }
-
-    fn product(&self, product: Option<&Product>) -> Whence {
-        let origin = product.map(|product| Origin {
-            tag: product.tag.clone(),
-            value: product.value.clone(),
-            otherwise: product.otherwise,
-        });
-        Whence::compile(origin.as_ref(), self.scope)
     }
 
     fn pieces(&self, pieces: &Pieces) -> PieceCount {

@@ -178,6 +178,7 @@ impl Aggregate {
             health: &self.health,
             first_seq: self.next.seq,
             out: &mut self.drafts,
+            notes: self.notes.as_ref(),
         };
         if let Some(machine) = self.machines.get_mut(machine) {
             machine.advance(now, &mut moment);

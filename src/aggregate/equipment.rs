@@ -11,6 +11,8 @@ pub struct Reading {
     pub state: State,
     /// The mode.
     pub mode: Mode,
+    /// False where the data to decide the mode is missing.
+    pub mode_known: bool,
     /// A word of the settings.
     pub substate: Option<String>,
     /// Why.
@@ -24,12 +26,13 @@ impl Reading {
         Reading {
             state: State::Unknown,
             mode: Mode::None,
+            mode_known: false,
             substate: None,
             reason: None,
         }
     }
 
-    /// What a MES calls another state: the reason alone may follow later.
+    /// What a MES calls the same state: the reason alone may follow later.
     fn same_state(&self, other: &Reading) -> bool {
         self.state == other.state && self.mode == other.mode && self.substate == other.substate
     }
@@ -126,6 +129,18 @@ impl Equipment {
             .map_or_else(Reading::unknown, |held| held.reading.clone())
     }
 
+    /// Why the state of `reading` holds, or is about to, as far as it was said.
+    #[must_use]
+    pub fn reason_of(&self, reading: &Reading) -> Option<&Reason> {
+        let held = self.held.as_ref()?;
+        let pending = held.pending.iter().map(|pending| &pending.reading);
+        pending
+            .chain([&held.reading])
+            .find(|known| known.same_state(reading))?
+            .reason
+            .as_ref()
+    }
+
     /// The rules were evaluated at `now`. `bridge` belongs to the rule that matched.
     pub fn observe(
         &mut self,
@@ -138,7 +153,9 @@ impl Equipment {
         let Some(held) = &mut self.held else {
             return Some(self.enter(reading, bridge, now));
         };
-        if held.reading == reading {
+        if held.reading.same_state(&reading) && held.reading.reason == reading.reason {
+            // Whether a mode NONE is one that was read is nothing to tell.
+            held.reading.mode_known = reading.mode_known;
             held.pending = None;
             return None;
         }
@@ -244,6 +261,7 @@ mod tests {
         Reading {
             state,
             mode: Mode::Production,
+            mode_known: true,
             substate: None,
             reason: (word == "fault17").then(|| Reason::plain("17", ReasonSource::Plc)),
         }

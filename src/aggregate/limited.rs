@@ -157,10 +157,11 @@ impl Limited {
             .waiting
             .retain(|(_, crossing)| crossing.since() <= t);
         for (_, crossing) in &mut self.queue.waiting {
-            if let Crossing::Cleared { back, .. } = crossing
+            if let Crossing::Cleared { back, outside, .. } = crossing
                 && back.t > t
             {
-                *back = Reached { t, utc, ..*back };
+                let value = *outside;
+                *back = Reached { t, utc, value };
             }
         }
     }

@@ -3,13 +3,19 @@
 //! Everything here is a pure rule: time comes in with the samples, the next wake-up goes out as a value. [`run`] is the
 //! only async function; `millgate replay` drives the same [`Aggregate`] in virtual time.
 
+pub mod alarm;
+pub mod books;
 pub mod calendar;
+pub mod change;
 mod clock_watch;
 pub mod condition;
 pub mod counter;
+pub mod covered;
 mod definition;
 mod delay;
+pub mod downtime;
 pub mod equipment;
+pub mod explain;
 pub mod indicator;
 mod instants;
 pub mod limit;
@@ -17,6 +23,8 @@ mod limited;
 mod links;
 mod machine;
 mod operation;
+mod origin;
+pub mod packml;
 mod part;
 mod percentiles;
 pub mod performance;
@@ -42,11 +50,13 @@ use crate::settings::{Plant, Problem};
 use clock_watch::ClockWatch;
 use condition::Evaluator;
 use delay::Delays;
+use explain::Notes;
 use instants::instants;
 use links::Links;
 use machine::{Draft, Machine, Moment, Naming, Resumed, Unsaved};
 use saved::{OnDisk, Saved};
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -111,6 +121,7 @@ pub struct Aggregate {
     checkpoint_due: BootTime,
     /// The due time was planned when there was nothing to keep.
     planned_idle: bool,
+    notes: Option<RefCell<Notes>>,
 }
 
 impl Aggregate {
@@ -159,6 +170,7 @@ impl Aggregate {
             checkpoint_every: plant.buffer.checkpoint_every.get(),
             checkpoint_due: start.now.boot,
             planned_idle: false,
+            notes: None,
         };
         aggregate.restore(plant, &restored);
         aggregate.on_disk = OnDisk::new(restored.checkpoint);
@@ -293,6 +305,7 @@ impl Aggregate {
             health: &self.health,
             first_seq: self.next.seq,
             out: &mut self.drafts,
+            notes: self.notes.as_ref(),
         };
         let Some(machine) = self.machines.get_mut(machine) else {
             return;

@@ -51,7 +51,11 @@ impl Percentiles {
                 let rank = (percent / 100.0 * sorted.len() as f64).ceil().max(1.0) as usize;
                 sorted.get(rank - 1).copied()
             }
-            Percentiles::Sketch(sketch) => sketch.quantile(percent / 100.0).ok().flatten(),
+            Percentiles::Sketch(sketch) => {
+                let found = sketch.quantile(percent / 100.0).ok().flatten()?;
+                // The sketch is right within 1 %, which must not lie beyond what was seen.
+                Some(found.clamp(sketch.min()?, sketch.max()?))
+            }
         }
     }
 

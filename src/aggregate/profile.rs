@@ -37,13 +37,20 @@ impl Profile {
     pub fn add(&mut self, t: i64, value: f64) {
         self.seen += 1;
         if self.points.len() >= self.capacity() {
-            self.points = extremes(&self.points, self.capacity() / 4);
+            let stretches = self.capacity() / 4;
+            keep_extremes(&mut self.points, stretches);
         }
         self.points.push((t, value));
     }
 
     fn capacity(&self) -> usize {
         self.max_points as usize * KEEP
+    }
+
+    /// Points that fit into the memory it takes.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.points.capacity()
     }
 
     /// The points to show.
@@ -59,35 +66,81 @@ impl Profile {
     }
 }
 
-/// Of each of `stretches` equal stretches of time the lowest and the highest point, in order of time; first and last stay.
-fn extremes(points: &[Point], stretches: usize) -> Vec<Point> {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else {
-        return Vec::new();
+/// The lowest and the highest point of a stretch of time, with their places.
+#[derive(Clone, Copy)]
+struct Stretch {
+    until: i64,
+    low: (usize, Point),
+    high: (usize, Point),
+}
+
+/// Keeps of each of at most `stretches` equal stretches of time the lowest and the highest point, in order of time; first and
+/// last stay. In place, since it happens again and again while samples come.
+fn keep_extremes(points: &mut Vec<Point>, stretches: usize) {
+    let (Some(first), Some(last)) = (points.first().copied(), points.last().copied()) else {
+        return;
     };
-    let span = last.0.saturating_sub(first.0).max(1);
-    let stretch_of = |t: i64| {
-        let part = (t.saturating_sub(first.0)) as f64 / span as f64;
-        ((part * stretches as f64) as usize).min(stretches.saturating_sub(1))
-    };
-    let mut kept = Vec::with_capacity(stretches * 2 + 2);
-    kept.push(*first);
-    for stretch in points.chunk_by(|a, b| stretch_of(a.0) == stretch_of(b.0)) {
-        let lowest = stretch
-            .iter()
-            .enumerate()
-            .min_by(|a, b| a.1.1.total_cmp(&b.1.1));
-        let highest = stretch
-            .iter()
-            .enumerate()
-            .max_by(|a, b| a.1.1.total_cmp(&b.1.1));
-        if let (Some((i, low)), Some((j, high))) = (lowest, highest) {
-            let (earlier, later) = if i <= j { (low, high) } else { (high, low) };
-            kept.push(*earlier);
-            kept.push(*later);
+    let span = last.0.saturating_sub(first.0).max(0);
+    let length = span / i64::try_from(stretches).unwrap_or(i64::MAX).max(1) + 1;
+    let mut stretch: Option<Stretch> = None;
+    // Fewer are written than were read: what is written over is no longer needed.
+    let mut kept = 1;
+    for place in 0..points.len() {
+        let Some(point) = points.get(place).copied() else {
+            break;
+        };
+        match &mut stretch {
+            Some(stretch) if point.0 < stretch.until => {
+                if point.1 < stretch.low.1.1 {
+                    stretch.low = (place, point);
+                }
+                if point.1 > stretch.high.1.1 {
+                    stretch.high = (place, point);
+                }
+            }
+            _ => {
+                kept = write(points, kept, stretch);
+                let passed = point.0.saturating_sub(first.0).max(0) / length;
+                stretch = Some(Stretch {
+                    until: first.0.saturating_add((passed + 1).saturating_mul(length)),
+                    low: (place, point),
+                    high: (place, point),
+                });
+            }
         }
     }
-    kept.push(*last);
-    kept.dedup();
+    let end = points.len() - 1;
+    let has_last = stretch.is_some_and(|stretch| stretch.low.0 == end || stretch.high.0 == end);
+    kept = write(points, kept, stretch);
+    if !has_last && let Some(slot) = points.get_mut(kept) {
+        *slot = last;
+        kept += 1;
+    }
+    points.truncate(kept);
+}
+
+/// Writes what a stretch keeps, in order of time; the very first point is there already.
+fn write(points: &mut [Point], mut kept: usize, stretch: Option<Stretch>) -> usize {
+    let Some(Stretch { low, high, .. }) = stretch else {
+        return kept;
+    };
+    let (earlier, later) = if low.0 <= high.0 {
+        (low, high)
+    } else {
+        (high, low)
+    };
+    let both = [
+        Some(earlier),
+        Some(later).filter(|later| later.0 != earlier.0),
+    ];
+    for (place, point) in both.into_iter().flatten() {
+        if place > 0
+            && let Some(slot) = points.get_mut(kept)
+        {
+            *slot = point;
+            kept += 1;
+        }
+    }
     kept
 }
 
@@ -96,7 +149,8 @@ fn thin(points: &[Point], max_points: usize) -> Vec<Point> {
     if points.len() <= max_points {
         return points.to_vec();
     }
-    let preselected = extremes(points, max_points * 2);
+    let mut preselected = points.to_vec();
+    keep_extremes(&mut preselected, max_points * 2);
     // Room is left for the two extremes, which the triangles may pass over.
     let mut chosen = largest_triangles(&preselected, max_points.saturating_sub(2).max(2));
     let lowest = preselected.iter().min_by(|a, b| a.1.total_cmp(&b.1));
@@ -187,6 +241,56 @@ mod tests {
             prop_assert!(report.v.contains(&lowest));
             prop_assert!(report.v.contains(&highest));
             prop_assert!(report.t.windows(2).all(|w| w[0] <= w[1]), "{:?}", report.t);
+            let mut t = 0;
+            let all: Vec<(f64, f64)> = values
+                .iter()
+                .zip(&gaps)
+                .map(|(value, gap)| {
+                    t += gap;
+                    (seconds(t), *value)
+                })
+                .collect();
+            for point in report.t.iter().copied().zip(report.v.iter().copied()) {
+                prop_assert!(all.contains(&point), "{point:?} was never measured");
+            }
+            prop_assert_eq!(report.t.first(), all.first().map(|(t, _)| t));
+            prop_assert_eq!(report.t.last(), all.last().map(|(t, _)| t));
+        }
+
+        #[test]
+        fn what_is_kept_while_running_has_the_extremes_of_each_stretch(
+            values in proptest::collection::vec(-5i32..5, 1..400),
+            gaps in proptest::collection::vec(0i64..50, 400),
+            stretches in 1usize..60,
+        ) {
+            let mut t = 0;
+            let points: Vec<Point> = values
+                .iter()
+                .zip(&gaps)
+                .map(|(value, gap)| {
+                    t += gap;
+                    (t, f64::from(*value))
+                })
+                .collect();
+            let mut kept = points.clone();
+            keep_extremes(&mut kept, stretches);
+            prop_assert!(kept.len() <= 2 * stretches + 2);
+            prop_assert_eq!((kept.first(), kept.last()), (points.first(), points.last()));
+            let mut rest = points.iter();
+            for point in &kept {
+                prop_assert!(rest.any(|one| one == point), "{kept:?} of {points:?}");
+            }
+            let length = (points[points.len() - 1].0 - points[0].0) / stretches as i64 + 1;
+            let stretch = |point: &Point| (point.0 - points[0].0) / length;
+            for group in points.chunk_by(|a, b| stretch(a) == stretch(b)) {
+                let here = || kept.iter().filter(|point| stretch(point) == stretch(&group[0]));
+                for pick in [f64::min as fn(f64, f64) -> f64, f64::max] {
+                    let of = |points: &mut dyn Iterator<Item = &Point>| {
+                        points.map(|point| point.1).reduce(pick)
+                    };
+                    prop_assert_eq!(of(&mut here()), of(&mut group.iter()));
+                }
+            }
         }
     }
 

@@ -1,17 +1,20 @@
 //! What is told about an operation that started or ended: statistics, quality, verdict and counts. Pure.
 
+use super::covered::Covered;
 use super::definition::Definition;
-use super::operation::OpenOperation;
+use super::operation::{OpenOperation, Window};
 use super::statistics::{Accumulator, seconds};
 use crate::model::{
     CharacteristicResult, Counts, Coverage, DataQuality, EndCause, Ending, Flag, LimitsUsed, Mode,
-    OperationReport, Outcome, ParameterReport, Stamp, Statistics, UtcTime, Verdict,
+    OperationReport, Outcome, ParameterReport, ProgressReport, Stamp, Statistics, UtcTime, Verdict,
 };
-use crate::settings::shape::Characteristic;
+use crate::settings::shape::{Characteristic, Per};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How an operation ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct End {
     pub(super) at: Stamp,
     pub(super) outcome: Outcome,
@@ -52,11 +55,13 @@ pub(super) fn started(operation: &OpenOperation) -> OperationReport {
     }
 }
 
-/// The operation as it is told at its end. `accumulators` are those of the edge that ended it.
+/// The operation as it is told at its end. `accumulators` are those of the edge that ended it, or of what trailed it: then
+/// `own` says how well the time up to the edge is covered.
 pub(super) fn ended(
     definition: &Definition,
     operation: &mut OpenOperation,
     mut accumulators: Vec<Accumulator>,
+    own: Option<&[Covered]>,
     end: &End,
 ) -> OperationReport {
     operation.resume(end.at.boot);
@@ -67,26 +72,24 @@ pub(super) fn ended(
     if length == 0 {
         operation.flags.insert(Flag::ZeroLength);
     }
-    let measured: Vec<Measured> = definition
-        .parameters
-        .iter()
-        .zip(&accumulators)
-        .map(|(parameter, accumulator)| Measured {
-            hidden: parameter.hidden,
-            report: parameter_report(definition, operation, parameter, accumulator),
-        })
-        .collect();
+    let about = About {
+        definition,
+        per: Per::Operation,
+        unmeasured: operation.unmeasured,
+    };
+    let measured = about.measured(&accumulators, own);
+    let late = late_samples(&measured);
+    if late > 0 {
+        operation.flags.insert(Flag::LateSamples);
+    }
     let data_quality = DataQuality {
+        connection_losses: operation.connection_losses,
         clock_stepped: operation.flags.contains(&Flag::ClockStepped),
-        ..data_quality(&measured, operation.connection_losses)
+        late_samples: late,
+        ..data_quality(&measured)
     };
     let needs = definition.settings.pass_needs_good_fraction;
-    let quality: Vec<_> = definition
-        .settings
-        .quality
-        .iter()
-        .map(|wanted| characteristic(wanted, &measured, operation.started.utc, end.at.utc, needs))
-        .collect();
+    let quality = about.quality(&measured, operation.started.utc, end.at.utc);
     let judged = if operation.unmeasured {
         // How much of it was seen cannot be known.
         Verdict::Undetermined
@@ -94,24 +97,22 @@ pub(super) fn ended(
         verdict(&quality, &measured, &data_quality, needs, end.outcome)
     };
     let duration = (!operation.unmeasured).then(|| seconds(length));
-    let paused_s = seconds(operation.paused_ns);
+    let paused = (!operation.pause_unmeasured).then(|| seconds(operation.paused_ns));
     OperationReport {
         flags: operation.flags.iter().copied().collect(),
         ending: Some(Ending {
             ended_at: end.at.utc,
             duration_s: duration,
-            active_s: duration.map(|duration| (duration - paused_s).max(0.0)),
-            paused_s,
+            active_s: duration
+                .zip(paused)
+                .map(|(duration, paused)| (duration - paused).max(0.0)),
+            paused_s: paused,
             outcome: end.outcome,
             end_cause: end.cause,
             abort_reason: end.reason.clone(),
             recovered: operation.recovered,
             end_uncertainty_s: end.uncertainty.map(|by| by.as_secs_f64()),
-            parameters: measured
-                .into_iter()
-                .filter(|measured| !measured.hidden)
-                .map(|measured| measured.report)
-                .collect(),
+            parameters: shown(measured),
             quality,
             verdict: judged,
             counts: counts(judged, end),
@@ -125,45 +126,137 @@ pub(super) fn ended(
     }
 }
 
+/// The window of an open operation that ends at `to`: its own statistics, and the characteristics that are about windows.
+pub(super) fn progress(
+    definition: &Definition,
+    operation: &OpenOperation,
+    mut window: Window,
+    to: Stamp,
+) -> ProgressReport {
+    let length = to.boot.0.saturating_sub(window.from.boot.0).max(0);
+    for accumulator in &mut window.accumulators {
+        accumulator.finish(length);
+    }
+    let about = About {
+        definition,
+        per: Per::Progress,
+        unmeasured: window.unmeasured,
+    };
+    let measured = about.measured(&window.accumulators, None);
+    ProgressReport {
+        operation: started(operation),
+        index: window.index,
+        from: window.from.utc,
+        to: to.utc,
+        duration_s: (!window.unmeasured).then(|| seconds(length)),
+        quality: about.quality(&measured, window.from.utc, to.utc),
+        parameters: shown(measured),
+    }
+}
+
+/// What is told: a whole operation, or one of its windows.
+struct About<'a> {
+    definition: &'a Definition,
+    per: Per,
+    /// Elapsed time is not known.
+    unmeasured: bool,
+}
+
 struct Measured {
     hidden: bool,
+    tag: usize,
     report: ParameterReport,
 }
 
-fn parameter_report(
-    definition: &Definition,
-    operation: &OpenOperation,
-    parameter: &super::definition::Parameter,
-    accumulator: &Accumulator,
-) -> ParameterReport {
-    ParameterReport {
-        name: parameter.name.clone(),
-        unit: parameter.unit.clone(),
-        interpolation: parameter.plan.interpolation,
-        samples: accumulator.counts(parameter.every.as_secs_f64()),
-        stats: accumulator.statistics(parameter.gate.is_some(), &parameter.percentiles),
-        coverage: coverage(operation, accumulator),
-        limits: definition
-            .settings
-            .quality
-            .iter()
-            .find_map(|wanted| limits_used(wanted, &parameter.name)),
-        profile: accumulator.profile().map(|profile| profile.report()),
-        sequence: accumulator.sequence(),
+impl About<'_> {
+    fn measured(&self, accumulators: &[Accumulator], own: Option<&[Covered]>) -> Vec<Measured> {
+        let parameters = self.definition.parameters.iter();
+        parameters
+            .zip(accumulators)
+            .enumerate()
+            .map(|(p, (parameter, accumulator))| {
+                let own = own.and_then(|own| own.get(p));
+                let covered = own.map_or_else(|| accumulator.coverage(), |own| own.coverage());
+                Measured {
+                    hidden: parameter.hidden,
+                    tag: parameter.tag,
+                    report: self.parameter(parameter, accumulator, covered),
+                }
+            })
+            .collect()
+    }
+
+    fn parameter(
+        &self,
+        parameter: &super::definition::Parameter,
+        accumulator: &Accumulator,
+        covered: Coverage,
+    ) -> ParameterReport {
+        ParameterReport {
+            name: parameter.name.clone(),
+            unit: parameter.unit.clone(),
+            interpolation: parameter.plan.interpolation,
+            samples: accumulator.counts(parameter.every.as_secs_f64()),
+            stats: accumulator.statistics(parameter.gate.is_some(), &parameter.percentiles),
+            coverage: self.coverage(covered),
+            limits: self
+                .characteristics()
+                .find_map(|wanted| limits_used(wanted, &parameter.name)),
+            profile: accumulator.profile().map(|profile| profile.report()),
+            sequence: accumulator.sequence(),
+        }
+    }
+
+    /// Of time that cannot be measured no fraction can be told.
+    fn coverage(&self, covered: Coverage) -> Coverage {
+        Coverage {
+            good_fraction: covered.good_fraction.filter(|_| !self.unmeasured),
+            gap_fraction: covered.gap_fraction.filter(|_| !self.unmeasured),
+            ..covered
+        }
+    }
+
+    fn characteristics(&self) -> impl Iterator<Item = &Characteristic> {
+        let all = self.definition.settings.quality.iter();
+        all.filter(|wanted| wanted.per == self.per)
+    }
+
+    fn quality(
+        &self,
+        measured: &[Measured],
+        from: UtcTime,
+        to: UtcTime,
+    ) -> Vec<CharacteristicResult> {
+        let needs = self.definition.settings.pass_needs_good_fraction;
+        self.characteristics()
+            .map(|wanted| {
+                let result = characteristic(wanted, measured, from, to, needs);
+                match self.unmeasured {
+                    // How much of it was seen cannot be known.
+                    true if self.per == Per::Progress => CharacteristicResult {
+                        verdict: Verdict::Undetermined,
+                        ..result
+                    },
+                    _ => result,
+                }
+            })
+            .collect()
     }
 }
 
-/// Of time that cannot be measured no fraction can be told.
-fn coverage(operation: &OpenOperation, accumulator: &Accumulator) -> Coverage {
-    let measured = accumulator.coverage();
-    if operation.unmeasured {
-        return Coverage {
-            good_fraction: None,
-            gap_fraction: None,
-            ..measured
-        };
+fn shown(measured: Vec<Measured>) -> Vec<ParameterReport> {
+    let shown = measured.into_iter().filter(|measured| !measured.hidden);
+    shown.map(|measured| measured.report).collect()
+}
+
+/// Samples that came too late, each once: parameters of one tag see the same ones.
+fn late_samples(measured: &[Measured]) -> u64 {
+    let mut by_tag: BTreeMap<usize, u64> = BTreeMap::new();
+    for one in measured {
+        let late = by_tag.entry(one.tag).or_default();
+        *late = one.report.samples.late.max(*late);
     }
-    measured
+    by_tag.values().sum()
 }
 
 fn limits_used(wanted: &Characteristic, parameter: &str) -> Option<LimitsUsed> {
@@ -178,7 +271,7 @@ fn limits_used(wanted: &Characteristic, parameter: &str) -> Option<LimitsUsed> {
 }
 
 /// Of the worst parameter by good fraction.
-fn data_quality(measured: &[Measured], connection_losses: u32) -> DataQuality {
+fn data_quality(measured: &[Measured]) -> DataQuality {
     let worst = measured.iter().map(|m| &m.report).min_by(|a, b| {
         let fraction = |p: &ParameterReport| p.coverage.good_fraction.unwrap_or(1.0);
         fraction(a).total_cmp(&fraction(b))
@@ -189,9 +282,7 @@ fn data_quality(measured: &[Measured], connection_losses: u32) -> DataQuality {
         good_fraction: worst.coverage.good_fraction,
         gap_fraction: worst.coverage.gap_fraction,
         longest_gap_s: worst.coverage.longest_gap_s,
-        connection_losses,
-        clock_stepped: false,
-        late_samples: 0,
+        ..DataQuality::default()
     })
 }
 

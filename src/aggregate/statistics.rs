@@ -5,6 +5,7 @@
 //! nanoseconds since the operation's start, so that nothing here changes when a reboot moves the clock.
 
 use super::condition::Known;
+use super::covered::Covered;
 use super::percentiles::Percentiles;
 use super::profile::Profile;
 use super::sequence::Sequence;
@@ -41,6 +42,8 @@ pub struct Accumulator {
     covered: i64,
     gap: i64,
     longest_gap: i64,
+    /// Of the gaps, the time in which `while:` was known to hold all the same.
+    unread: i64,
     profile: Option<Profile>,
     percentiles: Option<Percentiles>,
     /// Of a parameter that is no quantity: nothing is reckoned then.
@@ -83,6 +86,7 @@ impl Accumulator {
             covered: 0,
             gap: 0,
             longest_gap: 0,
+            unread: 0,
             profile: plan.profile.map(Profile::new),
             percentiles: plan.percentiles.then(Percentiles::default),
             sequence: plan.sequence.then(Sequence::default),
@@ -258,8 +262,9 @@ impl Accumulator {
         match self.course {
             Course::Outside => return,
             _ if passed <= 0 && !matches!(self.course, Course::Gap { .. }) => return,
-            Course::Gap { since, .. } => {
+            Course::Gap { since, unsure } => {
                 self.gap += passed.max(0);
+                self.unread += if unsure { 0 } else { passed.max(0) };
                 self.longest_gap = self.longest_gap.max(t.saturating_sub(since.max(0)));
             }
             Course::Holds { since, value } => {
@@ -271,7 +276,7 @@ impl Accumulator {
                     }
                     _ => (value, value),
                 };
-                self.area += (from + to) / 2.0 * seconds(passed);
+                self.area += (from / 2.0 + to / 2.0) * seconds(passed);
             }
         }
         self.accounted = self.accounted.max(t);
@@ -312,23 +317,27 @@ impl Accumulator {
     #[must_use]
     pub fn statistics(&self, gated: bool, wanted: &[f64]) -> Statistics {
         let covered_s = seconds(self.covered);
-        let some = self.n > 0;
+        let duration_s = gated.then(|| seconds(self.covered.saturating_add(self.unread)));
         if self.sequence.is_some() {
             return Statistics {
-                duration_s: gated.then_some(covered_s),
+                duration_s,
                 ..Statistics::default()
             };
         }
+        // Sums of the largest numbers that there are leave what can be told.
+        let finite = |number: f64| Some(number).filter(|number| number.is_finite());
+        let spread = finite(self.m2).filter(|_| self.n > 1);
+        let covered = Some(self.area).filter(|_| self.covered > 0);
         Statistics {
             first: self.first,
             last: self.last.map(|(_, value)| value),
             min: self.min.map(|(value, t)| (value, seconds(t))),
             max: self.max.map(|(value, t)| (value, seconds(t))),
-            mean: some.then_some(self.mean),
-            stddev: (self.n > 1).then(|| (self.m2 / (self.n - 1) as f64).max(0.0).sqrt()),
-            time_weighted_mean: (self.covered > 0).then(|| self.area / covered_s),
-            integral: (self.covered > 0).then_some(self.area),
-            duration_s: gated.then_some(covered_s),
+            mean: Some(self.mean).filter(|_| self.n > 0).and_then(finite),
+            stddev: spread.map(|m2| (m2.max(0.0) / (self.n - 1) as f64).sqrt()),
+            time_weighted_mean: covered.and_then(|area| finite(area / covered_s)),
+            integral: covered.and_then(finite),
+            duration_s,
             percentiles: wanted
                 .iter()
                 .map(|percent| {
@@ -343,13 +352,20 @@ impl Accumulator {
     /// Time by quality, of the time that counts.
     #[must_use]
     pub fn coverage(&self) -> Coverage {
-        let total = self.covered.saturating_add(self.gap);
-        let fraction = |part: i64| (total > 0).then(|| part as f64 / total as f64);
-        Coverage {
-            good_fraction: fraction(self.covered),
-            gap_fraction: fraction(self.gap),
-            longest_gap_s: seconds(self.longest_gap),
+        self.covered_at(self.accounted).coverage()
+    }
+
+    /// Time by quality up to `t`, which is not before the last sample. Changes nothing.
+    #[must_use]
+    pub fn covered_at(&self, t: i64) -> Covered {
+        let passed = t.saturating_sub(self.accounted).max(0);
+        let mut covered = Covered::new(self.covered, self.gap, self.longest_gap);
+        match self.course {
+            Course::Outside => {}
+            Course::Holds { .. } => covered.hold(passed),
+            Course::Gap { since, .. } => covered.lack(passed, t.saturating_sub(since.max(0))),
         }
+        covered
     }
 
     /// The profile so far.

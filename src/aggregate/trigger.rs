@@ -84,6 +84,12 @@ impl Trigger {
         self.memory = memory;
     }
 
+    /// How long a change must hold.
+    #[must_use]
+    pub fn debounce(&self) -> Duration {
+        self.debounce
+    }
+
     /// What must survive a restart.
     #[must_use]
     pub fn memory(&self) -> Memory {
@@ -94,6 +100,12 @@ impl Trigger {
     #[must_use]
     pub fn settled(&self) -> Option<bool> {
         self.memory.settled
+    }
+
+    /// Since when the condition has not been known; `None` while it is, and before it was known once.
+    #[must_use]
+    pub fn unknown_since(&self) -> Option<BootTime> {
+        self.memory.unknown_since
     }
 
     /// The condition was evaluated at `now`.

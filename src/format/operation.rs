@@ -141,7 +141,7 @@ fn end(ending: &Ending) -> EndOut<'_> {
         ended_at: Time(ending.ended_at),
         duration_s: seconds(ending.duration_s),
         active_s: seconds(ending.active_s),
-        paused_s: seconds(Some(ending.paused_s)),
+        paused_s: seconds(ending.paused_s),
         outcome: ending.outcome.word(),
         end_cause: ending.end_cause.word(),
         abort_reason: text(&ending.abort_reason),

@@ -36,6 +36,21 @@ impl State {
             State::Unknown => "UNKNOWN",
         }
     }
+
+    /// The state of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<State> {
+        [
+            State::Running,
+            State::Idle,
+            State::Stopped,
+            State::Faulted,
+            State::Offline,
+            State::Unknown,
+        ]
+        .into_iter()
+        .find(|state| state.word() == word)
+    }
 }
 
 /// Operation mode of an equipment (OPC 40001-1).
@@ -218,6 +233,10 @@ pub struct DowntimeReport {
     pub to: UtcTime,
     /// Boot clock; `None` where a reboot without a synchronised clock lies inside.
     pub duration_s: Option<f64>,
+    /// Seconds of it in which nobody saw the machine: its data was missing, or the gateway was away.
+    pub unknown_s: Option<f64>,
+    /// For the last one: how much earlier the stop may have ended, in seconds, where its end was not seen.
+    pub end_uncertainty_s: Option<f64>,
     /// The whole stop is shorter than `micro_stop_below`.
     pub micro_stop: bool,
     /// State that it began with.
@@ -361,6 +380,8 @@ pub struct AlarmReport {
     pub raised_at: UtcTime,
     /// For a cleared one: how long it stood, in seconds of the boot clock.
     pub stood_s: Option<f64>,
+    /// How often it came and went since it was last told: an alarm that chatters is told ten times a minute at most.
+    pub untold: u64,
     /// The open operation, if there is one.
     pub active_operation: Option<Uuid>,
 }

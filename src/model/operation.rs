@@ -211,8 +211,8 @@ pub struct Ending {
     pub duration_s: Option<f64>,
     /// Duration less the pauses.
     pub active_s: Option<f64>,
-    /// Sum of the pauses.
-    pub paused_s: f64,
+    /// Sum of the pauses; `None` when a reboot without a synchronised clock lies in one.
+    pub paused_s: Option<f64>,
     /// How it went.
     pub outcome: Outcome,
     /// Why it ended.

@@ -109,6 +109,8 @@ pub enum ScanRejection {
     Unusable,
     /// There is no operation that it could belong to.
     NoOperation,
+    /// For a reason: the machine has not stood lately.
+    NoStop,
 }
 
 impl ScanRejection {
@@ -122,6 +124,7 @@ impl ScanRejection {
             ScanRejection::Checksum => "checksum",
             ScanRejection::Unusable => "unusable",
             ScanRejection::NoOperation => "no_operation",
+            ScanRejection::NoStop => "no_stop",
         }
     }
 }

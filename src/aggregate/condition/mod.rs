@@ -4,9 +4,11 @@
 //! undeclared variable to CEL, and CEL's error-absorbing `&&` and `||` over it are Kleene's logic: the result is *unknown*.
 
 mod check;
+mod parts;
 mod scope;
 
 pub use check::Type;
+pub use parts::PartSaid;
 pub use scope::Scope;
 
 use cel::common::ast::{Expr, IdedExpr};

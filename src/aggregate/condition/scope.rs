@@ -5,6 +5,7 @@ use cel::common::types::{CelBool, CelDouble, CelInt, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 /// A model value in CEL's own types, so that evaluation borrows instead of converting.
 #[derive(Clone, Debug)]
@@ -52,8 +53,8 @@ struct Tag {
     kind: ValueKind,
     /// The usable value now.
     now: Option<Value>,
-    /// `now` in CEL's types.
-    cel: Option<CelValue>,
+    /// `now` in CEL's types, once CEL has asked for it.
+    cel: OnceLock<CelValue>,
     /// The last usable value: survives a gap, so that a change over it is noticed.
     last_known: Option<Value>,
     /// Changed in this instant, and by how much.
@@ -90,7 +91,7 @@ impl Scope {
                 name: name.to_owned(),
                 kind,
                 now: None,
-                cel: None,
+                cel: OnceLock::new(),
                 last_known: None,
                 pulse: None,
                 watched: false,
@@ -151,7 +152,7 @@ impl Scope {
             }
             tag.last_known = Some(value.clone());
         }
-        tag.cel = value.as_ref().map(CelValue::of);
+        tag.cel.take();
         tag.now = value;
         true
     }
@@ -190,6 +191,16 @@ impl Scope {
         self.mode = CelString::from(mode.word());
     }
 
+    /// The word of `state` or `mode`; `None` for any other name.
+    #[must_use]
+    pub fn axis(&self, name: &str) -> Option<&str> {
+        match self.names.get(name)? {
+            Variable::State => Some(self.state.inner()),
+            Variable::Mode => Some(self.mode.inner()),
+            _ => None,
+        }
+    }
+
     fn pulse(&self, local: usize) -> Option<&dyn Val> {
         let tag = self.tags.get(local)?;
         match (&tag.pulse, tag.now.as_ref()?) {
@@ -214,7 +225,11 @@ fn difference(last: &Value, now: &Value) -> CelValue {
 impl VariableResolver for Scope {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         let value: &dyn Val = match self.names.get(variable)? {
-            Variable::Tag(local) => self.tags.get(*local)?.cel.as_ref()?.as_val(),
+            Variable::Tag(local) => {
+                let tag = self.tags.get(*local)?;
+                let now = tag.now.as_ref()?;
+                tag.cel.get_or_init(|| CelValue::of(now)).as_val()
+            }
             Variable::Changed(local) => {
                 let tag = self.tags.get(*local)?;
                 tag.now.as_ref()?;

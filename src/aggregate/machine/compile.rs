@@ -1,10 +1,11 @@
 //! A machine of the settings becomes a [`Machine`], or every problem in its conditions is named.
 
 use super::counters::MachineCounter;
+use super::packml::PackMl;
 use super::state::{ModeRule, Rules, StateRule};
 use super::{
-    Alarms, Catalogue, Context, Gauges, Intervals, Machine, ORDER, Scans, Shifts, Slot, Stops, Tag,
-    ToolsInUse, Unsaved, Wear, armed,
+    Catalogue, Context, Gauges, Intervals, Machine, ORDER, Scans, Shifts, Slot, Tag, ToolsInUse,
+    Unsaved, Wear, armed,
 };
 use crate::aggregate::condition::{Allowed, Scope};
 use crate::aggregate::definition::{Compiler, Definition, Fact, PieceCount};
@@ -36,6 +37,7 @@ impl Machine {
             problems: Vec::new(),
         };
         let rules = compiler.rules();
+        let alarms = compiler.alarms();
         let mut slots: Vec<Slot> = Vec::new();
         let mut definitions = Vec::new();
         for (name, operation) in &machine.operations {
@@ -51,7 +53,7 @@ impl Machine {
             return Err(problems);
         }
         let tools = ToolsInUse::compile(machine, &scope);
-        let counters = machine
+        let counters: Vec<MachineCounter> = machine
             .equipment
             .counters
             .iter()
@@ -66,14 +68,15 @@ impl Machine {
             scope,
             equipment: Equipment::new(machine.equipment.debounce.get()),
             rules,
+            books: super::counters::books(machine.equipment.pieces_from, &counters),
             counters,
             catalogue: Catalogue::new(reasons.as_ref()),
             context: Context::default(),
             scans,
             gauges,
             tools,
-            alarms: Alarms::default(),
-            stops: Stops::default(),
+            alarms,
+            stops: super::downtime::compile(downtime),
             shifts,
             intervals,
             wear,
@@ -152,19 +155,19 @@ impl Machine {
                 counter.map(|counter| counter.tag).into_iter().chain(pieces)
             })
             .collect();
-        // Stops and intervals may be cut where the order changes, also between operations.
-        let orders: Vec<usize> = self
-            .definitions
-            .iter()
-            .filter_map(|definition| definition.settings.order.as_ref()?.tag.as_ref())
-            .filter_map(|name| Some(self.scope.tag(name)?.0))
-            .collect();
         for (local, tag) in self.tags.iter_mut().enumerate() {
             tag.counters = self
                 .counters
                 .iter()
                 .enumerate()
                 .filter(|(_, counter)| counter.tag == local)
+                .map(|(index, _)| index)
+                .collect();
+            tag.resets = self
+                .counters
+                .iter()
+                .enumerate()
+                .filter(|(_, counter)| counter.reset.as_ref().is_some_and(|r| r.tag == local))
                 .map(|(index, _)| index)
                 .collect();
             tag.routes = self
@@ -181,7 +184,8 @@ impl Machine {
             tag.referenced = self.rules.tags.contains(&local)
                 || decisive.contains(&local)
                 || self.wear.refers_to(local)
-                || orders.contains(&local)
+                || (self.definitions.iter()).any(|d| Machine::fact_tags(d).any(|tag| tag == local))
+                || self.alarms.refer_to(local)
                 || self.tools.follows(local)
                 || self
                     .gauges
@@ -200,6 +204,12 @@ fn without_tags(operation: &Operation) -> Operation {
         end: never,
         during: None,
         new_when_changed: None,
+        order: None,
+        product: None,
+        lot: None,
+        operator: None,
+        program: None,
+        purpose: Vec::new(),
         only_if: None,
         abort: None,
         pause: None,
@@ -290,6 +300,8 @@ impl Compiler<'_> {
                 mode: rule.is,
             });
         }
+        let packml = equipment.packml.as_ref();
+        rules.packml = packml.and_then(|settings| PackMl::compile(settings, self.scope));
         rules.collect_tags();
         rules
     }

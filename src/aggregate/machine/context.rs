@@ -4,11 +4,11 @@
 
 use super::scans::Scan;
 use super::{Heading, Machine, Moment, Unsaved};
-use crate::aggregate::definition::{Definition, Whence};
-use crate::aggregate::operation::{Facts, OpenOperation};
+use crate::aggregate::definition::Definition;
+use crate::aggregate::operation::OpenOperation;
 use crate::aggregate::saved::{self, Saved};
 use crate::aggregate::scan::Meaning;
-use crate::model::{Body, BootTime, MaterialReport, Reference, Stamp};
+use crate::model::{Body, BootTime, MaterialReport, Reference, ScanRejection};
 use crate::settings::shape::{Purpose, ScanFor, Until};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -97,20 +97,21 @@ impl Context {
 }
 
 impl Machine {
-    /// Something other than a part was scanned. Gives the slots whose open operation learnt it.
+    /// Something other than a part was scanned. Open operations that lack it learn it.
     pub(super) fn context_scanned(
         &mut self,
         scan: &Scan,
         meaning: &Meaning,
         moment: &mut Moment<'_>,
-    ) -> Vec<usize> {
+    ) {
         self.unsaved = Unsaved::Soon;
         let until = meaning.rule.until;
         match meaning.is {
-            ScanFor::Part => Vec::new(),
+            ScanFor::Part => {}
             ScanFor::Reason => {
-                self.reason_scanned(&meaning.code, moment);
-                Vec::new()
+                if !self.reason_scanned(&meaning.code, moment) {
+                    self.reject(scan, ScanRejection::NoStop, moment);
+                }
             }
             ScanFor::Purpose => {
                 self.context.purpose = purpose(meaning).map(|what| Scanned {
@@ -118,12 +119,8 @@ impl Machine {
                     until: until.unwrap_or(Until::NextOperation),
                     at: scan.at.boot,
                 });
-                Vec::new()
             }
-            ScanFor::Material => {
-                self.material_scanned(scan, meaning, moment);
-                Vec::new()
-            }
+            ScanFor::Material => self.material_scanned(scan, meaning, moment),
             what => {
                 let learnt = Reference {
                     id: meaning.code.clone(),
@@ -139,29 +136,9 @@ impl Machine {
                 if what == ScanFor::Order {
                     self.late_order(&learnt, scan.at, moment);
                 }
-                self.learn(what, &learnt, scan.at)
+                self.learn_facts(moment);
             }
         }
-    }
-
-    /// Open operations that lack it and started not too long ago learn it.
-    fn learn(&mut self, what: ScanFor, learnt: &Reference, at: Stamp) -> Vec<usize> {
-        let mut touched = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(open) = &mut slot.open else { continue };
-            let Some(definition) = self.definitions.get(open.definition_index) else {
-                continue;
-            };
-            let fresh = in_late_window(definition, open, at.boot);
-            let Some((whence, fact)) = fact_of(definition, &mut open.facts, what) else {
-                continue;
-            };
-            if fresh && fact.is_none() && whence.takes_scanned() {
-                *fact = Some(learnt.clone());
-                touched.push(index);
-            }
-        }
-        touched
     }
 
     fn material_scanned(&mut self, scan: &Scan, meaning: &Meaning, moment: &mut Moment<'_>) {
@@ -244,20 +221,6 @@ pub(super) fn in_late_window(
 ) -> bool {
     let window = definition.settings.part.late_window.get();
     !operation.unmeasured && now.since(operation.started.boot) <= window
-}
-
-fn fact_of<'a>(
-    definition: &'a Definition,
-    facts: &'a mut Facts,
-    what: ScanFor,
-) -> Option<(&'a Whence, &'a mut Option<Reference>)> {
-    match what {
-        ScanFor::Order => Some((&definition.order, &mut facts.order)),
-        ScanFor::Lot => Some((&definition.lot, &mut facts.lot)),
-        ScanFor::Product => Some((&definition.product, &mut facts.product)),
-        ScanFor::Operator => Some((&definition.operator, &mut facts.operator)),
-        _ => None,
-    }
 }
 
 /// What a code means for the next operation: by the rule's words, else by the usual ones; `None` for another word.

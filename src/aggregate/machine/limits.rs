@@ -20,11 +20,11 @@ impl Machine {
             let Some(tag) = self.tags.get(parameter.tag) else {
                 continue;
             };
-            let held = operation.accumulators.get_mut(p);
-            if let Some(value) = self.scope.value(parameter.tag)
-                && let Some(accumulator) = held.filter(|_| parameter.plan.sequence)
-            {
-                accumulator.hold(0, value);
+            let held = self.scope.value(parameter.tag);
+            if let Some(value) = held.filter(|_| parameter.plan.sequence) {
+                for (_, accumulator) in operation.measures(p) {
+                    accumulator.hold(0, value);
+                }
             }
             let started = operation.started;
             if parameter.limited && parameter.inside() == Known::True {
@@ -204,6 +204,7 @@ fn said(
             peak,
             since,
             broken,
+            ..
         } => {
             let outside = seconds(back.t.saturating_sub(since).max(0));
             (Some(peak), (!broken).then_some(outside))

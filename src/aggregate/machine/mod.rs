@@ -5,32 +5,43 @@
 //! the machine over a restart of the gateway.
 
 mod alarms;
+mod changes;
 mod closed;
 mod compile;
 mod context;
 mod counters;
 mod downtime;
+mod ends;
+mod explain;
 mod facts;
+mod lengths;
 mod limits;
 mod maintenance;
+mod measure;
 mod measurements;
 mod operations;
 mod packml;
 mod parts;
+mod pauses;
 mod performance;
 mod progress;
 mod reasons;
 mod refused;
+mod remembered;
 mod restart;
 mod scans;
 mod shift;
+mod starts;
 mod state;
 mod steps;
 mod tools;
 
+use super::books::Books;
 use super::condition::{Condition, Evaluator, Known, Scope};
-use super::definition::{Definition, Parameter};
+use super::definition::Definition;
+use super::downtime::Stops;
 use super::equipment::Equipment;
+use super::explain::Notes;
 use super::operation::OpenOperation;
 use crate::format::event_id;
 use crate::health::AggregateHealth;
@@ -48,7 +59,6 @@ use alarms::Alarms;
 use closed::Closed;
 use context::Context;
 use counters::MachineCounter;
-use downtime::Stops;
 use maintenance::Wear;
 use measurements::Gauges;
 use performance::Intervals;
@@ -56,6 +66,7 @@ use reasons::Catalogue;
 use scans::Scans;
 use shift::Shifts;
 use state::Rules;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use steps::{ORDER, Part, armed, armed_mut};
 use tools::ToolsInUse;
@@ -91,6 +102,8 @@ pub(super) struct Moment<'a> {
     /// Number of the first event of `out`.
     pub(super) first_seq: u64,
     pub(super) out: &'a mut Vec<Draft>,
+    /// Who asks why (`replay --explain`).
+    pub(super) notes: Option<&'a RefCell<Notes>>,
 }
 
 /// What an event is about, when, and what it belongs to.
@@ -137,6 +150,9 @@ impl Moment<'_> {
             epoch: self.naming.epoch,
             seq: self.first_seq.saturating_add(self.out.len() as u64),
         };
+        if let (Some(notes), About::Equipment { id, .. }) = (self.notes, &heading.about) {
+            notes.borrow_mut().told(position.seq, id, &body);
+        }
         self.out.push(Draft {
             about: heading.about,
             time: heading.time,
@@ -162,6 +178,7 @@ impl Moment<'_> {
             health: self.health,
             first_seq: self.first_seq,
             out: self.out,
+            notes: self.notes,
         }
     }
 }
@@ -186,11 +203,13 @@ struct Tag {
     uncertain: bool,
     /// Read, well or badly, since the gateway started.
     seen: bool,
-    /// When its usable value became another one.
+    /// When its usable value became another one; what it was first is no change.
     changed: BootTime,
     /// `(definition, parameter)` that measure it.
     routes: Vec<(usize, usize)>,
     counters: Vec<usize>,
+    /// Counters that it tells the resets of.
+    resets: Vec<usize>,
     /// Conditions refer to it.
     referenced: bool,
 }
@@ -224,6 +243,7 @@ pub(super) struct Machine {
     rules: Rules,
     equipment: Equipment,
     counters: Vec<MachineCounter>,
+    books: Books,
     catalogue: Catalogue,
     context: Context,
     scans: Scans,
@@ -256,6 +276,7 @@ impl Machine {
         samples: impl Iterator<Item = (usize, &'s Sample)> + Clone,
         moment: &mut Moment<'_>,
     ) {
+        self.explain_samples(samples.clone(), moment);
         for (local, sample) in samples.clone() {
             self.take(local, sample);
         }
@@ -308,7 +329,7 @@ impl Machine {
             .chain(self.closed_due())
             .chain(self.progress_due())
             .chain(self.alarms.due())
-            .chain(self.stops.due())
+            .chain(self.stops_due())
             .chain(self.shifts.due())
             .chain(self.intervals_due())
             .chain(self.wear.due())
@@ -318,7 +339,7 @@ impl Machine {
     /// A device of the machine is lost: whoever measures with it says so.
     pub(super) fn lost(&mut self, device: DeviceId) {
         for slot in &mut self.slots {
-            for operation in slot.operations_mut() {
+            for operation in slot.operations_mut().filter(|open| !open.is_over()) {
                 let concerned = self
                     .definitions
                     .get(operation.definition_index)
@@ -328,15 +349,6 @@ impl Machine {
                     operation.flags.insert(Flag::ConnectionLoss);
                 }
             }
-        }
-    }
-
-    /// The wall clock stepped: what is open says so. Its durations are not touched.
-    pub(super) fn clock_stepped(&mut self) {
-        let slots = self.slots.iter_mut();
-        for operation in slots.flat_map(Slot::operations_mut) {
-            operation.flags.insert(Flag::ClockStepped);
-            self.unsaved = Unsaved::Soon;
         }
     }
 
@@ -361,52 +373,14 @@ impl Machine {
         tag.number = usable.and_then(|value| value.number());
         tag.uncertain = sample.quality == Quality::Uncertain;
         let first = !std::mem::replace(&mut tag.seen, true);
-        let differs = self.scope.set(local, usable.cloned());
-        if differs {
+        let known = self.scope.last_known(local);
+        if known.is_some() && usable.is_some() && known != usable {
             tag.changed = sample.stamp.boot;
         }
+        let differs = self.scope.set(local, usable.cloned());
         if (differs || first) && tag.referenced {
             self.changed.push(local);
         }
-    }
-
-    fn measure(&mut self, local: usize, sample: &Sample, moment: &mut Moment<'_>) {
-        let Some(tag) = self.tags.get(local) else {
-            return;
-        };
-        let mut crossed = false;
-        for (d, p) in &tag.routes {
-            let Some(definition) = self.definitions.get(*d) else {
-                continue;
-            };
-            let Some(parameter) = definition.parameters.get(*p) else {
-                continue;
-            };
-            let Some(slot) = self.slots.get_mut(definition.slot) else {
-                continue;
-            };
-            for operation in slot.operations_mut() {
-                if operation.definition_index == *d {
-                    measure_one(parameter, *p, tag, sample, operation);
-                    if parameter.limited {
-                        crossed |= limits::measure(definition, *p, tag, sample, operation);
-                    }
-                }
-            }
-        }
-        for counter in 0..tag.counters.len() {
-            let counter = self
-                .tags
-                .get(local)
-                .and_then(|tag| tag.counters.get(counter));
-            if let Some(counter) = counter {
-                self.count(*counter, sample, moment);
-            }
-        }
-        if crossed {
-            self.tell_limits(moment);
-        }
-        self.measure_wear(local, sample);
     }
 
     /// Evaluates what refers to something that changed, in the order of the contract.
@@ -421,6 +395,7 @@ impl Machine {
         self.step_tools(moment);
         self.step_part_tags(moment);
         self.step_measurements(moment);
+        self.learn_facts(moment);
         self.step_order(moment);
         self.tell_limits(moment);
         let pulsed = self.scope.end_of_instant();
@@ -433,16 +408,19 @@ impl Machine {
 
     /// What is due now.
     fn expire(&mut self, moment: &mut Moment<'_>) {
+        self.explain_samples(std::iter::empty(), moment);
         if let Some(change) = self.equipment.expire(moment.now.boot) {
             self.state_changed(change, moment);
         }
         // The shift first: what ends now belongs to the one that it ended in.
         self.shift_due(moment);
         self.scans_arrive(moment);
+        self.end_trailing(moment);
         self.announce_due(moment);
         self.settle(moment);
         self.limits_expire(moment);
         self.abort_long_running(moment);
+        self.give_up_lost(moment);
         self.report_counters_due(moment);
         self.report_progress_due(moment);
         self.scans_expire(moment);
@@ -455,34 +433,12 @@ impl Machine {
     /// Notices that another order is worked on: stops, intervals and counts may be cut there.
     fn step_order(&mut self, moment: &mut Moment<'_>) {
         let now = self.order_now();
-        if now == self.order {
+        if now == self.order || now.is_none() && !self.order_is_readable() {
             return;
         }
+        self.counters_order_changed(moment);
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);
-    }
-}
-
-/// A sample of a tag that an operation measures.
-fn measure_one(
-    parameter: &Parameter,
-    p: usize,
-    tag: &Tag,
-    sample: &Sample,
-    operation: &mut OpenOperation,
-) {
-    let t = operation.offset(sample.stamp.boot);
-    let Some(accumulator) = operation.accumulators.get_mut(p) else {
-        return;
-    };
-    match (sample.usable(), tag.number) {
-        (Some(value), _) if parameter.plan.sequence => {
-            accumulator.observe(t, value, tag.uncertain);
-        }
-        (Some(_), Some(number)) => accumulator.add(t, number, tag.uncertain),
-        // A text covers the time of an operation without parameters; where a number is measured it is none.
-        (Some(_), None) if parameter.hidden => accumulator.add(t, 0.0, tag.uncertain),
-        _ => accumulator.bad(t),
     }
 }

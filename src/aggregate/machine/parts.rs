@@ -32,14 +32,14 @@ impl Machine {
         said: Option<ScanRejection>,
         moment: &mut Moment<'_>,
     ) -> Option<ScanRejection> {
-        let mut touched = Vec::new();
+        let mut touched = None;
         let mut refused = None;
         let mut cause = None;
         for meaning in &scan.meanings {
             match meaning.is {
                 ScanFor::Part => match self.part_scanned(scan, meaning, moment) {
                     Ok((slot, told)) => {
-                        touched.extend(slot);
+                        touched = slot;
                         cause = Some(told);
                     }
                     Err(why) => refused = Some(why),
@@ -47,12 +47,10 @@ impl Machine {
                 ScanFor::Purpose if purpose(meaning).is_none() => {
                     refused = Some(ScanRejection::Pattern);
                 }
-                _ => touched.extend(self.context_scanned(scan, meaning, moment)),
+                _ => self.context_scanned(scan, meaning, moment),
             }
         }
-        touched.sort_unstable();
-        touched.dedup();
-        for slot in touched {
+        if let Some(slot) = touched {
             self.tell_identified(slot, scan.at.utc, cause, moment);
         }
         self.step_order(moment);
@@ -196,7 +194,7 @@ impl Machine {
     }
 
     /// Something was learnt about the open operation of a slot; before its start is told, the start will say it.
-    fn tell_identified(
+    pub(super) fn tell_identified(
         &mut self,
         slot: usize,
         at: UtcTime,
@@ -214,7 +212,7 @@ impl Machine {
         else {
             return;
         };
-        open.revision += 1;
+        open.revision = open.revision.saturating_add(1);
         let heading = Heading {
             causation: cause,
             ..Heading::operation(&self.name, &slot.name, at, Some(id))
@@ -299,15 +297,14 @@ impl Machine {
             return;
         };
         let read = definition.settings.part.read;
-        let found = (read != ReadPart::Start)
-            .then(|| self.part_of_tag(definition, moment.now.utc))
-            .flatten();
-        let slot = self.slots.get_mut(definition.slot);
-        if let Some(open) = slot.and_then(|slot| slot.open.as_mut())
-            && open.definition_index == d
-        {
-            open.used.at_end = found;
+        if read == ReadPart::Start {
+            return;
         }
+        let found = self.part_of_tag(definition, moment.now.utc);
+        self.with_running(d, |operation| {
+            // Of an end with debounce, what counts is what was read when it began.
+            operation.used.at_end = operation.used.at_end.take().or(found);
+        });
     }
 
     /// The operation ends: its tag may say the part now; what has none may be given one.
@@ -384,7 +381,7 @@ impl Machine {
             let wanted = match read {
                 ReadPart::Start => late,
                 ReadPart::End => false,
-                ReadPart::Change => true,
+                ReadPart::Change => !self.is_stale(definition, open, &part),
             };
             if wanted && self.give_part(index, part, read == ReadPart::Start) {
                 self.tell_identified(index, moment.now.utc, None, moment);

@@ -23,11 +23,11 @@ impl Machine {
             let slot = slot.and_then(|definition| self.slots.get_mut(definition.slot));
             let Some(slot) = slot else { continue };
             for operation in slot.operations_mut() {
-                let t = operation.offset(at);
-                if operation.definition_index == *definition
-                    && let Some(accumulator) = operation.accumulators.get_mut(*parameter)
-                {
-                    accumulator.refuse(t, late);
+                if operation.definition_index != *definition {
+                    continue;
+                }
+                for (begun, accumulator) in operation.measures(*parameter) {
+                    accumulator.refuse(at.0.saturating_sub(begun.0), late);
                 }
             }
         }

@@ -5,6 +5,7 @@
 
 use super::compile::slot_named;
 use super::{Machine, Moment, ORDER, Part, Slot, Unsaved, armed, armed_mut};
+use crate::aggregate::change::Watched;
 use crate::aggregate::condition::Known;
 use crate::aggregate::counter::Tally;
 use crate::aggregate::definition::{Definition, PieceCount};
@@ -56,6 +57,8 @@ struct SavedConditions {
     triggers: Vec<(String, String, trigger::Memory)>,
     /// Last known values of tags whose changes are waited for.
     pulses: Vec<(String, Value)>,
+    /// By operation and tag of `new_when_changed`, empty without one: its value, and that an operation is still to begin.
+    during: Vec<(String, String, Watched, bool)>,
 }
 
 impl Machine {
@@ -66,6 +69,7 @@ impl Machine {
             into.put(format!("{name}/equipment"), memory);
         }
         into.put(format!("{name}/conditions"), &self.saved_conditions());
+        self.save_equipment(into);
         for counter in &self.counters {
             if let Some(tally) = counter.counter.tally() {
                 into.put(format!("{name}/counter/{}", counter.name), &tally);
@@ -133,6 +137,18 @@ impl Machine {
                 })
                 .collect(),
             pulses,
+            during: self
+                .definitions
+                .iter()
+                .filter(|definition| !definition.retired)
+                .filter_map(|definition| {
+                    let during = definition.during.as_ref()?;
+                    let tag = definition.settings.new_when_changed.clone();
+                    let watched = during.watched.clone();
+                    let name = definition.name.clone();
+                    Some((name, tag.unwrap_or_default(), watched, during.waits))
+                })
+                .collect(),
         }
     }
 
@@ -154,6 +170,7 @@ impl Machine {
             self.equipment
                 .resume(memory, resumed.shift_ns, resumed.measurable);
         }
+        self.restore_equipment(entries, resumed);
         for counter in &mut self.counters {
             let key = format!("{name}/counter/{}", counter.name);
             if let Some(tally) = entry(key).and_then(|bytes| saved::read::<Tally>(bytes)) {
@@ -213,7 +230,21 @@ impl Machine {
         };
         let mut operation = saved.operation;
         operation.definition_index = index.unwrap_or_default();
-        operation.restore(definition, saved.seen_until.min(resumed.alive), &resumed);
+        let seen_until = saved.seen_until.min(resumed.alive);
+        operation.restore(definition, seen_until, &resumed);
+        let key = operation.key.clone();
+        if let Some(during) = self
+            .definitions
+            .get_mut(operation.definition_index)
+            .and_then(|d| d.during.as_mut())
+        {
+            during.watched.begin(key.as_ref());
+            during.watched =
+                during
+                    .watched
+                    .clone()
+                    .resumed(seen_until, resumed.shift_ns, resumed.measurable);
+        }
         if let Some(place) = self.slots.iter_mut().find(|place| place.name == slot) {
             place.open = Some(operation);
         }
@@ -241,6 +272,18 @@ impl Machine {
                     let same = remembered(definition, part).is_some_and(|(now, _)| now == text);
                     if let Some(armed) = armed_mut(definition, part).filter(|_| same) {
                         armed.trigger.resume(memory);
+                    }
+                }
+            }
+        }
+        for (name, tag, watched, waits) in saved.during {
+            let watched = watched.resumed(resumed.alive, resumed.shift_ns, resumed.measurable);
+            for definition in self.definitions.iter_mut().filter(|d| d.name == name) {
+                let same = definition.settings.new_when_changed.as_deref() == Some(tag.as_str());
+                if let Some(during) = &mut definition.during {
+                    during.waits |= waits;
+                    if same {
+                        during.watched = watched.clone();
                     }
                 }
             }
@@ -281,11 +324,23 @@ impl Machine {
             },
             _ => None,
         };
-        if let PieceCount::Tag(local) = definition.pieces
-            && !self.is_seen(local)
+        let pieces = match definition.pieces {
+            PieceCount::Tag(local) => Some(local),
+            PieceCount::Fixed(_) => None,
+        };
+        let key = definition.during.as_ref().and_then(|during| during.tag);
+        if pieces
+            .into_iter()
+            .chain(key)
+            .any(|local| !self.is_seen(local))
         {
             return None;
         }
+        // The next order, or what the tag stands for, has begun: that is how this one ends.
+        let succeeded = definition.during.as_ref().is_some_and(|during| {
+            let now = during.tag.and_then(|local| self.scope.value(local));
+            during.watched.differs(now)
+        });
         let rose = counted == Some(true) && !operation.counter_reset;
         // Count and run bit are read one after the other: the later one must agree with the earlier one's present.
         let order = counted.map(|_| self.read_order(definition));
@@ -298,15 +353,17 @@ impl Machine {
             .abort
             .as_ref()
             .is_some_and(|abort| moment.evaluate(&abort.condition, &self.scope) == Known::True);
-        if !ended && !definition.gone && !rose && !aborted {
+        if !ended && !definition.gone && !rose && !aborted && !succeeded {
             let raw = definition.recovery_counter.and_then(|c| self.raw_count(c));
             let open = self.slots.get_mut(slot)?.open.as_mut()?;
             open.undecided_since = None;
             open.counter = raw;
             open.limit_not_before = moment.now.boot;
             self.unsaved = Unsaved::Soon;
+            self.catch_up_pause(d, moment);
             return Some(());
         }
+        let rose = rose || succeeded;
         let (outcome, cause) = match (aborted, rose) {
             (_, true) => (Outcome::Completed, EndCause::RecoveredState),
             (true, false) => (Outcome::Aborted, EndCause::AbortTrigger),
@@ -331,8 +388,16 @@ impl Machine {
         if let Some(open) = self.slots.get_mut(slot)?.open.as_mut() {
             open.undecided_since = None;
         }
+        let found = if rose {
+            "its counter had gone on"
+        } else {
+            "it runs no longer"
+        };
+        self.explain_restart(d, found, moment);
         self.finish(slot, end, None, moment);
-        self.start_missed(d, moment)
+        let started = self.start_missed(d, moment);
+        self.explain_no_more(moment);
+        started
     }
 
     /// Whether the recovery counter was read before, with or after the tags of the end condition.
@@ -349,7 +414,7 @@ impl Machine {
     pub(super) fn has_undecided(&self) -> bool {
         let undecided = |slot: &Slot| {
             let open = slot.open.as_ref();
-            open.is_some_and(|open| open.undecided_since.is_some())
+            open.is_some_and(OpenOperation::is_undecided)
         };
         self.slots.iter().any(undecided)
     }
@@ -372,6 +437,7 @@ impl Machine {
         if !runs || !was_running || definition.retired {
             return None;
         }
+        self.explain_restart(d, "the next one was found running", moment);
         let mut operation = self.begin(d, definition, moment.now, moment);
         operation.flags.insert(Flag::StartMissed);
         let slot = definition.slot;

@@ -265,7 +265,7 @@ impl Machine {
         self.unsaved = Unsaved::Soon;
         let before = self.shifts.name();
         let moment = &mut moment.at(ended);
-        self.report_counters_of_shift(moment);
+        self.report_counters_now(moment);
         self.progress_shift_changed(moment);
         self.stops_shift_changed(before.as_deref(), moment);
         self.intervals_shift_ends(ended);
@@ -274,13 +274,5 @@ impl Machine {
         }
         self.shifts.enter(present);
         self.intervals_begin(begun);
-    }
-
-    /// What was counted up to now was counted in the shift that ends.
-    fn report_counters_of_shift(&mut self, moment: &mut Moment<'_>) {
-        let open = self.slots.iter().find_map(|slot| slot.open.as_ref());
-        let operation = open.and_then(|operation| Some(operation.identity?.0));
-        let order = open.and_then(|operation| operation.facts.order.clone());
-        self.report_counters(operation, order, moment);
     }
 }

@@ -1,5 +1,6 @@
 //! State and mode of the machine: the first rule that holds, over time.
 
+use super::packml::PackMl;
 use super::{Heading, Machine, Moment, Unsaved};
 use crate::aggregate::condition::{Condition, Known};
 use crate::aggregate::definition::Fact;
@@ -33,6 +34,8 @@ pub(super) struct Rules {
     pub(super) tags: BTreeSet<usize>,
     /// Tags of the conditions of `state:`, whose values are the native state.
     native: BTreeSet<usize>,
+    /// Tables instead of rules.
+    pub(super) packml: Option<PackMl>,
 }
 
 impl Rules {
@@ -55,10 +58,14 @@ impl Rules {
         self.tags = self.native.iter().copied().chain(reasons).collect();
         let modes = self.mode.iter().flat_map(|rule| of(&rule.condition));
         self.tags.extend(modes);
+        if let Some(packml) = &self.packml {
+            self.native.extend(packml.tags());
+            self.tags.extend(packml.tags());
+        }
     }
 
     fn is_empty(&self) -> bool {
-        self.state.is_empty() && self.mode.is_empty()
+        self.state.is_empty() && self.mode.is_empty() && self.packml.is_none()
     }
 }
 
@@ -69,12 +76,16 @@ impl Machine {
             .changed
             .iter()
             .any(|local| self.rules.tags.contains(local));
+        if concerned {
+            self.read_state(moment);
+        }
+    }
+
+    /// Evaluates the rules, as soon as there is something to go by.
+    pub(super) fn read_state(&mut self, moment: &mut Moment<'_>) {
         // Until each of their tags was read once, rules would say UNKNOWN for no fault of the machine.
-        let all_seen = |tags: &BTreeSet<usize>| {
-            tags.iter()
-                .all(|local| self.tags.get(*local).is_some_and(|tag| tag.seen))
-        };
-        if self.rules.is_empty() || !concerned || !all_seen(&self.rules.tags) {
+        let seen = |local: &usize| self.tags.get(*local).is_some_and(|tag| tag.seen);
+        if self.rules.is_empty() || !self.rules.tags.iter().all(seen) {
             return;
         }
         // Also a departure that only begins must outlive a restart.
@@ -83,11 +94,25 @@ impl Machine {
         if let Some(change) = self.equipment.observe(reading, bridge, moment.now) {
             self.state_changed(change, moment);
         }
+        self.stops_seen(moment);
     }
 
+    /// What the machine says now. What somebody scanned as the reason of the open stop comes before what it says.
     fn reading(&mut self, moment: &Moment<'_>) -> (Reading, Option<Duration>) {
+        let (mut reading, bridge) = match self.packml_reading() {
+            Some(reading) => (reading, None),
+            None => self.ruled(moment),
+        };
+        if let Some(scanned) = self.stops.scanned_reason(&reading) {
+            reading.reason = Some(scanned.clone());
+        }
+        (reading, bridge)
+    }
+
+    fn ruled(&mut self, moment: &Moment<'_>) -> (Reading, Option<Duration>) {
         let mut reading = Reading::unknown();
         let mut bridge = None;
+        let mut from_tag = false;
         for rule in &self.rules.state {
             match holds(rule.condition.as_ref(), self, moment) {
                 Known::False => continue,
@@ -97,36 +122,43 @@ impl Machine {
             reading.state = rule.state;
             reading.substate.clone_from(&rule.substate);
             reading.reason = rule.reason.as_ref().and_then(|fact| {
-                let source = match fact {
-                    Fact::Tag(_) => ReasonSource::Plc,
-                    Fact::Fixed(_) => ReasonSource::Settings,
-                };
                 let native = fact.text(&self.scope)?;
-                Some(self.catalogue.reason(&native, source))
+                match fact {
+                    Fact::Tag(_) => self.catalogue.said(&native),
+                    Fact::Fixed(_) => Some(self.catalogue.reason(&native, ReasonSource::Settings)),
+                }
             });
+            from_tag = matches!(rule.reason, Some(Fact::Tag(_)));
             bridge = rule.bridge;
             break;
         }
         // Mode rules see the state that goes with them, not the one before it.
         self.scope.set_state(reading.state);
-        reading.mode = self.mode_now(moment);
+        let mode = self.mode_now(moment);
+        reading.mode = mode.unwrap_or(Mode::None);
+        reading.mode_known = mode.is_some();
+        self.explain_reading(&reading, moment);
         self.scope.set_state(self.equipment.current().state);
+        // A register that is cleared first, or cannot be read, takes nothing back: another reason replaces it.
+        if from_tag && reading.reason.is_none() {
+            reading.reason = self.equipment.reason_of(&reading).cloned();
+        }
         (reading, bridge)
     }
 
-    /// Without rules the machine is in production; a mode that cannot be known is NONE.
-    fn mode_now(&self, moment: &Moment<'_>) -> Mode {
+    /// Without rules the machine is in production; `None` where the mode cannot be known.
+    fn mode_now(&self, moment: &Moment<'_>) -> Option<Mode> {
         if self.rules.mode.is_empty() {
-            return Mode::Production;
+            return Some(Mode::Production);
         }
         for rule in &self.rules.mode {
             match holds(rule.condition.as_ref(), self, moment) {
                 Known::False => {}
-                Known::Unknown => return Mode::None,
-                Known::True => return rule.mode,
+                Known::Unknown => return None,
+                Known::True => return Some(rule.mode),
             }
         }
-        Mode::None
+        Some(Mode::None)
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -154,7 +186,7 @@ impl Machine {
             native: self.native(),
             reason: change.current.reason,
             active_operation: self.open_operations().next(),
-            downtime: self.stops.open(),
+            downtime: self.stops.open().map(|stop| stop.id),
             since: change.since.utc,
         });
         moment.tell(Heading::machine(&self.name, change.since.utc), body);

@@ -4,6 +4,7 @@ use super::{Machine, Moment, Unsaved};
 use crate::aggregate::condition::{Condition, Known};
 use crate::aggregate::definition::{Armed, Definition};
 use crate::aggregate::trigger::{Edge, Step};
+use crate::model::BootTime;
 
 /// The conditions of an operation, in the order of their evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +59,10 @@ impl Machine {
         let slot = self.slots.get_mut(definition.slot)?;
         for operation in slot.operations_mut() {
             if operation.definition_index == d {
-                let held = held.map(|(at, value)| (operation.offset(at), value));
-                let t = operation.offset(moment.now.boot);
-                if let Some(accumulator) = operation.accumulators.get_mut(p) {
+                for (begun, accumulator) in operation.measures(p) {
+                    let since = |at: BootTime| at.0.saturating_sub(begun.0);
+                    let t = since(moment.now.boot);
+                    let held = held.map(|(at, value)| (since(at), value));
                     accumulator.gate(t, known, held);
                     if let Some(value) = value.filter(|_| parameter.plan.sequence) {
                         accumulator.hold(t, value);
@@ -78,10 +80,14 @@ impl Machine {
 
     pub(super) fn step_operations(&mut self, moment: &mut Moment<'_>) {
         for part in ORDER {
+            if part == Part::Start {
+                self.step_changes(moment);
+            }
             for d in 0..self.definitions.len() {
                 self.step_part(d, part, moment);
             }
         }
+        self.open_waiting(moment);
     }
 
     fn step_part(&mut self, d: usize, part: Part, moment: &mut Moment<'_>) -> Option<()> {
@@ -102,6 +108,9 @@ impl Machine {
             return None;
         }
         let known = moment.evaluate(condition, &self.scope);
+        if part == Part::Start {
+            self.explain_start(d, known, moment);
+        }
         self.observe(d, part, known, moment)
     }
 
@@ -113,15 +122,26 @@ impl Machine {
         moment: &mut Moment<'_>,
     ) -> Option<()> {
         let trigger = &mut armed_mut(self.definitions.get_mut(d)?, part)?.trigger;
-        let before = trigger.memory();
+        let (before, pending) = (trigger.memory(), trigger.pending());
         let step = trigger.observe(known, moment.now);
-        if trigger.memory() != before {
+        let after = trigger.memory();
+        if after != before {
             self.unsaved = self.unsaved.max(Unsaved::Later);
+        }
+        let first = before.settled().is_none() && after.settled() == Some(true);
+        if part == Part::Start && first {
+            self.holds_already(d);
         }
         match step {
             Step::Same => {}
-            Step::Began(edge) => self.began(d, part, edge, moment),
-            Step::Cancelled => self.cancelled(d, part),
+            Step::Began(edge) => {
+                self.explain_began(d, part, moment);
+                self.began(d, part, edge, moment);
+            }
+            Step::Cancelled => {
+                self.explain_lapsed(d, part, pending, moment);
+                self.cancelled(d, part);
+            }
             Step::Fired(edge) => self.edge(d, part, edge, false, moment),
         }
         Some(())
@@ -146,13 +166,15 @@ impl Machine {
     }
 
     fn edge(&mut self, d: usize, part: Part, edge: Edge, held: bool, moment: &mut Moment<'_>) {
+        self.explain_edge(d, part, edge, held, moment);
         match (part, edge.to) {
             (Part::Abort, true) => self.abort_edge(d, edge, moment),
             (Part::End, true) => self.end_edge(d, edge, moment),
-            (Part::Pause, to) => self.pause_edge(d, edge, to),
+            (Part::Pause, to) => self.pause_edge(d, edge, to, moment),
             (Part::Start, true) => self.start_edge(d, edge, held, moment),
             _ => {}
         }
+        self.explain_no_more(moment);
     }
 }
 

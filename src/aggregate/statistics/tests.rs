@@ -148,3 +148,111 @@ proptest! {
         prop_assert!((gap - first_ns as f64 / end as f64).abs() < 1e-9);
     }
 }
+
+#[test]
+fn the_time_of_while_goes_on_where_the_tag_alone_is_bad() {
+    let mut a = Accumulator::new(&Plan::default(), Some((0, 1.0)), Known::True);
+    a.bad(2 * S);
+    a.add(3 * S, 1.0, false);
+    a.gate(5 * S, Known::Unknown, None);
+    a.gate(9 * S, Known::True, Some((9 * S, 1.0)));
+    a.finish(10 * S);
+    close(a.statistics(true, &[]).duration_s, 6.0);
+    close(a.coverage().gap_fraction, 0.5);
+}
+
+#[test]
+fn a_small_spread_far_from_zero_is_not_lost() {
+    let samples: Vec<(f64, f64)> = (0..10_000)
+        .map(|i| (f64::from(i), 1e9 + f64::from(i % 2)))
+        .collect();
+    let statistics = run(Interpolation::Step, &samples, 10_000.0).statistics(false, &[]);
+    close(statistics.mean, 1e9 + 0.5);
+    let stddev = statistics.stddev.unwrap();
+    assert!((stddev - 0.500_025).abs() < 1e-6, "{stddev}");
+}
+
+#[test]
+fn the_largest_numbers_that_there_are_leave_no_nan() {
+    let samples = [
+        (0.0, f64::MAX),
+        (1.0, f64::MIN),
+        (2.0, f64::MAX),
+        (3.0, 0.0),
+    ];
+    for interpolation in [Interpolation::Step, Interpolation::Linear] {
+        let s = run(interpolation, &samples, 1e9).statistics(true, &[]);
+        let numbers = [
+            s.mean,
+            s.stddev,
+            s.time_weighted_mean,
+            s.integral,
+            s.duration_s,
+        ];
+        assert!(numbers.iter().flatten().all(|n| n.is_finite()), "{s:?}");
+        assert_eq!(s.max, Some((f64::MAX, 0.0)));
+    }
+}
+
+#[test]
+fn a_sequence_has_its_values_and_no_numbers() {
+    let plan = Plan {
+        sequence: true,
+        ..Plan::default()
+    };
+    let mut a = Accumulator::new(&plan, Some((-S, 0.0)), Known::True);
+    a.hold(0, &Value::Text("FILL".into()));
+    a.observe(S, &Value::Text("FILL".into()), false);
+    a.observe(2 * S, &Value::Text("HEAT".into()), false);
+    a.observe(2 * S, &Value::Text("HEAT".into()), false);
+    a.observe(2 * S, &Value::Text("HOLD".into()), true);
+    a.observe(S, &Value::Text("FILL".into()), false);
+    a.bad(3 * S);
+    a.observe(4 * S, &Value::Text("HOLD".into()), false);
+    a.finish(10 * S);
+    let report = a.sequence().unwrap();
+    assert_eq!(report.v, ["FILL", "HEAT", "HOLD"]);
+    assert_eq!(report.t, [0.0, 2.0, 2.0]);
+    assert_eq!(a.statistics(false, &[]), Statistics::default());
+    let counts = a.counts(1.0);
+    assert_eq!((counts.count, counts.good, counts.uncertain), (7, 3, 1));
+    assert_eq!((counts.bad, counts.duplicate, counts.late), (1, 1, 1));
+    close(a.coverage().gap_fraction, 0.1);
+}
+
+/// What it takes on disk, with the room that its lists keep in memory beside it.
+fn bytes(a: &Accumulator) -> (usize, usize) {
+    let profile = a.profile.as_ref().map_or(0, Profile::room);
+    (postcard::to_stdvec(a).unwrap().len(), profile)
+}
+
+#[test]
+fn three_days_at_a_thousand_samples_a_second_take_no_more_than_an_hour() {
+    let plan = Plan {
+        interpolation: Interpolation::Linear,
+        profile: Some(200),
+        percentiles: true,
+        sequence: false,
+    };
+    let mut a = Accumulator::new(&plan, None, Known::True);
+    let mut after = Vec::new();
+    // The clock runs over all 259 million milliseconds; every 131st of them is a sample.
+    for (i, ms) in (0..72 * 3_600_000i64).step_by(131).enumerate() {
+        a.add(
+            ms * 1_000_000,
+            200.0 + (ms as f64 / 7e4).sin() * 50.0,
+            false,
+        );
+        if i % 30_000 == 29_999 {
+            after.push(bytes(&a));
+        }
+    }
+    let early = after[0];
+    assert!(after.len() > 60);
+    for (disk, memory) in &after {
+        assert!(*disk < 17_000, "{disk}");
+        assert_eq!(*memory, early.1);
+    }
+    let points = a.profile().unwrap().report().v.len();
+    assert!((190..=200).contains(&points), "{points}");
+}

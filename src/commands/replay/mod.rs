@@ -4,6 +4,7 @@
 //! gives the same bytes.
 
 pub(super) mod capture;
+mod explainer;
 pub(super) mod names;
 mod player;
 
@@ -11,6 +12,7 @@ use super::{Exit, Failure, load_settings};
 use crate::settings::{Plant, Problem};
 use anyhow::Context;
 use capture::Capture;
+pub use explainer::Explainer;
 use player::Player;
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -28,9 +30,13 @@ pub struct Replay {
     /// The capture: JSON Lines.
     #[arg(value_name = "CAPTURE")]
     capture: PathBuf,
-    /// Tell each event in words, too, on standard error.
+    /// Tell on standard error why each event came and what kept others from coming: the samples, the parts of the conditions,
+    /// and at the end what each operation came to.
     #[arg(long)]
     explain: bool,
+    /// Explain as JSON Lines instead of words.
+    #[arg(long, requires = "explain")]
+    json: bool,
 }
 
 impl Replay {
@@ -41,7 +47,10 @@ impl Replay {
             .map_err(|error| Failure::new(Exit::NoInput, error))?;
         let mut out = BufWriter::new(io::stdout().lock());
         let mut words = io::stderr();
-        let explain = self.explain.then_some(&mut words as &mut dyn Write);
+        let explain = self.explain.then_some(Explainer {
+            to: &mut words,
+            json: self.json,
+        });
         let played = replay(&loaded.plant, &capture, &mut out, explain)
             .and_then(|()| out.flush().map_err(ReplayError::Output));
         match played {
@@ -80,7 +89,7 @@ pub enum ReplayError {
 }
 
 /// Plays `capture` with the machines of `plant`; each event is one line of JSON, printed when its batch commits.
-/// With `explain`, each is also told in words to that.
+/// With `explain`, why each came is told there.
 ///
 /// # Errors
 /// See [`ReplayError`].
@@ -88,7 +97,7 @@ pub fn replay<'a>(
     plant: &'a Plant,
     capture: &str,
     out: impl Write,
-    explain: Option<&'a mut dyn Write>,
+    explain: Option<Explainer<'a>>,
 ) -> Result<(), ReplayError> {
     let capture = Capture::read(capture, plant).map_err(ReplayError::Capture)?;
     let player = Player::new(plant, capture.start, out, explain).map_err(ReplayError::Settings)?;

@@ -1,9 +1,11 @@
 //! Plays a capture through the aggregation and the commit rule in virtual time.
 
 use super::capture::{Capture, Happening};
+use super::explainer::Explainer;
+use crate::aggregate::explain::Notes;
 use crate::aggregate::{Aggregate, Start};
 use crate::buffer::MemoryStore;
-use crate::format::{Renderer, line};
+use crate::format::Renderer;
 use crate::health::AggregateHealth;
 use crate::model::{
     Batch, BootTime, ClockQuality, ClockSource, Content, DeviceId, Event, LinkError, Sample, Stamp,
@@ -18,7 +20,9 @@ pub(super) struct Player<'a, W> {
     plant: &'a Plant,
     renderer: Renderer,
     out: W,
-    explain: Option<&'a mut dyn Write>,
+    explain: Option<Explainer<'a>>,
+    /// The recorder, while the power is off.
+    notes: Option<Notes>,
     /// `None` while the power is off.
     aggregate: Option<Aggregate>,
     store: MemoryStore,
@@ -39,12 +43,13 @@ impl<'a, W: Write> Player<'a, W> {
         plant: &'a Plant,
         start: Stamp,
         out: W,
-        explain: Option<&'a mut dyn Write>,
+        explain: Option<Explainer<'a>>,
     ) -> Result<Self, Vec<Problem>> {
         let mut player = Player {
             plant,
             renderer: Renderer::new(plant),
             out,
+            notes: explain.is_some().then(Notes::default),
             explain,
             aggregate: None,
             store: MemoryStore::new(),
@@ -73,12 +78,27 @@ impl<'a, W: Write> Player<'a, W> {
             self.pass(BootTime(t))?;
             self.apply(together)?;
         }
-        if let Some(turn) = self.aggregate.take().and_then(|mut a| a.last_turn()) {
+        if let Some(turn) = self.aggregate.as_mut().and_then(Aggregate::last_turn) {
             let events = self.store.turn(turn, self.now);
             self.print(&events)?;
         }
         let rest = self.store.commit(self.now);
-        self.print(&rest)
+        self.print(&rest)?;
+        self.sum_up()
+    }
+
+    /// What is left to explain: remarks after the last event, and the summary.
+    fn sum_up(&mut self) -> io::Result<()> {
+        let (Some(explain), Some(aggregate)) = (&mut self.explain, &mut self.aggregate) else {
+            return Ok(());
+        };
+        if let Some(notes) = aggregate.notes() {
+            explain.remarks(notes, u64::MAX)?;
+        }
+        match aggregate.summary() {
+            Some(summary) => explain.summary(&summary),
+            None => Ok(()),
+        }
     }
 
     fn stamp(&self, boot: BootTime) -> Stamp {
@@ -105,7 +125,11 @@ impl<'a, W: Write> Player<'a, W> {
         };
         let restored = self.store.restored();
         let health = Arc::clone(&self.health);
-        self.aggregate = Some(Aggregate::new(self.plant, restored, start, health)?);
+        let mut aggregate = Aggregate::new(self.plant, restored, start, health)?;
+        if let Some(notes) = self.notes.take() {
+            aggregate.explain(notes);
+        }
+        self.aggregate = Some(aggregate);
         Ok(())
     }
 
@@ -145,9 +169,9 @@ impl<'a, W: Write> Player<'a, W> {
             let json = self.renderer.render(event, recorded).json;
             self.out.write_all(&json)?;
             self.out.write_all(b"\n")?;
-            if let Some(explain) = &mut self.explain {
-                let words = serde_json::from_slice(&json).map(|event| line(&event));
-                writeln!(explain, "{}", words.unwrap_or_default())?;
+            let notes = self.aggregate.as_mut().and_then(Aggregate::notes);
+            if let (Some(explain), Some(notes)) = (&mut self.explain, notes) {
+                explain.event(notes, event, &json)?;
             }
         }
         Ok(())
@@ -196,6 +220,7 @@ impl<'a, W: Write> Player<'a, W> {
             }
             Happening::Power(false) => {
                 self.hand_on()?;
+                self.explain_power_off()?;
                 self.aggregate = None;
                 self.store.power_off();
             }
@@ -208,6 +233,18 @@ impl<'a, W: Write> Player<'a, W> {
                 self.look_at_clock();
             }
             Happening::Power(true) | Happening::Reading(..) | Happening::End => {}
+        }
+        Ok(())
+    }
+
+    /// The recorder outlives the power; what it has on events that are lost does not.
+    fn explain_power_off(&mut self) -> io::Result<()> {
+        let notes = self.aggregate.as_mut().and_then(Aggregate::take_notes);
+        if let (Some(explain), Some(mut notes)) = (&mut self.explain, notes) {
+            explain.remarks(&mut notes, u64::MAX)?;
+            let lost = notes.power_off();
+            explain.power_off(self.now.seconds_since(BootTime(0)), lost)?;
+            self.notes = Some(notes);
         }
         Ok(())
     }

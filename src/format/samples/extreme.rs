@@ -118,7 +118,7 @@ fn not_finite() -> Ending {
     }
     let mut ending = ending();
     ending.duration_s = Some(f64::NAN);
-    ending.paused_s = f64::INFINITY;
+    ending.paused_s = Some(f64::INFINITY);
     ending.end_uncertainty_s = Some(f64::NAN);
     ending.quality[0].value = Some(f64::NAN);
     ending.data_quality.good_fraction = Some(f64::NAN);

@@ -41,7 +41,7 @@ pub(in crate::format) fn ending() -> Ending {
         ended_at: after(3.52),
         duration_s: Some(3.52),
         active_s: Some(3.52),
-        paused_s: 0.0,
+        paused_s: Some(0.0),
         outcome: Outcome::Completed,
         end_cause: EndCause::Trigger,
         abort_reason: None,

@@ -1,0 +1,116 @@
+//! What an operation is for, what it makes and what it goes with, by the rules of the settings, compiled. Pure.
+
+use super::change::Watched;
+use super::condition::{Allowed, Condition};
+use super::definition::{Compiler, Whence};
+use crate::model::Reference;
+use crate::settings::shape::{self, Origin, Purpose, UnknownProgram};
+use indexmap::IndexMap;
+
+/// Where the product comes from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Products {
+    said: Whence,
+    by_program: IndexMap<String, String>,
+    flags_unknown: bool,
+}
+
+impl Products {
+    /// The product: by the machine's program where that is listed, else as tag, settings or scan say.
+    pub(super) fn reference(
+        &self,
+        scope: &super::condition::Scope,
+        program: Option<&str>,
+        scanned: Option<&Reference>,
+    ) -> Option<Reference> {
+        let listed = program.and_then(|program| self.by_program.get(program));
+        let listed = listed.map(|id| Reference {
+            id: id.clone(),
+            source: "settings".to_owned(),
+        });
+        listed.or_else(|| self.said.reference(scope, scanned))
+    }
+
+    /// The program is known, not listed, and the settings want that to be seen.
+    pub(super) fn is_unlisted(&self, program: Option<&str>) -> bool {
+        self.flags_unknown && program.is_some_and(|program| !self.by_program.contains_key(program))
+    }
+
+    /// The tag that says it.
+    pub(super) fn tag(&self) -> Option<usize> {
+        self.said.tag()
+    }
+}
+
+/// One line of `purpose:`.
+#[derive(Debug)]
+pub(super) struct PurposeRule {
+    /// Holds always, when there is none.
+    pub(super) condition: Option<Condition>,
+    pub(super) is: Purpose,
+}
+
+/// What an operation needs that is open while a condition holds.
+#[derive(Debug)]
+pub(super) struct During {
+    /// The tag at whose change the next one begins.
+    pub(super) tag: Option<usize>,
+    pub(super) watched: Watched,
+    /// It holds, and no operation was begun for it: one begins as soon as that is possible.
+    pub(super) waits: bool,
+}
+
+impl Compiler<'_> {
+    pub(super) fn during(&self, settings: &shape::Operation) -> Option<During> {
+        settings.during.as_ref()?;
+        let tag = settings.new_when_changed.as_ref();
+        Some(During {
+            tag: tag
+                .and_then(|name| self.scope.tag(name))
+                .map(|(local, _)| local),
+            watched: Watched::default(),
+            waits: false,
+        })
+    }
+
+    pub(super) fn products(&self, product: Option<&shape::Product>) -> Products {
+        let origin = product.map(|product| Origin {
+            tag: product.tag.clone(),
+            value: product.value.clone(),
+            otherwise: product.otherwise,
+        });
+        Products {
+            said: Whence::compile(origin.as_ref(), self.scope),
+            by_program: product.map_or_else(IndexMap::new, |product| product.by_program.clone()),
+            flags_unknown: product.and_then(|product| product.unknown)
+                == Some(UnknownProgram::Flag),
+        }
+    }
+
+    pub(super) fn purposes(
+        &mut self,
+        path: &str,
+        rules: &[shape::PurposeRule],
+    ) -> Vec<PurposeRule> {
+        let allowed = Allowed {
+            pulses: false,
+            ..Allowed::ALL
+        };
+        let mut compiled = Vec::new();
+        for (i, rule) in rules.iter().enumerate() {
+            let at = format!("{path}.purpose.{i}.when");
+            let condition = match &rule.when {
+                None => None,
+                Some(cel) => match self.condition(&at, cel, allowed) {
+                    Some(condition) => Some(condition),
+                    None => continue,
+                },
+            };
+            compiled.push(PurposeRule {
+                condition,
+                is: rule.is,
+            });
+        }
+        compiled
+    }
+}
