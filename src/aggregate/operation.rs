@@ -205,6 +205,11 @@ impl OpenOperation {
         self.tail.as_ref().is_some_and(|tail| tail.end.is_some())
     }
 
+    /// When it ended, while samples that trail it are waited for.
+    pub(super) fn over_since(&self) -> Option<BootTime> {
+        Some(self.tail.as_ref()?.end.as_ref()?.at.boot)
+    }
+
     /// It was restored, and it is not known yet whether it still runs.
     pub(super) fn is_undecided(&self) -> bool {
         self.undecided_since.is_some()

@@ -311,12 +311,13 @@ impl Timesheet {
 
     /// Opens an interval; there is at most one open of each kind.
     pub fn begin(&mut self, mut interval: Interval) {
-        if let Some(away) = self
-            .away
-            .as_ref()
-            .filter(|away| interval.from.boot < away.to)
-        {
-            interval.remarks.extend(&away.remarks);
+        if let Some(away) = &self.away {
+            // Where nobody could measure how long it was off, the beginning is not known either.
+            let unmeasured = away.remarks.contains(&Remark::ClockUnsynchronised);
+            let from = interval.from.boot;
+            if from < away.to || unmeasured && from == away.to {
+                interval.remarks.extend(&away.remarks);
+            }
         }
         self.intervals.push(interval);
     }

@@ -264,7 +264,8 @@ impl Machine {
             let of_state = condition.uses_state || condition.uses_mode;
             // A state that was restored is not known until it was seen again.
             let first = !one.asked && (!of_state || self.equipment.is_seen());
-            if !first && !(one.asked && self.affected(condition)) {
+            let again = one.asked && self.affected(condition);
+            if !(first || again) {
                 continue;
             }
             let holds = moment.evaluate(condition, &self.scope) == Known::True;

@@ -175,7 +175,10 @@ impl Machine {
             ends.filter_map(|armed| armed.trigger.pending())
         });
         let ends = ends.filter(|edge| edge.to).map(|edge| edge.at.boot);
-        ends.chain(self.equipment.leaving())
+        let open = self.slots.iter().filter_map(|slot| slot.open.as_ref());
+        let trailing = open.filter_map(|operation| operation.over_since());
+        ends.chain(trailing)
+            .chain(self.equipment.leaving())
             .min()
             .unwrap_or(BootTime(i64::MAX))
     }
