@@ -40,17 +40,16 @@ impl Instances {
             return None;
         }
         let below = path.strip_prefix("machines.")?;
-        let dots = below.match_indices('.').map(|(at, _)| at);
-        let ends = dots.chain([below.len()]);
-        let fitting = ends.filter_map(|end| {
+        let dots = below.rmatch_indices('.').map(|(at, _)| at);
+        let mut ends = std::iter::once(below.len()).chain(dots);
+        ends.find_map(|end| {
             let (machine, rest) = below.split_at_checked(end)?;
             Some(Inside {
                 machine,
                 template: self.templates.get(machine)?,
                 rest: rest.strip_prefix('.').unwrap_or(rest),
             })
-        });
-        fitting.last()
+        })
     }
 
     /// What two problems have in common that are the same but for their machine.

@@ -32,20 +32,9 @@ const IN_TEMPLATE: &str = "InTemplate";
 /// Adds `templates:`, and machines that are made from one.
 fn with_templates(mut schema: Value) -> Value {
     let machine = schema.pointer("/$defs/Machine").cloned();
-    let Some(mut template) = machine else {
+    let Some(template) = machine.map(template_of) else {
         return schema;
     };
-    if let Some(keys) = template
-        .pointer_mut("/properties")
-        .and_then(Value::as_object_mut)
-    {
-        let parameters = json!({
-            "description": "What differs from machine to machine; written \"{host}\" where it belongs.",
-            "type": "array",
-            "items": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
-        });
-        keys.insert("parameters".into(), parameters);
-    }
     let mut defs = Map::new();
     for (name, def) in schema
         .get("$defs")
@@ -57,14 +46,6 @@ fn with_templates(mut schema: Value) -> Value {
         takes_parameters(&mut def);
         defs.insert(format!("{name}{IN_TEMPLATE}"), def);
     }
-    if let Some(keys) = template
-        .pointer_mut("/properties")
-        .and_then(Value::as_object_mut)
-    {
-        let blocks = keys.iter_mut().filter(|(key, _)| *key != "parameters");
-        blocks.for_each(|(_, block)| takes_parameters(block));
-    }
-    template["description"] = "A machine that is written once, for many.".into();
     defs.insert("Template".into(), template);
     defs.insert("MachineOfTemplate".into(), json!({
         "description": "A machine made from a template: its name, and a value for each of its parameters.",
@@ -92,6 +73,27 @@ fn with_templates(mut schema: Value) -> Value {
         }
     }
     schema
+}
+
+/// A machine with parameters, each of whose values may have some in it.
+fn template_of(mut machine: Value) -> Value {
+    let parameters = json!({
+        "description": "What differs from machine to machine; written \"{host}\" where it belongs.",
+        "type": "array",
+        "items": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+    });
+    if let Some(keys) = machine
+        .pointer_mut("/properties")
+        .and_then(Value::as_object_mut)
+    {
+        keys.values_mut().for_each(takes_parameters);
+        keys.insert("parameters".into(), parameters);
+    }
+    if let Some(keys) = machine.as_object_mut() {
+        let says = "A machine that is written once, for many.";
+        keys.insert("description".into(), says.into());
+    }
+    machine
 }
 
 /// Each single value may be a text with parameters in it, too.

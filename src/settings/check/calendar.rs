@@ -239,7 +239,7 @@ fn breaks(shift: &Shift, times: &Times, path: &str, report: &mut Report) {
 fn overlap(name: &str, times: &Times, before: &[(&str, Times)], path: &str, report: &mut Report) {
     for (other_name, other) in before {
         let shared = times.beginnings().find_map(|begins| {
-            let inside = other.beginnings().find_map(|other_begins| {
+            other.beginnings().find_map(|other_begins| {
                 let into_other = (begins + WEEK - other_begins) % WEEK;
                 let into_this = (other_begins + WEEK - begins) % WEEK;
                 let first = if into_other < other.length {
@@ -248,8 +248,7 @@ fn overlap(name: &str, times: &Times, before: &[(&str, Times)], path: &str, repo
                     (into_this < times.length).then_some(other_begins)
                 };
                 first.map(|first| first % WEEK)
-            });
-            inside
+            })
         });
         if let Some(first) = shared {
             let day = DAYS.get(usize::from(first / DAY_MINUTES)).copied();
