@@ -139,9 +139,9 @@ fn flags(report: &OperationReport, points: usize, cut: Cut, lost: &Lost) -> Vec<
 fn end(ending: &Ending) -> EndOut<'_> {
     EndOut {
         ended_at: Time(ending.ended_at),
-        duration_s: maybe(ending.duration_s),
-        active_s: maybe(ending.active_s),
-        paused_s: maybe(ending.paused_s),
+        duration_s: seconds(ending.duration_s),
+        active_s: seconds(ending.active_s),
+        paused_s: seconds(ending.paused_s),
         outcome: ending.outcome.word(),
         end_cause: ending.end_cause.word(),
         abort_reason: text(&ending.abort_reason),
