@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::buffer::Request;
+use crate::health::DestinationState;
 use crate::model::{Envelope, UplinkId};
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -17,6 +18,8 @@ struct Log {
     connects: Vec<TokioInstant>,
     sent: Vec<(u64, TokioInstant)>,
     asked: usize,
+    /// What the destination's cell says at the end.
+    destination: DestinationState,
 }
 
 struct Scripted {
@@ -94,6 +97,7 @@ async fn run(
     let timing = Timing::default();
     let outlet = Outlet::new(UplinkId(0), Position::default(), sender, seen);
     let stop = CancellationToken::new();
+    let health: Arc<UplinkHealth> = Arc::default();
     let drain = Drain {
         window: Window::new(Position::default(), timing, 7),
         gate: Gate::new(timing.backoff(7)),
@@ -101,7 +105,7 @@ async fn run(
         reading: None,
         outlet,
         filter: EventFilter::new(&["*".into()]),
-        health: Arc::default(),
+        health: Arc::clone(&health),
         timing,
         stop: stop.clone(),
     };
@@ -117,7 +121,9 @@ async fn run(
     stop.cancel();
     task.await.expect("no panic");
     let settled = *settled.borrow();
-    let log = std::mem::take(&mut *log.lock().expect("no panic"));
+    let mut log = std::mem::take(&mut *log.lock().expect("no panic"));
+    let state = health.destination.other_than(&DestinationState::default());
+    log.destination = state.unwrap_or_default();
     (log, settled)
 }
 
@@ -205,4 +211,27 @@ async fn everything_is_sent_at_once_where_nothing_stands_against_it() {
     assert!(log.sent.iter().map(|(seq, _)| *seq).is_sorted());
     let (first, last) = (log.sent[0].1, log.sent[499].1);
     assert_eq!(last.duration_since(first), Duration::ZERO, "no waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_one_pause_however_often_it_is_tried_and_a_verdict_ends_it() {
+    let trouble = || Trouble::new("401 Unauthorized");
+    let back = [Verdict::Accepted, Verdict::Refused(trouble())];
+    for (first, paused) in back
+        .map(|verdict| (Some(verdict), false))
+        .into_iter()
+        .chain([(None, true)])
+    {
+        let mut first = first;
+        let (log, _) = run(1, terms(), 2 * MINUTE, move |attempt, _| {
+            Some(match attempt {
+                1..=4 => Verdict::Unavailable(trouble()),
+                _ => first.take().unwrap_or(Verdict::Unanswered(trouble())),
+            })
+        })
+        .await;
+        assert!(log.sent.len() > 4, "{} attempts", log.sent.len());
+        assert_eq!(log.destination.pauses, 1);
+        assert_eq!(log.destination.paused.is_some(), paused);
+    }
 }
