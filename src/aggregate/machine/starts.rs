@@ -168,7 +168,6 @@ impl Machine {
         if unlisted {
             operation.flags.insert(Flag::UnverifiedMasterdata);
         }
-        self.hold_at_start(definition, &mut operation);
         operation
     }
 
