@@ -170,14 +170,17 @@ impl World {
             let silent = |cut: &Cut| (cut.tick + 1..=cut.tick + cut.ticks).contains(&(tick as u32));
             let unread = self.away == Away::Device && self.cuts.iter().any(silent);
             for (tag, value) in readings.into_iter().filter(|_| !unread) {
-                let _ = writeln!(lines, "{}", json!({"t": t, "tag": tag, "value": value}));
+                lines.push_str(&format!(
+                    "{}\n",
+                    json!({"t": t, "tag": tag, "value": value})
+                ));
             }
             for cut in &self.cuts {
                 if cut.tick as usize == tick {
-                    let _ = writeln!(lines, "{}", self.turn(cut.from(), true));
+                    lines.push_str(&format!("{}\n", self.turn(cut.from(), true)));
                 }
                 if (cut.tick + cut.ticks) as usize == tick {
-                    let _ = writeln!(lines, "{}", self.turn(cut.to(), false));
+                    lines.push_str(&format!("{}\n", self.turn(cut.to(), false)));
                 }
             }
         }
@@ -229,13 +232,12 @@ pub(crate) fn nonsense() -> impl Strategy<Value = String> {
                 on = !on;
             }
             line["t"] = json!(f64::from(t) / 100.0);
-            let _ = writeln!(text, "{line}");
+            text.push_str(&format!("{line}\n"));
         }
-        let _ = writeln!(
-            text,
-            "{}",
+        text.push_str(&format!(
+            "{}\n",
             json!({"t": f64::from(t) / 100.0 + 100.0, "end": true})
-        );
+        ));
         text
     })
 }

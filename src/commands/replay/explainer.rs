@@ -47,7 +47,8 @@ impl Explainer<'_> {
         let why = notes.take_because(event);
         let rendered: Value = serde_json::from_slice(json).unwrap_or_default();
         if self.json {
-            let told = json!({"event": rendered["id"], "type": rendered["type"], "because": why});
+            let told =
+                json!({"event": rendered.get("id"), "type": rendered.get("type"), "because": why});
             return writeln!(self.to, "{told}");
         }
         writeln!(self.to, "{}", line(&rendered))?;
