@@ -4,7 +4,7 @@
 //! stands for a number, `"as": {name: pointer}` keeps a value that a later `"$name"` must equal, `{"never": event}` and
 //! `{"count": event, "is": n}` are said of the whole.
 
-use millgate::commands::replay::replay;
+use millgate::commands::replay::replay_with;
 use millgate::settings;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -38,10 +38,21 @@ fn play(case: &Path) {
     let name = case.file_name().unwrap().to_string_lossy().into_owned();
     let read = |file: &str| fs::read_to_string(case.join(file)).unwrap();
     let loaded = settings::load(&read("settings.yaml")).unwrap_or_else(|p| panic!("{name}: {p:?}"));
+    // What the gateway is reloaded with in the capture.
+    let others: Vec<_> = ["settings-2.yaml", "settings-3.yaml"]
+        .into_iter()
+        .filter(|file| case.join(file).exists())
+        .map(|file| {
+            let other =
+                settings::load(&read(file)).unwrap_or_else(|p| panic!("{name}: {file}: {p:?}"));
+            (file.to_owned(), other.plant)
+        })
+        .collect();
     let capture = read("capture.jsonl");
     let run = || {
         let mut out = Vec::new();
-        replay(&loaded.plant, &capture, &mut out, None).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        replay_with(&loaded.plant, &others, &capture, &mut out, None)
+            .unwrap_or_else(|e| panic!("{name}: {e:?}"));
         out
     };
     let out = run();

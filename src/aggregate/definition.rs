@@ -148,6 +148,21 @@ pub(super) struct Parameter {
 }
 
 impl Parameter {
+    /// Of an earlier settings file, and its tag is gone: it has what was measured before.
+    fn absent(name: &str) -> Parameter {
+        Parameter {
+            name: name.to_owned(),
+            tag: ABSENT,
+            unit: None,
+            every: Duration::ZERO,
+            plan: Plan::default(),
+            percentiles: Vec::new(),
+            gate: None,
+            hidden: false,
+            limited: false,
+        }
+    }
+
     pub(super) fn inside(&self) -> Known {
         self.gate.as_ref().map_or(Known::True, |(_, known)| *known)
     }
@@ -204,9 +219,39 @@ pub(super) struct Definition {
     pub(super) start_allowed: bool,
     /// Of an earlier settings file: ends what it began and starts nothing.
     pub(super) retired: bool,
-    /// Of an earlier settings file, and its tags are gone: what it began cannot go on.
-    pub(super) gone: bool,
+    /// Of an earlier settings file, and what it needs is gone: what it began cannot go on.
+    pub(super) gone: Option<Gone>,
 }
+
+/// What the settings no longer have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Tags of its conditions.
+    Tags,
+    /// The whole machine.
+    Machine,
+}
+
+impl Gone {
+    /// Why the operation was broken off, as its event says it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Gone::Tags => "tags_removed",
+            Gone::Machine => "machine_removed",
+        }
+    }
+
+    /// For people.
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Gone::Tags => "tags of its conditions were no longer in the settings",
+            Gone::Machine => "its machine was no longer in the settings",
+        }
+    }
+}
+
+/// Stands for a tag that the settings no longer have: it never has a value.
+pub(super) const ABSENT: usize = usize::MAX;
 
 /// Compiles the parts of a machine and collects every problem with its path.
 pub(super) struct Compiler<'a> {
@@ -329,7 +374,7 @@ impl Compiler<'_> {
             devices,
             start_allowed: false,
             retired: false,
-            gone: false,
+            gone: None,
         })
     }
 
@@ -339,7 +384,7 @@ impl Compiler<'_> {
             Pieces::Tag(from) => self
                 .scope
                 .tag(&from.tag)
-                .map_or(PieceCount::Fixed(1), |(local, _)| PieceCount::Tag(local)),
+                .map_or(PieceCount::Tag(ABSENT), |(local, _)| PieceCount::Tag(local)),
         }
     }
 
@@ -358,9 +403,8 @@ impl Compiler<'_> {
                 Some(None) => continue,
                 None => None,
             };
-            let Some(base) = self.parameter(name, &parameter.tag) else {
-                continue;
-            };
+            let base = self.parameter(name, &parameter.tag);
+            let base = base.unwrap_or_else(|| Parameter::absent(name));
             parameters.push(Parameter {
                 plan: Plan {
                     profile: parameter.profile,

@@ -29,7 +29,9 @@ mod progress;
 mod reasons;
 mod refused;
 mod remembered;
+mod removed;
 mod restart;
+mod retired;
 mod scans;
 mod shift;
 mod starts;
@@ -153,6 +155,8 @@ pub(super) struct Machine {
     /// The last instant that was worked on: what is found to be due later is not put before it.
     latest: BootTime,
     pub(super) unsaved: Unsaved,
+    /// The settings no longer have it.
+    removed: bool,
 }
 
 impl Machine {
