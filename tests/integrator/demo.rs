@@ -28,7 +28,7 @@ fn all_three_ways_in_are_seen_and_the_mes_knows_what_was_done() {
         "Modbus TCP",
         "serial line",
         "OPC UA",
-        "lot SN-0000001",
+        "part SN-0000001",
         "none is missing",
         "The MES knows exactly what press and cell did.",
     ] {
