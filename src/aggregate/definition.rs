@@ -215,6 +215,8 @@ pub(super) struct Definition {
     /// Index of the recovery counter in the machine.
     pub(super) recovery_counter: Option<usize>,
     pub(super) devices: BTreeSet<DeviceId>,
+    /// One of them stamps its own values.
+    pub(super) device_time: bool,
     /// What `only_if` said at the start edge that is being debounced.
     pub(super) start_allowed: bool,
     /// Of an earlier settings file: ends what it began and starts nothing.
@@ -371,6 +373,10 @@ impl Compiler<'_> {
                 .recovery_counter
                 .as_ref()
                 .and_then(|counter| self.machine.equipment.counters.get_index_of(counter)),
+            device_time: devices.iter().any(|device| {
+                let device = self.plant.devices.get(device.index());
+                device.is_some_and(|device| device.timestamps != shape::Timestamps::Gateway)
+            }),
             devices,
             start_allowed: false,
             retired: false,

@@ -80,6 +80,7 @@ impl Machine {
             intervals,
             wear,
             order: None,
+            product: None,
             definitions,
             slots,
             pieces_from: machine.equipment.pieces_from,
