@@ -320,7 +320,7 @@ pub struct CorrectedReport {
     pub operation: OperationReport,
     /// The event that this one replaces.
     pub supersedes: Uuid,
-    /// What was learnt: `late_part_id`, `late_order`.
+    /// What was learnt: `late_part_id`, `late_order`, `late_lot`, `late_product`.
     pub reason: &'static str,
 }
 

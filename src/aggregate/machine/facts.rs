@@ -109,20 +109,22 @@ impl Machine {
         }
         let known = &open.facts;
         let scope = &self.scope;
+        let scanned = self.context.for_one_of(open.started.boot);
         let program = missing(&known.program, || self.program(definition));
         let order = missing(&known.order, || {
-            definition.order.reference(scope, self.context.order())
+            definition.order.reference(scope, scanned.order)
         });
-        let lot = missing(&known.lot, || {
-            definition.lot.reference(scope, self.context.lot())
-        });
+        let lot = missing(&known.lot, || definition.lot.reference(scope, scanned.lot));
         let operator = missing(&known.operator, || {
-            definition
-                .operator
-                .reference(scope, self.context.operator())
+            definition.operator.reference(scope, scanned.operator)
         });
         let known_program = program.as_ref().or(known.program.as_ref());
-        let product = missing(&known.product, || self.product(definition, known_program));
+        let product = missing(&known.product, || {
+            let program = known_program.map(|program| program.id.as_str());
+            definition
+                .product
+                .reference(scope, program, scanned.product)
+        });
         let unlisted = known_program
             .is_some_and(|program| definition.product.is_unlisted(Some(program.id.as_str())));
         let learnt = [&program, &order, &lot, &product, &operator];

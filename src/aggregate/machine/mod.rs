@@ -5,6 +5,7 @@
 //! the machine over a restart of the gateway.
 
 mod alarms;
+mod arrived;
 mod changes;
 mod closed;
 mod compile;
@@ -216,7 +217,7 @@ impl Machine {
             .chain(operations)
             .chain(self.equipment.due())
             .chain(counters)
-            .chain(self.scans.due())
+            .chain(self.scans_due())
             .chain(self.limits_due())
             .chain(self.closed_due())
             .chain(self.progress_due())
