@@ -268,6 +268,19 @@ impl Machine {
         open || definition.is_none_or(|definition| definition.order.is_readable(&self.scope))
     }
 
+    /// What waits to be explained is counted before the window ends, in the intervals, too.
+    fn settle_counters(&mut self, moment: &Moment<'_>) {
+        for index in 0..self.counters.len() {
+            let Some(counter) = self.counters.get_mut(index) else {
+                continue;
+            };
+            let before = counter.total();
+            counter.counter.settle();
+            let counted = counter.total().saturating_sub(before);
+            self.intervals_count(index, counted, moment);
+        }
+    }
+
     /// Tells what each counter counted since its last report, if anything.
     pub(super) fn report_counters(
         &mut self,
@@ -275,6 +288,7 @@ impl Machine {
         order: Option<Reference>,
         moment: &mut Moment<'_>,
     ) {
+        self.settle_counters(moment);
         let to = moment.now.utc;
         let product = self.product_now();
         let shift = self.shifts.name();
