@@ -184,7 +184,10 @@ impl Machine {
             });
             if let Some(place) = concerned {
                 let learn = |report: &mut OperationReport| {
-                    fact_of(report, what).map(|fact| *fact = Some(learnt.clone()));
+                    let Some(fact) = fact_of(report, what) else {
+                        return false;
+                    };
+                    *fact = Some(learnt.clone());
                     true
                 };
                 self.correct(slot, place, reason, at, learn, moment);
