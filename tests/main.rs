@@ -14,6 +14,7 @@ mod clock_steps;
 mod counterpart;
 mod deliver;
 mod explain;
+mod figures;
 mod integrator;
 mod lines;
 mod modbus;

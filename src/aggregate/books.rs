@@ -4,7 +4,7 @@
 //! the sum of the three (ISO 22400-2: PQ = GQ + SQ + RQ) and not booked; the one of good and rejected pieces that nobody
 //! counts is made of it, once. A total alone is booked as it is, and cycles never.
 
-use crate::model::{CounterReport, Reference, UtcTime};
+use crate::model::{CounterReport, IntervalCounts, Reference, UtcTime};
 use crate::settings::shape::{Counts, PiecesFrom};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -54,6 +54,43 @@ pub struct Memory {
     since: Option<UtcTime>,
 }
 
+/// The one kind of good and rejected pieces that nobody counts, where all are counted.
+#[must_use]
+pub fn made_of_total(has: impl Fn(Counts) -> bool) -> Option<Counts> {
+    match (has(Counts::Total), has(Counts::Good), has(Counts::Reject)) {
+        (true, true, false) => Some(Counts::Reject),
+        (true, false, _) => Some(Counts::Good),
+        _ => None,
+    }
+}
+
+/// Pieces whose kind was counted before they were: the next total is so much smaller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ahead(u64);
+
+impl Ahead {
+    /// What is left of `total` without `others`, never less than none: the sum over all times is right.
+    pub fn left(&mut self, total: u64, others: u64) -> u64 {
+        let others = others.saturating_add(self.0);
+        self.0 = others.saturating_sub(total);
+        total.saturating_sub(others)
+    }
+
+    /// What the counters of an interval leave open follows from the others: good is what was made and not bad.
+    pub fn complete(&mut self, counts: &mut IntervalCounts, has: impl Fn(Counts) -> bool) {
+        if !has(Counts::Total) {
+            counts.total = counts.good + counts.reject + counts.rework;
+        }
+        match made_of_total(has) {
+            Some(Counts::Reject) => {
+                counts.reject = self.left(counts.total, counts.good + counts.rework);
+            }
+            Some(_) => counts.good = self.left(counts.total, counts.reject + counts.rework),
+            None => {}
+        }
+    }
+}
+
 impl Books {
     /// For counters that count `kinds`, by name.
     #[must_use]
@@ -67,14 +104,12 @@ impl Books {
         let has = |kind| counters.clone().any(|(_, counts)| counts == kind);
         let parts = [Counts::Good, Counts::Reject, Counts::Rework];
         let mut booked: Vec<Counts> = parts.into_iter().filter(|kind| has(*kind)).collect();
-        let rest = match (has(Counts::Total), has(Counts::Good), has(Counts::Reject)) {
-            (true, true, false) => Some(Counts::Reject),
-            (true, false, _) if !booked.is_empty() => Some(Counts::Good),
-            (true, false, _) => {
+        let rest = match made_of_total(has) {
+            Some(_) if booked.is_empty() => {
                 booked.push(Counts::Total);
                 None
             }
-            _ => None,
+            rest => rest,
         };
         let taken = |name: &str| counters.clone().any(|(taken, _)| taken == name);
         let rest = rest.map(|counts| Rest {
@@ -263,6 +298,14 @@ mod tests {
         let mut after = books(&[Total, Reject]);
         after.resume(memory);
         assert_eq!(after.memory(), Some(memory));
+    }
+
+    #[test]
+    fn intervals_lose_no_piece_where_rejects_are_counted_first() {
+        let mut ahead = Ahead::default();
+        let windows = [(10, 1), (0, 2), (1, 0), (5, 0)];
+        let left = windows.map(|(total, others)| ahead.left(total, others));
+        assert_eq!(left, [9, 0, 0, 4]);
     }
 
     #[test]

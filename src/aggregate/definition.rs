@@ -261,6 +261,8 @@ pub(super) struct Compiler<'a> {
     pub(super) machine: &'a Machine,
     pub(super) scope: &'a Scope,
     pub(super) problems: Vec<Problem>,
+    /// The conditions that were compiled: path and text.
+    pub(super) conditions: Vec<(String, String)>,
 }
 
 impl Compiler<'_> {
@@ -270,14 +272,17 @@ impl Compiler<'_> {
         cel: &shape::Cel,
         allowed: Allowed,
     ) -> Option<Condition> {
+        let path = if self.machine.path.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{}.{path}", self.machine.path)
+        };
         match Condition::compile(&cel.0, self.scope, allowed) {
-            Ok(condition) => Some(condition),
+            Ok(condition) => {
+                self.conditions.push((path, cel.0.clone()));
+                Some(condition)
+            }
             Err(message) => {
-                let path = if self.machine.path.is_empty() {
-                    path.to_owned()
-                } else {
-                    format!("{}.{path}", self.machine.path)
-                };
                 self.problems.push(Problem::new(path, message));
                 None
             }

@@ -191,6 +191,12 @@ impl Equipment {
         (!self.unconfirmed).then_some(pending.left.boot)
     }
 
+    /// When it may have left what holds; also before a departure that was restored is confirmed.
+    #[must_use]
+    pub fn may_have_left(&self) -> Option<BootTime> {
+        Some(self.held.as_ref()?.pending.as_ref()?.left.boot)
+    }
+
     /// Something holds, and it was seen in this run of the gateway.
     #[must_use]
     pub fn is_seen(&self) -> bool {

@@ -40,9 +40,11 @@ pub mod statistics;
 mod task;
 pub mod trigger;
 mod used;
+mod warnings;
 mod watermark;
 
 pub use task::run;
+pub use warnings::warnings;
 
 use crate::health::AggregateHealth;
 use crate::model::{

@@ -336,13 +336,18 @@ impl Counter {
         }
     }
 
+    /// Counts a fall that still waits to be explained: the window ends.
+    pub fn settle(&mut self) -> Option<()> {
+        let mut tally = self.tally?;
+        let step = tally.waiting.take()?;
+        self.decide(&mut tally, step, None);
+        self.tally = Some(tally);
+        Some(())
+    }
+
     /// Ends the window at `now`; `None` when nothing was counted and nothing happened.
     pub fn report(&mut self, now: UtcTime) -> Option<Counted> {
-        let mut tally = self.tally?;
-        if let Some(step) = tally.waiting.take() {
-            self.decide(&mut tally, step, None);
-        }
-        self.tally = Some(tally);
+        self.settle();
         let tally = self.tally.as_mut()?;
         let window = tally.window;
         if window.delta == 0 && window.resets == 0 && window.wraps == 0 {

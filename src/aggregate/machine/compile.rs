@@ -34,6 +34,7 @@ impl Machine {
             machine,
             scope: &scope,
             problems: Vec::new(),
+            conditions: Vec::new(),
         };
         let rules = compiler.rules();
         let alarms = compiler.alarms();
@@ -93,6 +94,29 @@ impl Machine {
         };
         compiled.wire();
         Ok(compiled)
+    }
+
+    /// All conditions of a machine: path and text.
+    pub(in crate::aggregate) fn conditions(
+        plant: &Plant,
+        machine: &settings::Machine,
+    ) -> Vec<(String, String)> {
+        let scope = scope_of(plant, machine);
+        let mut compiler = Compiler {
+            plant,
+            machine,
+            scope: &scope,
+            problems: Vec::new(),
+            conditions: Vec::new(),
+        };
+        compiler.rules();
+        compiler.alarms();
+        for (name, operation) in &machine.operations {
+            compiler.definition(name, operation, 0);
+        }
+        Gauges::compile(&mut compiler);
+        Wear::compile(&mut compiler, BootTime::default());
+        compiler.conditions
     }
 
     /// Tells each tag who measures, counts and refers to it.

@@ -296,8 +296,22 @@ impl Machine {
         open || definition.is_none_or(|definition| definition.order.is_readable(&self.scope))
     }
 
+    /// What waits to be explained is counted before the window ends, in the intervals, too.
+    fn settle_counters(&mut self, moment: &Moment<'_>) {
+        for index in 0..self.counters.len() {
+            let Some(counter) = self.counters.get_mut(index) else {
+                continue;
+            };
+            let before = counter.total();
+            counter.counter.settle();
+            let counted = counter.total().saturating_sub(before);
+            self.intervals_count(index, counted, moment);
+        }
+    }
+
     /// Tells what each counter counted since its last report, if anything.
     fn report_counters(&mut self, counted_for: CountedFor, moment: &mut Moment<'_>) {
+        self.settle_counters(moment);
         let to = moment.now.utc;
         let CountedFor {
             operation,

@@ -17,7 +17,7 @@ pub(super) fn compile(settings: Option<&Downtime>) -> Stops {
 impl Machine {
     /// When segments of the open stop are to be told.
     pub(super) fn stops_due(&self) -> Option<BootTime> {
-        self.stops.due(self.equipment.leaving())
+        self.stops.due(self.equipment.may_have_left())
     }
 
     /// What is the case now, which the open segment may not know yet.
@@ -73,7 +73,7 @@ impl Machine {
     }
 
     fn tell_ready(&mut self, moment: &mut Moment<'_>) {
-        let ready = self.stops.ready(moment.now, self.equipment.leaving());
+        let ready = self.stops.ready(moment.now, self.equipment.may_have_left());
         self.tell_stop(ready, moment);
     }
 

@@ -5,6 +5,7 @@
 
 use super::restart::Resumed;
 use super::{Heading, Machine, Moment, Unsaved};
+use crate::aggregate::books::Ahead;
 use crate::aggregate::calendar;
 use crate::aggregate::condition::Scope;
 use crate::aggregate::equipment::Change;
@@ -36,6 +37,8 @@ struct Running {
     period_end: UtcTime,
     /// The order that it is for, where periods are cut at orders.
     order: Option<Reference>,
+    /// Of periods, and of shifts.
+    ahead: [Ahead; 2],
 }
 
 /// What the settings ask for.
@@ -56,6 +59,7 @@ struct Plan {
 struct Memory {
     sheet: Timesheet,
     period_end: UtcTime,
+    ahead: [Ahead; 2],
 }
 
 impl Plan {
@@ -88,19 +92,6 @@ impl Plan {
             Counts::Good | Counts::Reject | Counts::Rework => delta,
         }
     }
-
-    /// What the counters leave open follows from the others: good is what was made and not bad.
-    fn complete(&self, mut counts: IntervalCounts) -> IntervalCounts {
-        if self.pieces_from == PiecesFrom::Counters {
-            let bad = counts.reject + counts.rework;
-            if !self.counts(Counts::Total) {
-                counts.total = counts.good + bad;
-            } else if !self.counts(Counts::Good) {
-                counts.good = counts.total.saturating_sub(bad);
-            }
-        }
-        counts
-    }
 }
 
 impl Intervals {
@@ -112,6 +103,7 @@ impl Intervals {
                 sheet: Timesheet::new(now),
                 period_end: UtcTime(i64::MAX),
                 order: None,
+                ahead: Default::default(),
             }),
         }
     }
@@ -121,6 +113,7 @@ impl Intervals {
             let memory = Memory {
                 sheet: running.sheet.clone(),
                 period_end: running.period_end,
+                ahead: running.ahead,
             };
             into.put(format!("{scope}/intervals"), &memory);
         }
@@ -153,6 +146,7 @@ impl Intervals {
             remarks,
         });
         running.period_end = memory.period_end;
+        running.ahead = memory.ahead;
         // It holds until another one is read.
         let open = running.sheet.open(IntervalKind::Period);
         running.order = open.and_then(|open| open.order.clone());
@@ -178,7 +172,7 @@ impl Machine {
         let open = self.slots.iter().filter_map(|slot| slot.open.as_ref());
         let trailing = open.filter_map(|operation| operation.over_since());
         ends.chain(trailing)
-            .chain(self.equipment.leaving())
+            .chain(self.equipment.may_have_left())
             .min()
             .unwrap_or(BootTime(i64::MAX))
     }
@@ -321,6 +315,8 @@ impl Machine {
         let Some(running) = &self.intervals.running else {
             return;
         };
+        // A machine that waits for its devices lives behind: at the start, from before there was a gateway.
+        let at = at.at(running.sheet.not_before(at.boot));
         let open = |kind| running.sheet.open(kind).is_some();
         let (period, shift) = (open(IntervalKind::Period), open(IntervalKind::Shift));
         if !period {
@@ -455,7 +451,17 @@ impl Machine {
         }
     }
 
-    fn interval_report(&self, closed: Interval) -> Option<IntervalReport> {
+    fn interval_report(&mut self, mut closed: Interval) -> Option<IntervalReport> {
+        let running = self.intervals.running.as_mut()?;
+        let [of_periods, of_shifts] = &mut running.ahead;
+        let ahead = match closed.kind {
+            IntervalKind::Period => of_periods,
+            IntervalKind::Shift => of_shifts,
+        };
+        let plan = &running.plan;
+        if plan.pieces_from == PiecesFrom::Counters {
+            ahead.complete(&mut closed.counts, |kind| plan.counts(kind));
+        }
         let plan = &self.intervals.running.as_ref()?.plan;
         let (from, to) = (closed.from.utc, closed.to?.utc);
         let calendar = self.shifts.calendar();
@@ -477,7 +483,7 @@ impl Machine {
             duration_s: closed.duration_s(),
             durations: closed.durations(),
             planned_s: planned.map(|ns| ns as f64 / 1e9),
-            counts: plan.complete(closed.counts),
+            counts: closed.counts,
             ideal,
             calendar: calendar.map(|calendar| calendar.name.clone()),
             shift: closed.shift,

@@ -1,6 +1,6 @@
 //! A machine that the settings no longer have: what was open is closed once, with events. Pure.
 //!
-//! Of its checkpoint only the ordinals stay: they go on where the machine comes back.
+//! Of its checkpoint only the ordinals of operations and stops stay: they go on where the machine comes back.
 
 use super::{Entries, Machine, Moment, Resumed};
 use crate::aggregate::equipment::Reading;
@@ -51,5 +51,6 @@ impl Machine {
         for slot in &self.slots {
             into.put(format!("{name}/ordinal/{}", slot.name), &slot.ordinal);
         }
+        into.put(format!("{name}/downtime"), self.stops.memory());
     }
 }

@@ -83,6 +83,7 @@ impl Machine {
             machine,
             scope: &self.scope,
             problems: Vec::new(),
+            conditions: Vec::new(),
         };
         let whole = compiler.definition(&carried.name, operation, slot);
         let (mut definition, gone) = match whole.filter(|_| !self.removed) {
