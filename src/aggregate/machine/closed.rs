@@ -184,9 +184,10 @@ impl Machine {
             });
             if let Some(place) = concerned {
                 let learn = |report: &mut OperationReport| {
-                    if let Some(fact) = fact_of(report, what) {
-                        *fact = Some(learnt.clone());
-                    }
+                    let Some(fact) = fact_of(report, what) else {
+                        return false;
+                    };
+                    *fact = Some(learnt.clone());
                     true
                 };
                 self.correct(slot, place, reason, at, learn, moment);

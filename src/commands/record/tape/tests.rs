@@ -226,6 +226,10 @@ fn a_recording_of_each_case_replays_to_the_same_events() {
         let text = fs::read_to_string(case.join("settings.yaml")).unwrap();
         let plant = settings::load(&text).unwrap().plant;
         let original = fs::read_to_string(case.join("capture.jsonl")).unwrap();
+        // A recording is of one gateway with one settings file.
+        if original.contains(r#""settings""#) {
+            continue;
+        }
         let Some(copy) = copied(&plant, Capture::read(&original, &plant, &[]).unwrap()) else {
             continue;
         };
