@@ -4,7 +4,7 @@
 //! stands for a number, `"as": {name: pointer}` keeps a value that a later `"$name"` must equal, `{"never": event}` and
 //! `{"count": event, "is": n}` are said of the whole.
 
-use millgate::commands::replay::replay;
+use millgate::commands::replay::replay_with;
 use millgate::settings;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -20,7 +20,103 @@ fn every_case_gives_what_it_must() {
         play(&case);
         played += 1;
     }
-    assert!(played >= 11, "only {played} cases were found");
+    assert!(played >= 150, "only {played} cases were found");
+}
+
+/// The vectors of the specification, by the beginning of their names.
+const VECTORS: [&str; 23] = [
+    "E01",
+    "E03",
+    "E04",
+    "E05",
+    "E06",
+    "E07",
+    "E08",
+    "E09",
+    "E10",
+    "E13",
+    "E14",
+    "E16",
+    "E17",
+    "E18",
+    "E19",
+    "E22",
+    "E25",
+    "E26",
+    "E27",
+    "E28",
+    "example-press",
+    "example-lathe",
+    "example-filler",
+];
+
+#[test]
+fn every_vector_has_its_case() {
+    let cases = cases();
+    for vector in VECTORS {
+        let is_there = cases.iter().any(|case| {
+            let name = case.file_name().unwrap().to_string_lossy();
+            name.starts_with(vector)
+        });
+        assert!(is_there, "{vector} has no case");
+    }
+}
+
+/// The durations of an interval sum exactly to it; where no clock was set, that is the time between its ends.
+fn intervals_are_whole(name: &str, events: &[Value]) {
+    let seconds = |value: &Value| value.as_f64();
+    for event in events {
+        let Some(durations) = event.pointer("/data/state_durations_s") else {
+            continue;
+        };
+        let sum: f64 = durations
+            .as_object()
+            .unwrap()
+            .values()
+            .filter_map(seconds)
+            .sum();
+        let told = event.pointer("/data/interval/duration_s").and_then(seconds);
+        let Some(told) = told else { continue };
+        assert!(
+            (sum - told).abs() < 1e-6,
+            "{name}: {sum} s of {told} s\n{event:#}"
+        );
+        let flags = event.pointer("/data/flags").unwrap().to_string();
+        if !flags.contains("clock") {
+            let time = |end: &str| {
+                let text = event.pointer(&format!("/data/interval/{end}")).unwrap();
+                let time: jiff::Timestamp = text.as_str().unwrap().parse().unwrap();
+                time.as_microsecond() as f64 / 1e6
+            };
+            let between = time("to") - time("from");
+            assert!(
+                (between - told).abs() < 1e-5,
+                "{name}: {told} s of {between} s\n{event:#}"
+            );
+        }
+    }
+}
+
+#[test]
+fn of_conditions_that_do_their_work_nothing_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_folder = |folder: PathBuf| {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().path())
+    };
+    let files = cases().into_iter().flat_map(in_folder);
+    let files = files
+        .chain(in_folder(root.join("examples")))
+        .chain(in_folder(root.join("src/commands/demo")));
+    let mut read = 0;
+    for file in files.filter(|file| file.extension().is_some_and(|e| e == "yaml")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let loaded = settings::load(&text).unwrap_or_else(|p| panic!("{}: {p:?}", file.display()));
+        let said = millgate::aggregate::warnings(&loaded.plant);
+        assert!(said.is_empty(), "{}: {said:#?}", file.display());
+        read += 1;
+    }
+    assert!(read >= 150, "only {read} settings were read");
 }
 
 fn cases() -> Vec<PathBuf> {
@@ -38,10 +134,21 @@ fn play(case: &Path) {
     let name = case.file_name().unwrap().to_string_lossy().into_owned();
     let read = |file: &str| fs::read_to_string(case.join(file)).unwrap();
     let loaded = settings::load(&read("settings.yaml")).unwrap_or_else(|p| panic!("{name}: {p:?}"));
+    // What the gateway is reloaded with in the capture.
+    let others: Vec<_> = ["settings-2.yaml", "settings-3.yaml"]
+        .into_iter()
+        .filter(|file| case.join(file).exists())
+        .map(|file| {
+            let other =
+                settings::load(&read(file)).unwrap_or_else(|p| panic!("{name}: {file}: {p:?}"));
+            (file.to_owned(), other.plant)
+        })
+        .collect();
     let capture = read("capture.jsonl");
     let run = || {
         let mut out = Vec::new();
-        replay(&loaded.plant, &capture, &mut out, None).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        replay_with(&loaded.plant, &others, &capture, &mut out, None)
+            .unwrap_or_else(|e| panic!("{name}: {e:?}"));
         out
     };
     let out = run();
@@ -52,6 +159,7 @@ fn play(case: &Path) {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     validate(&name, &events);
+    intervals_are_whole(&name, &events);
     compare(&name, &read("expected.jsonl"), &events);
 }
 

@@ -74,7 +74,7 @@ fn an_event_names_the_samples_and_the_condition_that_made_it() {
         capture,
         "00:00:03.200  PRESS-04  IDLE",
         "
-00:00:03.200  PRESS-04  IDLE -> RUNNING  IDLE had lasted 3.2 s
+00:00:03.200  PRESS-04  IDLE -> RUNNING: IDLE had lasted 3.2 s
     because rule 2 of `state` (RUNNING) holds
         bit(status, 0) is true (status = 1 since 3.200 s)
     and rule 1 of `state` (FAULTED) does not hold
@@ -267,8 +267,8 @@ fn after_a_gap_it_says_how_sure_the_time_is_and_what_was_lost_with_the_power() {
 "#;
     check(START_END, power, "5.000 s  the power goes", "
 5.000 s  the power goes
-00:00:09.000  gateway  gateway started, version 0.1.0, 1 operation is still open
-00:00:09.000  PRESS-04/1  form #1 interrupted after 8 s  recovered state  [end_time_estimated, power_loss]
+00:00:09.000  gateway  gateway started: version 0.1.0, 1 operation open
+00:00:09.000  PRESS-04/1  form #1 interrupted after 8 s: found so after a restart  [end_time_estimated, power_loss]
     because after the restart, it runs no longer
     and `start` now
         bit(status, 0) is false (status = 0 since 9.000 s)

@@ -22,6 +22,7 @@ mod opc_ua;
 #[cfg(feature = "demo")]
 mod opc_ua_evil;
 mod opc_ua_pki;
+mod part_properties;
 mod random;
 mod readme;
 mod recorder;

@@ -148,6 +148,21 @@ pub(super) struct Parameter {
 }
 
 impl Parameter {
+    /// Of an earlier settings file, and its tag is gone: it has what was measured before.
+    fn absent(name: &str) -> Parameter {
+        Parameter {
+            name: name.to_owned(),
+            tag: ABSENT,
+            unit: None,
+            every: Duration::ZERO,
+            plan: Plan::default(),
+            percentiles: Vec::new(),
+            gate: None,
+            hidden: false,
+            limited: false,
+        }
+    }
+
     pub(super) fn inside(&self) -> Known {
         self.gate.as_ref().map_or(Known::True, |(_, known)| *known)
     }
@@ -200,13 +215,45 @@ pub(super) struct Definition {
     /// Index of the recovery counter in the machine.
     pub(super) recovery_counter: Option<usize>,
     pub(super) devices: BTreeSet<DeviceId>,
+    /// One of them stamps its own values.
+    pub(super) device_time: bool,
     /// What `only_if` said at the start edge that is being debounced.
     pub(super) start_allowed: bool,
     /// Of an earlier settings file: ends what it began and starts nothing.
     pub(super) retired: bool,
-    /// Of an earlier settings file, and its tags are gone: what it began cannot go on.
-    pub(super) gone: bool,
+    /// Of an earlier settings file, and what it needs is gone: what it began cannot go on.
+    pub(super) gone: Option<Gone>,
 }
+
+/// What the settings no longer have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Tags of its conditions.
+    Tags,
+    /// The whole machine.
+    Machine,
+}
+
+impl Gone {
+    /// Why the operation was broken off, as its event says it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Gone::Tags => "tags_removed",
+            Gone::Machine => "machine_removed",
+        }
+    }
+
+    /// For people.
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Gone::Tags => "tags of its conditions were no longer in the settings",
+            Gone::Machine => "its machine was no longer in the settings",
+        }
+    }
+}
+
+/// Stands for a tag that the settings no longer have: it never has a value.
+pub(super) const ABSENT: usize = usize::MAX;
 
 /// Compiles the parts of a machine and collects every problem with its path.
 pub(super) struct Compiler<'a> {
@@ -214,6 +261,8 @@ pub(super) struct Compiler<'a> {
     pub(super) machine: &'a Machine,
     pub(super) scope: &'a Scope,
     pub(super) problems: Vec<Problem>,
+    /// The conditions that were compiled: path and text.
+    pub(super) conditions: Vec<(String, String)>,
 }
 
 impl Compiler<'_> {
@@ -223,14 +272,17 @@ impl Compiler<'_> {
         cel: &shape::Cel,
         allowed: Allowed,
     ) -> Option<Condition> {
+        let path = if self.machine.path.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{}.{path}", self.machine.path)
+        };
         match Condition::compile(&cel.0, self.scope, allowed) {
-            Ok(condition) => Some(condition),
+            Ok(condition) => {
+                self.conditions.push((path, cel.0.clone()));
+                Some(condition)
+            }
             Err(message) => {
-                let path = if self.machine.path.is_empty() {
-                    path.to_owned()
-                } else {
-                    format!("{}.{path}", self.machine.path)
-                };
                 self.problems.push(Problem::new(path, message));
                 None
             }
@@ -326,10 +378,14 @@ impl Compiler<'_> {
                 .recovery_counter
                 .as_ref()
                 .and_then(|counter| self.machine.equipment.counters.get_index_of(counter)),
+            device_time: devices.iter().any(|device| {
+                let device = self.plant.devices.get(device.index());
+                device.is_some_and(|device| device.timestamps != shape::Timestamps::Gateway)
+            }),
             devices,
             start_allowed: false,
             retired: false,
-            gone: false,
+            gone: None,
         })
     }
 
@@ -339,7 +395,7 @@ impl Compiler<'_> {
             Pieces::Tag(from) => self
                 .scope
                 .tag(&from.tag)
-                .map_or(PieceCount::Fixed(1), |(local, _)| PieceCount::Tag(local)),
+                .map_or(PieceCount::Tag(ABSENT), |(local, _)| PieceCount::Tag(local)),
         }
     }
 
@@ -358,9 +414,8 @@ impl Compiler<'_> {
                 Some(None) => continue,
                 None => None,
             };
-            let Some(base) = self.parameter(name, &parameter.tag) else {
-                continue;
-            };
+            let base = self.parameter(name, &parameter.tag);
+            let base = base.unwrap_or_else(|| Parameter::absent(name));
             parameters.push(Parameter {
                 plan: Plan {
                     profile: parameter.profile,

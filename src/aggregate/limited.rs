@@ -153,9 +153,15 @@ impl Limited {
             let crossing = watch.end(t, utc);
             self.queue.keep(index, crossing);
         }
+        // What was told is ended in any case.
+        let told = &self.queue.told;
+        let ends_told = |index: usize, crossing: &Crossing| {
+            let is_told = told.get(index).is_some_and(Option::is_some);
+            is_told && matches!(crossing, Crossing::Cleared { .. })
+        };
         self.queue
             .waiting
-            .retain(|(_, crossing)| crossing.since() <= t);
+            .retain(|(index, crossing)| crossing.since() <= t || ends_told(*index, crossing));
         for (_, crossing) in &mut self.queue.waiting {
             if let Crossing::Cleared { back, outside, .. } = crossing
                 && back.t > t

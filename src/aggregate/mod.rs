@@ -31,6 +31,7 @@ mod part;
 mod percentiles;
 pub mod performance;
 pub mod profile;
+mod removed;
 mod report;
 mod saved;
 mod scan;
@@ -39,9 +40,11 @@ pub mod statistics;
 mod task;
 pub mod trigger;
 mod used;
+mod warnings;
 mod watermark;
 
 pub use task::run;
+pub use warnings::warnings;
 
 use crate::health::AggregateHealth;
 use crate::model::{
@@ -121,6 +124,8 @@ pub struct Aggregate {
     life: OwnLife,
     now: Stamp,
     on_disk: OnDisk,
+    /// Machines that the settings no longer have, and what stays of them on disk: to be written.
+    removed: Vec<(String, Saved)>,
     checkpoint_every: Duration,
     checkpoint_due: BootTime,
     /// The due time was planned when there was nothing to keep.
@@ -172,38 +177,42 @@ impl Aggregate {
             life: OwnLife::new(plant, start.now.boot),
             now: start.now,
             on_disk: OnDisk::default(),
+            removed: Vec::new(),
             checkpoint_every: plant.buffer.checkpoint_every.get(),
             checkpoint_due: start.now.boot,
             planned_idle: false,
             notes: None,
         };
-        aggregate.restore(plant, &restored);
+        let resumed = aggregate.restore(plant, &restored);
         aggregate.birth(last.map(|seq| Position {
             seq,
             ..restored.next
         }));
         aggregate.tell_other_settings(&restored.checkpoint);
+        if let Some(resumed) = resumed {
+            aggregate.close_removed(plant, &restored.checkpoint, resumed);
+        }
         aggregate.on_disk = OnDisk::new(restored.checkpoint);
         aggregate.watch_clock(start.now);
         Ok(aggregate)
     }
 
-    fn restore(&mut self, plant: &Plant, restored: &Restored) {
+    fn restore(&mut self, plant: &Plant, restored: &Restored) -> Option<Resumed> {
         let alive = restored
             .checkpoint
             .get("gateway")
-            .and_then(|bytes| saved::read::<Alive>(bytes));
-        let Some(alive) = alive else { return };
-        let resumed = self.resumed(&alive);
-        if resumed.same_boot {
+            .and_then(|bytes| saved::read::<Alive>(bytes))?;
+        let whole = self.resumed(&alive);
+        if whole.same_boot {
             self.clock_watch = ClockWatch::new(alive.stamp, alive.synchronised);
         }
         let machines = self.machines.iter_mut().zip(&plant.machines);
         for (index, (machine, settings)) in machines.enumerate() {
-            let resumed = self.delays.resumed(index, resumed);
+            let resumed = self.delays.resumed(index, whole);
             machine.restore(plant, settings, &restored.checkpoint, resumed);
         }
         self.links.restore(&restored.checkpoint);
+        Some(whole)
     }
 
     /// Across boots elapsed time is the difference of UTC, if both ends can be trusted.
@@ -382,6 +391,9 @@ impl Aggregate {
                 self.on_disk
                     .difference(&format!("{}/", machine.scope_key()), now),
             );
+        }
+        for (scope, ordinals) in self.removed.drain(..) {
+            checkpoint.extend(self.on_disk.difference(&format!("{scope}/"), ordinals));
         }
         let mut gateway = Saved::default();
         self.links.save(&mut gateway);

@@ -74,6 +74,8 @@ pub(super) struct OpenOperation {
     pub(super) facts: Facts,
     pub(super) accumulators: Vec<Accumulator>,
     pub(super) limits: Limited,
+    /// Its times are those of a device.
+    pub(super) device_time: bool,
     pub(super) flags: BTreeSet<Flag>,
     /// How often something was learnt after it was told.
     pub(super) revision: u32,
@@ -153,6 +155,7 @@ impl OpenOperation {
             facts,
             accumulators,
             limits: Limited::new(&definition.limits),
+            device_time: definition.device_time,
             flags: BTreeSet::new(),
             revision: 0,
             used: Used::default(),

@@ -2,10 +2,10 @@
 
 use super::change::Watched;
 use super::condition::{Allowed, Condition};
-use super::definition::{Compiler, Whence};
+use super::definition::{Compiler, Definition, Whence};
 use crate::model::Reference;
 use crate::settings;
-use crate::settings::shape::{self, Origin, Purpose, UnknownProgram};
+use crate::settings::shape::{self, Origin, Purpose, ScanFor, UnknownProgram};
 use indexmap::IndexMap;
 
 /// Where the product comes from.
@@ -37,6 +37,11 @@ impl Products {
         self.flags_unknown && program.is_some_and(|program| !self.by_program.contains_key(program))
     }
 
+    /// What was scanned counts, where nothing else says it.
+    pub(super) fn takes_scanned(&self) -> bool {
+        self.said.takes_scanned()
+    }
+
     /// The tag that says it.
     pub(super) fn tag(&self) -> Option<usize> {
         self.said.tag()
@@ -59,6 +64,21 @@ pub(super) struct During {
     pub(super) watched: Watched,
     /// It holds, and no operation was begun for it: one begins as soon as that is possible.
     pub(super) waits: bool,
+}
+
+impl Definition {
+    /// What it takes from a scan, where no tag and no setting says it.
+    pub(super) fn takes_scanned(&self) -> impl Iterator<Item = ScanFor> {
+        let takes = [
+            (ScanFor::Order, self.order.takes_scanned()),
+            (ScanFor::Lot, self.lot.takes_scanned()),
+            (ScanFor::Product, self.product.takes_scanned()),
+        ];
+        takes
+            .into_iter()
+            .filter(|(_, takes)| *takes)
+            .map(|(what, _)| what)
+    }
 }
 
 impl Compiler<'_> {

@@ -25,6 +25,11 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// An operation that started at `started` in that slot may take it.
+    pub(super) fn fits(&self, slot: &str, started: BootTime) -> bool {
+        self.until >= started && may_go(self.slot.as_deref(), slot)
+    }
+
     /// When it has expired.
     fn expires(&self) -> BootTime {
         self.until.plus(Duration::from_nanos(1))
@@ -48,11 +53,18 @@ impl Waiting {
         (!same).then_some(before)
     }
 
+    /// It was read again: it waits longer.
+    pub(super) fn again(&mut self, text: &str, slot: Option<&str>, until: BootTime) {
+        let same = |one: &&mut Pending| one.text == text && one.slot.as_deref() == slot;
+        for one in self.0.iter_mut().filter(same) {
+            one.until = one.until.max(until);
+        }
+    }
+
     /// The part for an operation that started at `started` in a slot: the slot's own first.
     pub(super) fn take(&mut self, slot: &str, started: BootTime) -> Option<Pending> {
-        let fits = |one: &Pending, named: bool| {
-            one.until >= started && one.slot.is_some() == named && may_go(one.slot.as_deref(), slot)
-        };
+        let fits =
+            |one: &Pending, named: bool| one.slot.is_some() == named && one.fits(slot, started);
         let own = self.0.iter().position(|one| fits(one, true));
         let place = own.or_else(|| self.0.iter().position(|one| fits(one, false)))?;
         Some(self.0.remove(place))
@@ -61,23 +73,32 @@ impl Waiting {
     /// Takes a part back whose operation did not come about. Where another one waits in its place, gives it back: that one
     /// has replaced it.
     pub(super) fn take_back(&mut self, pending: Pending) -> Option<Pending> {
-        if self.0.iter().any(|one| one.slot == pending.slot) {
-            return Some(pending);
+        let same_place = self.0.iter().find(|one| one.slot == pending.slot);
+        match same_place {
+            Some(one) if one.part.id == pending.part.id => None,
+            Some(_) => Some(pending),
+            None => {
+                self.0.push(pending);
+                None
+            }
         }
-        self.0.push(pending);
-        None
     }
 
-    /// When the next one expires.
-    pub(super) fn due(&self) -> Option<BootTime> {
-        self.0.iter().map(Pending::expires).min()
+    /// When the next one expires of which nobody says that it is `awaited`.
+    pub(super) fn due(&self, awaited: impl Fn(&Pending) -> bool) -> Option<BootTime> {
+        let waiting = self.0.iter().filter(|one| !awaited(one));
+        waiting.map(Pending::expires).min()
     }
 
-    /// Those that have waited too long at `now`.
-    pub(super) fn expire(&mut self, now: BootTime) -> Vec<Pending> {
+    /// Those that have waited too long at `now`, and of which nobody says that they are `awaited`.
+    pub(super) fn expire(
+        &mut self,
+        now: BootTime,
+        awaited: impl Fn(&Pending) -> bool,
+    ) -> Vec<Pending> {
         let (gone, waiting) = std::mem::take(&mut self.0)
             .into_iter()
-            .partition(|one| one.expires() <= now);
+            .partition(|one| one.expires() <= now && !awaited(one));
         self.0 = waiting;
         gone
     }

@@ -47,6 +47,7 @@ pub(super) fn started(operation: &OpenOperation) -> OperationReport {
         operator: operation.facts.operator.clone(),
         parts: operation.facts.parts.clone(),
         reason: None,
+        device_time: operation.device_time,
         mode_at_start: operation.facts.mode_at_start.unwrap_or(Mode::None),
         started_at: operation.started.utc,
         flags: operation.flags.iter().copied().collect(),

@@ -63,6 +63,7 @@ pub(super) fn completed(seq: u64) -> Event {
         reason: None,
         mode_at_start: Mode::Production,
         started_at: UtcTime(0),
+        device_time: false,
         flags: vec![],
         revision: 0,
         ending: None,

@@ -51,7 +51,7 @@ impl Check {
         };
         let (good, problems, left_out, warnings, digest) = match &result {
             Ok(loaded) => {
-                let warnings = listed(&loaded.warnings(), &loaded.places);
+                let warnings = listed(&warnings(loaded), &loaded.places);
                 (true, Vec::new(), 0, warnings, Some(&loaded.plant.digest))
             }
             Err(found) => (
@@ -144,12 +144,16 @@ fn warn(file: &Path, text: &str, loaded: &Loaded) -> Result<(), Failure> {
         text,
         colour: terminal::colours_on_error(),
     };
-    let warnings: String = loaded
-        .warnings()
+    let warnings: String = warnings(loaded)
         .iter()
         .map(|problem| source.explain(problem, &loaded.places, Weight::Warning) + "\n")
         .collect();
     terminal::print_error(&warnings)
+}
+
+/// What is worth a look, also in the conditions.
+fn warnings(loaded: &Loaded) -> Vec<Problem> {
+    loaded.warnings_with(aggregate::warnings(&loaded.plant))
 }
 
 fn listed(problems: &[Problem], places: &settings::Places) -> Vec<serde_json::Value> {

@@ -14,9 +14,6 @@ use crate::model::{
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Whose clock the times of an operation are.
-const TIME_BASIS: &str = "gateway";
-
 /// `data.operation`
 #[derive(Serialize)]
 pub(super) struct OperationOut<'a> {
@@ -104,7 +101,11 @@ fn operation_with<'a>(
         operator: reference(&report.operator),
         parts: parts(report, cut, lost),
         started_at: Time(report.started_at),
-        time_basis: TIME_BASIS,
+        time_basis: if report.device_time {
+            "device"
+        } else {
+            "gateway"
+        },
         revision: report.revision,
         flags: flags(report, longest(measured).points, cut, lost),
         ending: report.ending.as_ref().map(end),

@@ -29,8 +29,6 @@ pub enum Flag {
     NoPartId,
     /// The wall clock stepped while it was open.
     ClockStepped,
-    /// It ran beside another one in its machine's slot for a moment.
-    Overlap,
     /// Samples of it came too late to be merged.
     LateSamples,
     /// A product or code is not in the settings.
@@ -63,7 +61,6 @@ impl Flag {
             Flag::LatePartId => "late_part_id",
             Flag::NoPartId => "no_part_id",
             Flag::ClockStepped => "clock_stepped",
-            Flag::Overlap => "overlap",
             Flag::LateSamples => "late_samples",
             Flag::UnverifiedMasterdata => "unverified_masterdata",
             Flag::StartMissed => "start_missed",
@@ -194,6 +191,8 @@ pub struct OperationReport {
     pub mode_at_start: Mode,
     /// When it started: the edge that held.
     pub started_at: UtcTime,
+    /// A device of it stamps its own values, so that its times are the device's.
+    pub device_time: bool,
     /// What a MES should know about the data.
     pub flags: Vec<Flag>,
     /// Where it was corrected, how often.
@@ -321,7 +320,7 @@ pub struct CorrectedReport {
     pub operation: OperationReport,
     /// The event that this one replaces.
     pub supersedes: Uuid,
-    /// What was learnt: `late_part_id`, `late_order`.
+    /// What was learnt: `late_part_id`, `late_order`, `late_lot`, `late_product`.
     pub reason: &'static str,
 }
 

@@ -100,8 +100,15 @@ impl Loaded {
     /// What is worth a look although it is allowed. Looks at the files of this machine, too.
     #[must_use]
     pub fn warnings(&self) -> Vec<Problem> {
+        self.warnings_with(Vec::new())
+    }
+
+    /// [`Loaded::warnings`], and in their order what a stage says of the plant.
+    #[must_use]
+    pub fn warnings_with(&self, of_stages: Vec<Problem>) -> Vec<Problem> {
         let mut found = check::warnings(&self.file);
         found.extend(check::bus_warnings(&self.plant));
+        found.extend(of_stages);
         let mut found = self.instances.folded(found);
         found.extend(self.remarks.iter().cloned());
         found.sort_by_cached_key(|problem| self.places.of(problem));

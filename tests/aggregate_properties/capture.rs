@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use std::fmt::Write;
 
 /// One stroke, in tenths of a second.
 #[derive(Clone, Debug)]

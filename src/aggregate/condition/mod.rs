@@ -4,6 +4,7 @@
 //! undeclared variable to CEL, and CEL's error-absorbing `&&` and `||` over it are Kleene's logic: the result is *unknown*.
 
 mod check;
+pub mod hopeless;
 mod parts;
 mod scope;
 

@@ -190,51 +190,64 @@ fn written_call(call: &CallExpr) -> String {
     if let Some(target) = &call.target {
         return format!(
             "{}.{}({})",
-            side(target),
+            side(target, CLOSEST),
             call.func_name,
             listed(&call.args)
         );
     }
     match (call.func_name.as_str(), call.args.as_slice()) {
-        (operators::LOGICAL_NOT, [operand]) => format!("!{}", side(operand)),
-        (operators::NEGATE, [operand]) => format!("-{}", side(operand)),
+        (operators::LOGICAL_NOT, [operand]) => format!("!{}", side(operand, UNARY)),
+        (operators::NEGATE, [operand]) => format!("-{}", side(operand, UNARY)),
         (operators::CONDITIONAL, [choice, yes, no]) => {
-            format!("{} ? {} : {}", side(choice), side(yes), side(no))
+            format!("{} ? {} : {}", side(choice, 1), side(yes, 1), side(no, 1))
         }
         (name, [left, right]) if infix(name).is_some() => {
-            let sign = infix(name).unwrap_or_default();
-            format!("{} {sign} {}", side(left), side(right))
+            let (sign, bond) = infix(name).unwrap_or_default();
+            format!("{} {sign} {}", side(left, bond), side(right, bond + 1))
         }
         (name, arguments) => format!("{name}({})", listed(arguments)),
     }
 }
 
-/// An operand: in brackets where it is made of two sides itself.
-fn side(expression: &IdedExpr) -> String {
-    let composed = match &expression.expr {
-        Expr::Call(call) => infix(&call.func_name).is_some() || call.args.len() == 3,
-        _ => false,
+/// How closely a sign binds its operand, and what needs no sign at all.
+const UNARY: u8 = 6;
+const CLOSEST: u8 = 7;
+
+/// An operand: in brackets where it binds less closely than its place wants.
+fn side(expression: &IdedExpr, wanted: u8) -> String {
+    let bond = match &expression.expr {
+        Expr::Call(call) => match call.func_name.as_str() {
+            operators::CONDITIONAL => 0,
+            operators::LOGICAL_NOT | operators::NEGATE => UNARY,
+            name => infix(name).map_or(CLOSEST, |(_, bond)| bond),
+        },
+        _ => CLOSEST,
     };
     let text = written(expression);
-    if composed { format!("({text})") } else { text }
+    if bond < wanted {
+        format!("({text})")
+    } else {
+        text
+    }
 }
 
-fn infix(operator: &str) -> Option<&'static str> {
+/// The sign between two operands, and how closely it binds them.
+fn infix(operator: &str) -> Option<(&'static str, u8)> {
     Some(match operator {
-        operators::LOGICAL_AND => "&&",
-        operators::LOGICAL_OR => "||",
-        operators::EQUALS => "==",
-        operators::NOT_EQUALS => "!=",
-        operators::LESS => "<",
-        operators::LESS_EQUALS => "<=",
-        operators::GREATER => ">",
-        operators::GREATER_EQUALS => ">=",
-        operators::ADD => "+",
-        operators::SUBSTRACT => "-",
-        operators::MULTIPLY => "*",
-        operators::DIVIDE => "/",
-        operators::MODULO => "%",
-        operators::IN => "in",
+        operators::LOGICAL_OR => ("||", 1),
+        operators::LOGICAL_AND => ("&&", 2),
+        operators::EQUALS => ("==", 3),
+        operators::NOT_EQUALS => ("!=", 3),
+        operators::LESS => ("<", 3),
+        operators::LESS_EQUALS => ("<=", 3),
+        operators::GREATER => (">", 3),
+        operators::GREATER_EQUALS => (">=", 3),
+        operators::IN => ("in", 3),
+        operators::ADD => ("+", 4),
+        operators::SUBSTRACT => ("-", 4),
+        operators::MULTIPLY => ("*", 5),
+        operators::DIVIDE => ("/", 5),
+        operators::MODULO => ("%", 5),
         _ => return None,
     })
 }

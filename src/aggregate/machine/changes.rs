@@ -2,6 +2,7 @@
 
 use super::{Machine, Moment, Unsaved};
 use crate::aggregate::condition::Known;
+use crate::aggregate::definition::Definition;
 use crate::aggregate::trigger::Edge;
 use crate::model::{EndCause, Outcome};
 
@@ -49,10 +50,15 @@ impl Machine {
         edge: Edge,
         moment: &mut Moment<'_>,
     ) -> Option<()> {
+        let Definition { name, retired, .. } = self.definitions.get(d)?;
+        let retired = *retired;
         let open = self.slots.get(slot)?.open.as_ref();
-        let open = open.filter(|open| open.definition_index == d);
+        // Also one that began with earlier settings: the next one of that name begins.
+        let open =
+            open.filter(|open| open.definition_index == d || !retired && open.definition == *name);
+        let ends = open.is_some();
         let recovered = open.is_some_and(|open| open.recovered);
-        if open.is_some() {
+        if ends {
             let cause = match self.cause_of(slot, edge) {
                 EndCause::Trigger if edge.uncertain && recovered => EndCause::RecoveredState,
                 cause => cause,
@@ -60,10 +66,22 @@ impl Machine {
             let end = self.end(edge, Outcome::Completed, cause, None);
             self.finish(slot, end, None, moment);
         }
-        if !self.definitions.get(d)?.retired {
-            self.start_edge(d, edge, false, moment);
+        match retired {
+            false => self.start_edge(d, edge, false, moment),
+            true if ends => self.hand_over(slot),
+            true => {}
         }
         Some(())
+    }
+
+    /// What began with earlier settings has ended: what holds by the present ones has waited for the slot.
+    fn hand_over(&mut self, slot: usize) {
+        let present = self.definitions.iter_mut();
+        for definition in present.filter(|one| one.slot == slot && !one.retired) {
+            if let Some(during) = &mut definition.during {
+                during.waits = true;
+            }
+        }
     }
 
     /// The tag said nothing when the operation began: what it says first goes with it.

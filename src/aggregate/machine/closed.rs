@@ -7,6 +7,7 @@ use crate::aggregate::saved::{self, Saved};
 use crate::model::{
     Body, BootTime, CorrectedReport, Flag, OperationReport, Part, PartKind, Reference, Stamp,
 };
+use crate::settings::shape::ScanFor;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
@@ -27,8 +28,8 @@ pub(super) struct Closed {
     /// Forgotten then.
     until: BootTime,
     late_window: Duration,
-    /// A scanned order counts for it.
-    order_by_scan: bool,
+    /// What it takes from a scan where it lacks it.
+    by_scan: Vec<ScanFor>,
     /// A reboot without a synchronised clock came after it: how long ago it ended is not known.
     unmeasured: bool,
 }
@@ -99,7 +100,7 @@ impl Machine {
             ended: at.boot,
             until: at.boot.plus(late_window.max(KEPT_FOR)),
             late_window,
-            order_by_scan: definition.order.takes_scanned(),
+            by_scan: definition.takes_scanned().collect(),
             unmeasured: false,
         };
         if let Some(slot) = self.slots.get_mut(slot) {
@@ -144,33 +145,78 @@ impl Machine {
         let learn = |report: &mut OperationReport| {
             let before = report.parts.clone();
             add_part(&mut report.parts, part);
+            if report.parts == before {
+                return false;
+            }
             report.flags.retain(|flag| *flag != Flag::NoPartId);
             if !report.flags.contains(&Flag::LatePartId) {
                 report.flags.push(Flag::LatePartId);
                 report.flags.sort();
             }
-            report.parts != before
+            true
         };
         self.correct(slot, place, "late_part_id", at, learn, moment);
     }
 
-    /// An order was scanned: operations that have just ended without one were for it.
-    pub(super) fn late_order(&mut self, order: &Reference, at: Stamp, moment: &mut Moment<'_>) {
+    /// Order, lot or product was scanned: operations that have just ended without it were for it, unless another one begins.
+    pub(super) fn late_fact(
+        &mut self,
+        what: ScanFor,
+        learnt: &Reference,
+        at: Stamp,
+        moment: &mut Moment<'_>,
+    ) {
+        let reason = match what {
+            ScanFor::Order => "late_order",
+            ScanFor::Lot => "late_lot",
+            ScanFor::Product => "late_product",
+            _ => return,
+        };
         for slot in 0..self.slots.len() {
-            let concerned = self.slots.get(slot).and_then(|slot| {
+            self.late_while_trailed(slot, what, learnt, at, moment);
+            let concerned = self.slots.get_mut(slot).and_then(|slot| {
                 let place = slot.closed.len().checked_sub(1)?;
-                let closed = slot.closed.get(place)?;
-                let lacks = closed.report.order.is_none() && closed.order_by_scan;
-                (slot.open.is_none() && lacks && closed.in_time(at.boot)).then_some(place)
+                let closed = slot.closed.get_mut(place)?;
+                let takes = closed.by_scan.contains(&what) && closed.in_time(at.boot);
+                let lacks = fact_of(&mut closed.report, what)?.is_none();
+                let last = slot.open.is_none() && slot.starting.is_empty();
+                (last && takes && lacks).then_some(place)
             });
             if let Some(place) = concerned {
                 let learn = |report: &mut OperationReport| {
-                    report.order = Some(order.clone());
+                    fact_of(report, what).map(|fact| *fact = Some(learnt.clone()));
                     true
                 };
-                self.correct(slot, place, "late_order", at, learn, moment);
+                self.correct(slot, place, reason, at, learn, moment);
             }
         }
+    }
+
+    /// The same for one that has ended and waits for what trails it.
+    fn late_while_trailed(
+        &mut self,
+        slot: usize,
+        what: ScanFor,
+        learnt: &Reference,
+        at: Stamp,
+        moment: &mut Moment<'_>,
+    ) -> Option<()> {
+        let open = self.slots.get_mut(slot)?.open.as_mut()?;
+        let definition = self.definitions.get(open.definition_index)?;
+        let ended = open.over_since()?;
+        let window = definition.settings.part.late_window.get();
+        let takes = definition.takes_scanned().any(|one| one == what);
+        let facts = &mut open.facts;
+        let fact = match what {
+            ScanFor::Order => &mut facts.order,
+            ScanFor::Lot => &mut facts.lot,
+            _ => &mut facts.product,
+        };
+        if takes && fact.is_none() && !open.unmeasured && at.boot.since(ended) <= window {
+            *fact = Some(learnt.clone());
+            self.tell_identified(slot, at.utc, None, moment);
+        }
+        Some(())
     }
 
     fn correct(
@@ -265,6 +311,15 @@ impl Machine {
             let last = entries.get(&format!("{key}/last_part/{}", slot.name));
             slot.last_part = last.and_then(|bytes| saved::read(bytes));
         }
+    }
+}
+
+fn fact_of(report: &mut OperationReport, what: ScanFor) -> Option<&mut Option<Reference>> {
+    match what {
+        ScanFor::Order => Some(&mut report.order),
+        ScanFor::Lot => Some(&mut report.lot),
+        ScanFor::Product => Some(&mut report.product),
+        _ => None,
     }
 }
 

@@ -11,7 +11,6 @@ use crate::aggregate::condition::{Allowed, Scope};
 use crate::aggregate::definition::{Compiler, Definition, Fact, PieceCount};
 use crate::aggregate::equipment::Equipment;
 use crate::model::BootTime;
-use crate::settings::shape::{Operation, PartFrom, Pieces, Trigger};
 use crate::settings::{self, Plant, Problem};
 
 /// Tags of a machine, as conditions know them.
@@ -35,6 +34,7 @@ impl Machine {
             machine,
             scope: &scope,
             problems: Vec::new(),
+            conditions: Vec::new(),
         };
         let rules = compiler.rules();
         let alarms = compiler.alarms();
@@ -81,6 +81,7 @@ impl Machine {
             intervals,
             wear,
             order: None,
+            product: None,
             definitions,
             slots,
             pieces_from: machine.equipment.pieces_from,
@@ -89,44 +90,37 @@ impl Machine {
             count_due: super::counters::next_report(now),
             latest: now,
             unsaved: Unsaved::default(),
+            removed: false,
         };
         compiled.wire();
         Ok(compiled)
     }
 
-    /// A definition of an earlier settings file, for the operation that it began. Where its tags are gone, one that can only be closed.
-    pub(super) fn add_retired(
-        &mut self,
+    /// All conditions of a machine: path and text.
+    pub(in crate::aggregate) fn conditions(
         plant: &Plant,
         machine: &settings::Machine,
-        name: &str,
-        operation: &Operation,
-    ) -> Option<usize> {
-        let slot = slot_named(&mut self.slots, &operation.slot);
+    ) -> Vec<(String, String)> {
+        let scope = scope_of(plant, machine);
         let mut compiler = Compiler {
             plant,
             machine,
-            scope: &self.scope,
+            scope: &scope,
             problems: Vec::new(),
+            conditions: Vec::new(),
         };
-        let (definition, gone) = match compiler.definition(name, operation, slot) {
-            Some(definition) => (definition, false),
-            None => (
-                compiler.definition(name, &without_tags(operation), slot)?,
-                true,
-            ),
-        };
-        self.definitions.push(Definition {
-            retired: true,
-            gone,
-            ..definition
-        });
-        self.wire();
-        Some(self.definitions.len() - 1)
+        compiler.rules();
+        compiler.alarms();
+        for (name, operation) in &machine.operations {
+            compiler.definition(name, operation, 0);
+        }
+        Gauges::compile(&mut compiler);
+        Wear::compile(&mut compiler, BootTime::default());
+        compiler.conditions
     }
 
     /// Tells each tag who measures, counts and refers to it.
-    fn wire(&mut self) {
+    pub(super) fn wire(&mut self) {
         let waited_for = self.definitions.iter().flat_map(|definition| {
             let parts = ORDER.iter().filter_map(|part| armed(definition, *part));
             parts
@@ -193,35 +187,6 @@ impl Machine {
                     .any(|condition| condition.tags.contains(&local))
                 || self.definitions.iter().any(|d| refers_to(d, local));
         }
-    }
-}
-
-/// What is left of an operation whose tags are gone: enough to say that it ended.
-fn without_tags(operation: &Operation) -> Operation {
-    let never = Some(Trigger::when("false".to_owned()));
-    Operation {
-        start: never.clone(),
-        end: never,
-        during: None,
-        new_when_changed: None,
-        order: None,
-        product: None,
-        lot: None,
-        operator: None,
-        program: None,
-        purpose: Vec::new(),
-        only_if: None,
-        abort: None,
-        pause: None,
-        recovery_counter: None,
-        pieces: Pieces::default(),
-        part: PartFrom {
-            tag: None,
-            ..operation.part.clone()
-        },
-        tools: None,
-        parameters: indexmap::IndexMap::new(),
-        ..operation.clone()
     }
 }
 

@@ -36,6 +36,29 @@ struct Scanned<T> {
     /// When it was scanned; before everything after a restart.
     #[serde(skip, default = "long_ago")]
     at: BootTime,
+    /// It came with a part that waits: no operation that was open then learns it.
+    #[serde(default)]
+    for_the_next: bool,
+}
+
+impl<T> Scanned<T> {
+    /// An operation that started at `started` may go by it.
+    fn counts_for(&self, started: BootTime) -> bool {
+        !self.for_the_next || self.at <= started
+    }
+}
+
+fn counting<T>(place: &Option<Scanned<T>>, started: BootTime) -> Option<&T> {
+    let found = place.as_ref().filter(|one| one.counts_for(started));
+    found.map(|one| &one.what)
+}
+
+/// What was scanned and counts for one operation.
+pub(super) struct Counting<'a> {
+    pub(super) order: Option<&'a Reference>,
+    pub(super) lot: Option<&'a Reference>,
+    pub(super) product: Option<&'a Reference>,
+    pub(super) operator: Option<&'a Reference>,
 }
 
 fn long_ago() -> BootTime {
@@ -68,6 +91,29 @@ impl Context {
         self.materials.get(id).map(|one| &one.what)
     }
 
+    /// What an operation may learn that started at `started`.
+    pub(super) fn for_one_of(&self, started: BootTime) -> Counting<'_> {
+        Counting {
+            order: counting(&self.order, started),
+            lot: counting(&self.lot, started),
+            product: counting(&self.product, started),
+            operator: counting(&self.operator, started),
+        }
+    }
+
+    /// The part that it was scanned with has its operation: it counts there, whenever that started.
+    pub(super) fn comes_with_its_part(&mut self) {
+        let places = [
+            &mut self.order,
+            &mut self.lot,
+            &mut self.product,
+            &mut self.operator,
+        ];
+        for one in places.into_iter().flatten() {
+            one.for_the_next = false;
+        }
+    }
+
     fn place(&mut self, what: ScanFor) -> Option<&mut Option<Scanned<Reference>>> {
         match what {
             ScanFor::Order => Some(&mut self.order),
@@ -97,27 +143,29 @@ impl Context {
 }
 
 impl Machine {
-    /// Something other than a part was scanned. Open operations that lack it learn it.
+    /// Something other than a part was scanned. Open operations that lack it learn it, and those that have just ended. Gives
+    /// why it came to nothing.
     pub(super) fn context_scanned(
         &mut self,
         scan: &Scan,
         meaning: &Meaning,
+        for_the_next: bool,
         moment: &mut Moment<'_>,
-    ) {
+    ) -> Option<ScanRejection> {
         self.unsaved = Unsaved::Soon;
         let until = meaning.rule.until;
         match meaning.is {
             ScanFor::Part => {}
             ScanFor::Reason => {
-                if !self.reason_scanned(&meaning.code, moment) {
-                    self.reject(scan, ScanRejection::NoStop, moment);
-                }
+                let told = self.reason_scanned(&meaning.code, moment);
+                return (!told).then_some(ScanRejection::NoStop);
             }
             ScanFor::Purpose => {
                 self.context.purpose = purpose(meaning).map(|what| Scanned {
                     what,
                     until: until.unwrap_or(Until::NextOperation),
                     at: scan.at.boot,
+                    for_the_next,
                 });
             }
             ScanFor::Material => self.material_scanned(scan, meaning, moment),
@@ -131,14 +179,16 @@ impl Machine {
                         what: learnt.clone(),
                         until: until.unwrap_or(Until::Replaced),
                         at: scan.at.boot,
+                        for_the_next,
                     });
                 }
-                if what == ScanFor::Order {
-                    self.late_order(&learnt, scan.at, moment);
+                if !for_the_next {
+                    self.late_fact(what, &learnt, scan.at, moment);
                 }
                 self.learn_facts(moment);
             }
         }
+        None
     }
 
     fn material_scanned(&mut self, scan: &Scan, meaning: &Meaning, moment: &mut Moment<'_>) {
@@ -149,6 +199,7 @@ impl Machine {
             what: meaning.code.clone(),
             until: meaning.rule.until.unwrap_or(Until::Replaced),
             at: scan.at.boot,
+            for_the_next: false,
         };
         let known = self.context.materials.contains_key(&material);
         if !known && self.context.materials.len() >= MAX_MATERIALS {

@@ -115,6 +115,14 @@ fn whole_number(value: &Value) -> Option<i64> {
     }
 }
 
+/// What a machine counted for; `None` where several operations are open that do not agree.
+#[derive(Debug)]
+pub(super) struct CountedFor {
+    pub(super) operation: Option<Uuid>,
+    pub(super) order: Option<Reference>,
+    pub(super) product: Option<Reference>,
+}
+
 impl Machine {
     /// A sample of a tag that counts, or tells resets; `place` goes through all counters that it does either for.
     pub(super) fn count_or_reset(
@@ -256,9 +264,29 @@ impl Machine {
 
     /// Tells what was counted up to now for the order that is worked on.
     pub(super) fn report_counters_now(&mut self, moment: &mut Moment<'_>) {
-        let open = self.slots.iter().find_map(|slot| slot.open.as_ref());
-        let operation = open.and_then(|operation| Some(operation.identity?.0));
-        self.report_counters(operation, self.order.clone(), moment);
+        let mut open = self.slots.iter().filter_map(|slot| slot.open.as_ref());
+        let first = open.next().filter(|_| open.next().is_none());
+        let counted = CountedFor {
+            operation: first.and_then(|operation| Some(operation.identity?.0)),
+            order: self.order.clone(),
+            product: self.product.clone(),
+        };
+        self.report_counters(counted, moment);
+    }
+
+    /// An operation ended. While another one is open, nobody can say for which of them the machine counted.
+    pub(super) fn report_counters_of(&mut self, ended: CountedFor, moment: &mut Moment<'_>) {
+        let order = self.open_fact(|facts| &facts.order);
+        let product = self.open_fact(|facts| &facts.product);
+        let agree = |open: Option<Option<&Reference>>, own: &Option<Reference>| {
+            open.is_none_or(|open| open == own.as_ref())
+        };
+        let counted = CountedFor {
+            operation: ended.operation.filter(|_| order.is_none()),
+            order: (ended.order.clone()).filter(|_| agree(order, &ended.order)),
+            product: (ended.product.clone()).filter(|_| agree(product, &ended.product)),
+        };
+        self.report_counters(counted, moment);
     }
 
     /// Whether it is known which order is worked on: a tag that is bad says neither one nor none.
@@ -282,15 +310,14 @@ impl Machine {
     }
 
     /// Tells what each counter counted since its last report, if anything.
-    pub(super) fn report_counters(
-        &mut self,
-        operation: Option<Uuid>,
-        order: Option<Reference>,
-        moment: &mut Moment<'_>,
-    ) {
+    fn report_counters(&mut self, counted_for: CountedFor, moment: &mut Moment<'_>) {
         self.settle_counters(moment);
         let to = moment.now.utc;
-        let product = self.product_now();
+        let CountedFor {
+            operation,
+            order,
+            product,
+        } = counted_for;
         let shift = self.shifts.name();
         let mut books = std::mem::take(&mut self.books);
         let mut reports = Vec::new();

@@ -1,5 +1,6 @@
 //! Ends operations: by an edge, with the samples that trail it, or for any other reason. Pure.
 
+use super::counters::CountedFor;
 use super::explain::Unused;
 use super::lengths::announce;
 use super::{Heading, Machine, Moment, Unsaved};
@@ -186,7 +187,12 @@ impl Machine {
         };
         let told = moment.tell(heading, body);
         self.keep_closed(slot_index, &operation, kept, end.at, told);
-        self.report_counters(Some(id), operation.facts.order, moment);
+        let counted = CountedFor {
+            operation: Some(id),
+            order: operation.facts.order,
+            product: operation.facts.product,
+        };
+        self.report_counters_of(counted, moment);
     }
 
     fn pieces_now(&self, d: usize) -> Option<u64> {

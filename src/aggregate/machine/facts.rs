@@ -9,11 +9,10 @@ use crate::model::{Flag, Reference};
 use crate::settings::shape::Purpose;
 
 impl Machine {
-    /// The order that is worked on: that of the open operation, else what its settings say now.
+    /// The order that is worked on: that of the open operations where they agree, else what the settings say now.
     pub(super) fn order_now(&self) -> Option<Reference> {
-        let open = self.slots.iter().find_map(|slot| slot.open.as_ref());
-        match open {
-            Some(open) => open.facts.order.clone(),
+        match self.open_fact(|facts| &facts.order) {
+            Some(order) => order.cloned(),
             None => {
                 let definition = self.definitions.iter().find(|one| !one.retired)?;
                 let scanned = self.context.order();
@@ -22,11 +21,21 @@ impl Machine {
         }
     }
 
-    /// The product that is worked on.
+    /// Something of the open operations: `None` without one, `Some(None)` where they do not agree.
+    pub(super) fn open_fact<'m>(
+        &'m self,
+        what: impl Fn(&'m Facts) -> &'m Option<Reference>,
+    ) -> Option<Option<&'m Reference>> {
+        let mut open = self.slots.iter().filter_map(|slot| slot.open.as_ref());
+        let first = what(&open.next()?.facts);
+        let agree = open.all(|other| what(&other.facts) == first);
+        Some(first.as_ref().filter(|_| agree))
+    }
+
+    /// The product that is worked on, in the same way.
     pub(super) fn product_now(&self) -> Option<Reference> {
-        let open = self.slots.iter().find_map(|slot| slot.open.as_ref());
-        match open {
-            Some(open) => open.facts.product.clone(),
+        match self.open_fact(|facts| &facts.product) {
+            Some(product) => product.cloned(),
             None => {
                 let definition = self.definitions.iter().find(|one| !one.retired)?;
                 let program = self.program(definition);
@@ -100,20 +109,22 @@ impl Machine {
         }
         let known = &open.facts;
         let scope = &self.scope;
+        let scanned = self.context.for_one_of(open.started.boot);
         let program = missing(&known.program, || self.program(definition));
         let order = missing(&known.order, || {
-            definition.order.reference(scope, self.context.order())
+            definition.order.reference(scope, scanned.order)
         });
-        let lot = missing(&known.lot, || {
-            definition.lot.reference(scope, self.context.lot())
-        });
+        let lot = missing(&known.lot, || definition.lot.reference(scope, scanned.lot));
         let operator = missing(&known.operator, || {
-            definition
-                .operator
-                .reference(scope, self.context.operator())
+            definition.operator.reference(scope, scanned.operator)
         });
         let known_program = program.as_ref().or(known.program.as_ref());
-        let product = missing(&known.product, || self.product(definition, known_program));
+        let product = missing(&known.product, || {
+            let program = known_program.map(|program| program.id.as_str());
+            definition
+                .product
+                .reference(scope, program, scanned.product)
+        });
         let unlisted = known_program
             .is_some_and(|program| definition.product.is_unlisted(Some(program.id.as_str())));
         let learnt = [&program, &order, &lot, &product, &operator];

@@ -1,7 +1,7 @@
 //! Gauges beside the line: each value becomes a `quality.result`. Pure.
 //!
-//! The result belongs to the operation that has the part that was measured, open or lately ended. It changes no verdict
-//! there: the MES joins them.
+//! The result belongs to the operation that has the part that was measured, open or lately ended; where the settings name no
+//! part, to the one that is open or has just ended. It changes no verdict there: the MES joins them.
 
 use super::parts::id_of;
 use super::{Heading, Machine, Moment, Unsaved};
@@ -165,6 +165,7 @@ impl Machine {
         let joined = part.as_ref().and_then(|part| self.operation_with(&part.id));
         let (part, operation) = match joined {
             Some((part, operation)) => (Some(part), Some(operation)),
+            None if gauge.part.is_none() => (None, self.operation_without_part(at)),
             None => (part, None),
         };
         let heading = Heading {
@@ -181,6 +182,26 @@ impl Machine {
         moment.tell(heading, Body::Quality(report));
         self.unsaved = Unsaved::Soon;
         Some(())
+    }
+
+    /// For a gauge whose settings name no part: the open operation, else the one that ended at most `late_window` ago. Where
+    /// several may be meant, nobody knows which.
+    fn operation_without_part(&self, at: Stamp) -> Option<(Uuid, String)> {
+        let open = self.slots.iter().filter_map(|slot| {
+            let open = slot.open.as_ref()?;
+            Some((open.identity?.0, open.definition.clone()))
+        });
+        let mut open = open.peekable();
+        if open.peek().is_some() {
+            return open.next().filter(|_| open.next().is_none());
+        }
+        let ended = self.slots.iter().filter_map(|slot| {
+            let closed = slot.closed.back()?;
+            let meant = slot.open.is_none() && closed.in_time(at.boot);
+            meant.then(|| (closed.report.id, closed.report.name.clone()))
+        });
+        let mut ended = ended;
+        ended.next().filter(|_| ended.next().is_none())
     }
 
     /// The operation that has the part, open ones first, then the latest; with the part as it is known there.

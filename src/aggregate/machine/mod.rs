@@ -5,6 +5,7 @@
 //! the machine over a restart of the gateway.
 
 mod alarms;
+mod arrived;
 mod changes;
 mod closed;
 mod compile;
@@ -29,7 +30,9 @@ mod progress;
 mod reasons;
 mod refused;
 mod remembered;
+mod removed;
 mod restart;
+mod retired;
 mod scans;
 mod shift;
 mod starts;
@@ -142,6 +145,8 @@ pub(super) struct Machine {
     wear: Wear,
     /// The order that was worked on last: where it changes, stops and intervals may be cut.
     order: Option<Reference>,
+    /// The product that was worked on last.
+    product: Option<Reference>,
     definitions: Vec<Definition>,
     slots: Vec<Slot>,
     pieces_from: PiecesFrom,
@@ -153,6 +158,8 @@ pub(super) struct Machine {
     /// The last instant that was worked on: what is found to be due later is not put before it.
     latest: BootTime,
     pub(super) unsaved: Unsaved,
+    /// The settings no longer have it.
+    removed: bool,
 }
 
 impl Machine {
@@ -210,7 +217,7 @@ impl Machine {
             .chain(operations)
             .chain(self.equipment.due())
             .chain(counters)
-            .chain(self.scans.due())
+            .chain(self.scans_due())
             .chain(self.limits_due())
             .chain(self.closed_due())
             .chain(self.progress_due())
@@ -318,11 +325,19 @@ impl Machine {
 
     /// Notices that another order is worked on: stops, intervals and counts may be cut there.
     fn step_order(&mut self, moment: &mut Moment<'_>) {
-        let now = self.order_now();
+        // While an operation runs, hardly ever: looked at without making a copy.
+        let open = self.open_fact(|facts| &facts.order);
+        let product = self.open_fact(|facts| &facts.product);
+        if open == Some(self.order.as_ref()) && product == Some(self.product.as_ref()) {
+            return;
+        }
+        let (now, product) = (self.order_now(), self.product_now());
         if now == self.order || now.is_none() && !self.order_is_readable() {
+            self.product = product;
             return;
         }
         self.counters_order_changed(moment);
+        self.product = product;
         let before = std::mem::replace(&mut self.order, now);
         self.stops_order_changed(before.as_ref(), moment);
         self.intervals_order_changed(before.as_ref(), moment);

@@ -35,6 +35,7 @@ impl Machine {
         let mut touched = None;
         let mut refused = None;
         let mut cause = None;
+        let waits = self.is_for_the_next(scan);
         for meaning in &scan.meanings {
             match meaning.is {
                 ScanFor::Part => match self.part_scanned(scan, meaning, moment) {
@@ -47,17 +48,32 @@ impl Machine {
                 ScanFor::Purpose if purpose(meaning).is_none() => {
                     refused = Some(ScanRejection::Pattern);
                 }
-                _ => self.context_scanned(scan, meaning, moment),
+                _ => {
+                    refused = self
+                        .context_scanned(scan, meaning, waits, moment)
+                        .or(refused)
+                }
             }
         }
         if let Some(slot) = touched {
             self.tell_identified(slot, scan.at.utc, cause, moment);
         }
         self.step_order(moment);
-        if let Some(why) = refused.filter(|_| refused != said) {
-            self.reject(scan, why, moment);
+        match refused {
+            Some(_) if refused == said => moment.health.scans_repeated.add(1),
+            Some(why) => self.reject(scan, why, moment),
+            None => {}
         }
         refused
+    }
+
+    /// The scan names a part that waits: what else it says is about that part, and no earlier one.
+    fn is_for_the_next(&self, scan: &Scan) -> bool {
+        let mut parts = scan.meanings.iter().filter(|one| one.is == ScanFor::Part);
+        parts.any(|one| {
+            let home = self.home_of(one.rule.bind, one.rule.slot.as_deref(), scan.at);
+            matches!(home, Ok(None))
+        })
     }
 
     /// Gives the slot of the open operation that took it, and the event that told it.
@@ -248,6 +264,9 @@ impl Machine {
             open.facts
                 .parts
                 .extend(taken.iter().map(|one| one.part.clone()));
+            if taken.is_some() {
+                self.context.comes_with_its_part();
+            }
             open.used.taken = taken;
         }
         for (number, need) in definition.settings.materials.iter().enumerate() {

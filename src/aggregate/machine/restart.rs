@@ -4,18 +4,19 @@
 //! and if something runs now a new one opens. Operations are never invented: further cycles are only counted.
 
 use super::compile::slot_named;
+use super::retired::Carried;
 use super::{Machine, Moment, ORDER, Part, Slot, Unsaved, armed, armed_mut};
 use crate::aggregate::change::Watched;
 use crate::aggregate::condition::Known;
 use crate::aggregate::counter::Tally;
-use crate::aggregate::definition::{Definition, PieceCount};
+use crate::aggregate::definition::{Definition, Gone, PieceCount};
 use crate::aggregate::equipment;
 use crate::aggregate::operation::OpenOperation;
 use crate::aggregate::report::End;
 use crate::aggregate::saved::{self, Saved};
 use crate::aggregate::trigger;
 use crate::model::{BootTime, EndCause, Flag, Outcome, Value};
-use crate::settings::shape::{Operation, PiecesFrom};
+use crate::settings::shape::PiecesFrom;
 use crate::settings::{self, Plant};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -43,13 +44,6 @@ struct SavedOperation {
     operation: OpenOperation,
 }
 
-/// The definition that an open operation carries. JSON, since it must be readable by a later release.
-#[derive(Debug, Serialize, Deserialize)]
-struct SavedDefinition {
-    name: String,
-    operation: Operation,
-}
-
 /// What became of a restored operation that does not run any more.
 struct Closing {
     /// What broke it off shows.
@@ -58,6 +52,8 @@ struct Closing {
     rose: bool,
     /// For people.
     found: &'static str,
+    /// What the settings no longer have.
+    gone: Option<Gone>,
 }
 
 /// The conditions in the checkpoint.
@@ -99,10 +95,7 @@ impl Machine {
             let Some(definition) = self.definitions.get(open.definition_index) else {
                 continue;
             };
-            let carried = SavedDefinition {
-                name: definition.name.clone(),
-                operation: definition.settings.clone(),
-            };
+            let carried = self.carried(definition);
             into.put_json(format!("{name}/definition/{}", slot.name), &carried);
             let saved = SavedOperation {
                 seen_until: now,
@@ -232,7 +225,10 @@ impl Machine {
         carried: Option<&Vec<u8>>,
         resumed: Resumed,
     ) {
-        let carried = carried.and_then(|bytes| saved::read_json::<SavedDefinition>(bytes));
+        let carried = carried.and_then(|bytes| saved::read_json::<Carried>(bytes));
+        if let Some(carried) = carried.as_ref().filter(|_| self.removed) {
+            self.pieces_from = carried.pieces_from;
+        }
         let index = carried.and_then(|carried| self.definition_for(plant, machine, &carried));
         let Some(definition) = index.and_then(|index| self.definitions.get(index)) else {
             tracing::error!(machine = %self.name, slot, "the definition of the open operation cannot be read: it is not continued");
@@ -258,19 +254,6 @@ impl Machine {
         if let Some(place) = self.slots.iter_mut().find(|place| place.name == slot) {
             place.open = Some(operation);
         }
-    }
-
-    /// The present definition if it is still the same, else the one that the operation carries.
-    fn definition_for(
-        &mut self,
-        plant: &Plant,
-        machine: &settings::Machine,
-        carried: &SavedDefinition,
-    ) -> Option<usize> {
-        let same = self.definitions.iter().position(|definition| {
-            definition.name == carried.name && definition.settings == carried.operation
-        });
-        same.or_else(|| self.add_retired(plant, machine, &carried.name, &carried.operation))
     }
 
     fn restore_conditions(&mut self, saved: SavedConditions, resumed: Resumed) {
@@ -363,7 +346,7 @@ impl Machine {
             .abort
             .as_ref()
             .is_some_and(|abort| moment.evaluate(&abort.condition, &self.scope) == Known::True);
-        if !ended && !definition.gone && !rose && !aborted && !succeeded {
+        if !ended && !rose && !aborted && !succeeded {
             let raw = definition.recovery_counter.and_then(|c| self.raw_count(c));
             let open = self.slots.get_mut(slot)?.open.as_mut()?;
             open.undecided_since = None;
@@ -381,8 +364,27 @@ impl Machine {
                 (false, true) => "the next one had begun",
                 (false, false) => "it runs no longer",
             },
+            gone: None,
         };
         self.close_recovered(slot, since, &closing, moment)
+    }
+
+    /// Closes operations of an earlier settings file that cannot go on.
+    pub(in crate::aggregate) fn close_gone(&mut self, moment: &mut Moment<'_>) {
+        for slot in 0..self.slots.len() {
+            let open = self.slots.get(slot).and_then(|slot| slot.open.as_ref());
+            let gone = open.and_then(|open| self.definitions.get(open.definition_index)?.gone);
+            let Some((since, gone)) = open.and_then(|open| open.undecided_since).zip(gone) else {
+                continue;
+            };
+            let closing = Closing {
+                aborted: false,
+                rose: false,
+                found: gone.in_words(),
+                gone: Some(gone),
+            };
+            self.close_recovered(slot, since, &closing, moment);
+        }
     }
 
     /// Closes a restored operation that does not run any more.
@@ -405,11 +407,12 @@ impl Machine {
         };
         let reason = self.definitions.get(d)?.abort_reason.as_ref();
         let reason = reason.filter(|_| outcome == Outcome::Aborted);
+        let gone = closing.gone.map(|gone| gone.word().to_owned());
         let end = End {
             at,
             outcome,
             cause,
-            reason: reason.and_then(|fact| fact.text(&self.scope)),
+            reason: reason.and_then(|fact| fact.text(&self.scope)).or(gone),
             uncertain: true,
             uncertainty: measured.then(|| at.boot.since(since)),
             pieces: None,
@@ -446,7 +449,8 @@ impl Machine {
     }
 
     fn is_seen(&self, local: usize) -> bool {
-        self.tags.get(local).is_some_and(|tag| tag.seen)
+        // A tag that the settings no longer have is not waited for.
+        self.tags.get(local).is_none_or(|tag| tag.seen)
     }
 
     /// If the machine runs now, the operation that runs was begun in the down time.

@@ -3,14 +3,15 @@
 //! Each line of a scanner is a scan, also when it says the same twice; a tag that is polled scans when it changes. A code for
 //! another machine is handed over through [`Machine::take_forwards`].
 
-use super::{Heading, Machine, Moment, Unsaved};
+use super::{Heading, Machine, Moment, Slot, Unsaved};
 use crate::aggregate::condition::Scope;
 use crate::aggregate::part::{Pending, Waiting};
 use crate::aggregate::saved::{self, Saved};
 use crate::aggregate::scan::{Code, MAX_CODE, Meaning, Router, symbology_in_words};
 use crate::model::{
-    Body, BootTime, Quality, RejectedScan, Sample, ScanRejection, Stamp, UtcTime, Value,
+    BadReason, Body, BootTime, Quality, RejectedScan, Sample, ScanRejection, Stamp, UtcTime, Value,
 };
+use crate::settings::shape::{Bind, ScanFor};
 use crate::settings::{self, LineField, Plant, Problem, TagSource};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -20,8 +21,6 @@ use std::time::Duration;
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 /// Most of a refused code that is shown, in bytes.
 const MAX_SHOWN: usize = 256;
-/// Most scans that other readers may have handed over and that wait for their time: those of half a second.
-const MAX_ARRIVED: usize = 64;
 
 /// The readers of a machine, and what was read and still waits.
 #[derive(Debug, Default)]
@@ -32,7 +31,7 @@ pub(super) struct Scans {
     /// For other machines.
     forwards: Vec<Forward>,
     /// From other machines' readers.
-    arrived: VecDeque<Scan>,
+    pub(super) arrived: VecDeque<Scan>,
     /// All machines of the plant.
     machines: Vec<String>,
 }
@@ -64,7 +63,12 @@ struct LastScan {
     /// When it was read last.
     at: BootTime,
     refused: Option<ScanRejection>,
+    /// Of a part: where it was to go.
+    goes: Goes,
 }
+
+/// Where a part is to go: two readers that mean the same place and read the same code read one part.
+type Goes = Option<(Bind, Option<String>)>;
 
 /// One code, and what it means.
 #[derive(Clone, Debug)]
@@ -124,11 +128,6 @@ impl Scans {
             ..Scans::default()
         }
     }
-
-    pub(super) fn due(&self) -> Option<BootTime> {
-        let arrived = self.arrived.front().map(|scan| scan.at.boot);
-        arrived.into_iter().chain(self.waiting.due()).min()
-    }
 }
 
 fn speaks_unasked(plant: &Plant, machine: &settings::Machine, tag: &str) -> bool {
@@ -166,6 +165,37 @@ impl Reader {
         before.is_some() && !empty
     }
 
+    /// What was read, and whether it can be believed. What a scanner sent and nobody can read is a scan, too; that its device
+    /// is lost is none.
+    fn read(&mut self, sample: &Sample) -> Option<(String, bool)> {
+        let Some(value) = sample.usable() else {
+            let lost = [BadReason::DeviceLost, BadReason::Frozen].map(Quality::Bad);
+            let text = match &sample.value {
+                Some(Value::Text(text)) => text.to_string(),
+                _ => String::new(),
+            };
+            return (self.each && !lost.contains(&sample.quality)).then_some((text, false));
+        };
+        let text = match value {
+            _ if !self.reads(value) => return None,
+            Value::Text(text) => text.to_string(),
+            Value::Int(whole) => whole.to_string(),
+            Value::Bool(_) | Value::Float(_) => return None,
+        };
+        // A text that was cut on its way is uncertain, and nearly as long as it may be.
+        let cut = sample.quality == Quality::Uncertain && text.len() + 4 > MAX_CODE;
+        Some((text, !cut))
+    }
+
+    /// It took the same code for the same place, in time.
+    fn took(&self, text: &str, goes: &Goes, now: BootTime, within: Duration) -> bool {
+        let took = |last: &LastScan| {
+            let same = last.text == text && last.goes == *goes;
+            same && last.refused.is_none() && now.since(last.at) <= within
+        };
+        goes.is_some() && self.memory.last.as_ref().is_some_and(took)
+    }
+
     /// The same code again, in time: gives what became of the scan that it repeats.
     fn same(
         &mut self,
@@ -182,8 +212,31 @@ impl Reader {
     }
 }
 
+/// What a code means, or why nothing.
+type Routed = Result<Vec<Meaning>, ScanRejection>;
+
+/// Where the part goes that a code names.
+fn goes(routed: &Routed) -> Goes {
+    let mut found = routed.iter().flatten();
+    let part = found.find(|one| one.is == ScanFor::Part)?;
+    Some((part.rule.bind, part.rule.slot.clone()))
+}
+
+/// An operation whose start is being debounced may take it: it was in time when that began.
+fn is_awaited(slots: &[Slot], pending: &Pending) -> bool {
+    slots.iter().any(|slot| {
+        let mut starting = slot.starting.iter();
+        starting.any(|one| one.facts.parts.is_empty() && pending.fits(&slot.name, one.started.boot))
+    })
+}
+
+/// There may be what it was for by now: it is tried again.
+fn is_tried_again(why: ScanRejection) -> bool {
+    matches!(why, ScanRejection::NoOperation | ScanRejection::NoStop)
+}
+
 /// How soon the same code is the same scan.
-fn same_within(routed: &Result<Vec<Meaning>, ScanRejection>) -> Duration {
+fn same_within(routed: &Routed) -> Duration {
     let first = routed.as_ref().ok().and_then(|found| found.first());
     first.map_or(REFUSED_AGAIN, |one| one.rule.same_within.get())
 }
@@ -195,18 +248,12 @@ impl Machine {
         let Some(reader) = readers.find(|reader| reader.tag == local) else {
             return;
         };
-        let Some(value) = sample.usable() else { return };
         let before = reader.memory.value.clone();
-        let reads = reader.reads(value);
+        let read = reader.read(sample);
         if reader.memory.value != before {
             self.unsaved = self.unsaved.max(Unsaved::Later);
         }
-        let text = match value {
-            _ if !reads => return,
-            Value::Text(text) => text.to_string(),
-            Value::Int(whole) => whole.to_string(),
-            Value::Bool(_) | Value::Float(_) => return,
-        };
+        let Some((text, whole)) = read else { return };
         moment.health.scans.add(1);
         self.unsaved = self.unsaved.max(Unsaved::Later);
         let symbology = match reader.symbology.map(|local| self.scope.value(local)) {
@@ -214,21 +261,24 @@ impl Machine {
             _ => None,
         };
         let code = Code::new(&text, symbology);
-        // A text that was cut on its way is uncertain, and nearly as long as it may be.
-        let cut = sample.quality == Quality::Uncertain && text.len() + 4 > MAX_CODE;
-        let routed = if cut {
-            Err(ScanRejection::Unusable)
-        } else {
+        let routed = if whole {
             reader.router.route(code)
+        } else {
+            Err(ScanRejection::Unusable)
         };
-        let same = reader.same(&text, moment.now.boot, same_within(&routed));
-        // What found no operation is tried again: there may be one now.
-        if same.is_some_and(|refused| refused != Some(ScanRejection::NoOperation)) {
+        let (within, goes) = (same_within(&routed), goes(&routed));
+        let same = reader.same(&text, moment.now.boot, within);
+        let reader = reader.name.clone();
+        let mut others = self.scans.readers.iter();
+        let elsewhere = others.any(|one| one.took(&text, &goes, moment.now.boot, within));
+        let final_already = same.is_some_and(|refused| !refused.is_some_and(is_tried_again));
+        if final_already || elsewhere {
             moment.health.scans_repeated.add(1);
+            self.waits_longer(&text, &routed, moment.now.boot);
             return;
         }
         let scan = Scan {
-            reader: reader.name.clone(),
+            reader,
             at: moment.now,
             symbology: code.symbology.map(symbology_in_words),
             meanings: routed.as_ref().map_or(Vec::new(), Clone::clone),
@@ -247,7 +297,17 @@ impl Machine {
                 text: scan.text,
                 at: moment.now.boot,
                 refused,
+                goes,
             });
+        }
+    }
+
+    /// A part that lies before the reader is read over and over: it goes on waiting as long as that is so.
+    fn waits_longer(&mut self, text: &str, routed: &Routed, now: BootTime) {
+        let mut found = routed.iter().flatten();
+        if let Some(part) = found.find(|one| one.is == ScanFor::Part) {
+            let (slot, until) = (&part.rule.slot, now.plus(part.rule.valid_for.get()));
+            self.scans.waiting.again(text, slot.as_deref(), until);
         }
     }
 
@@ -273,6 +333,8 @@ impl Machine {
             ..scan.clone()
         };
         self.scans.forwards.push(Forward { machine, scan });
+        // With what the other machine keeps of it: else the same code again would be another scan.
+        self.unsaved = Unsaved::Soon;
         None
     }
 
@@ -281,29 +343,17 @@ impl Machine {
         std::mem::take(&mut self.scans.forwards)
     }
 
-    /// A scan from another machine's reader, worked off when this machine's time has come to it. False when too many wait.
-    pub(in crate::aggregate) fn arrive(&mut self, scan: Scan) -> bool {
-        let room = self.scans.arrived.len() < MAX_ARRIVED;
-        if room {
-            let earlier = |one: &Scan| one.at.boot <= scan.at.boot;
-            let place = self.scans.arrived.partition_point(earlier);
-            self.scans.arrived.insert(place, scan);
-        }
-        room
-    }
-
-    /// Works off the scans that have arrived.
-    pub(super) fn scans_arrive(&mut self, moment: &mut Moment<'_>) {
-        let now = moment.now.boot;
-        let due = |scan: &mut Scan| scan.at.boot <= now;
-        while let Some(scan) = self.scans.arrived.pop_front_if(due) {
-            self.mean(&scan, None, moment);
-        }
+    pub(super) fn scans_due(&self) -> Option<BootTime> {
+        let arrived = self.scans.arrived.front().map(|scan| scan.at.boot);
+        let awaited = |pending: &Pending| is_awaited(&self.slots, pending);
+        let expires = self.scans.waiting.due(awaited);
+        arrived.into_iter().chain(expires).min()
     }
 
     /// Parts that have waited too long.
     pub(super) fn scans_expire(&mut self, moment: &mut Moment<'_>) {
-        for pending in self.scans.waiting.expire(moment.now.boot) {
+        let awaited = |pending: &Pending| is_awaited(&self.slots, pending);
+        for pending in self.scans.waiting.expire(moment.now.boot, awaited) {
             self.reject_pending(pending, ScanRejection::Expired, moment.now.utc, moment);
         }
     }
@@ -332,6 +382,7 @@ impl Machine {
 
     pub(super) fn save_scans(&self, into: &mut Saved) {
         let key = self.scope_key();
+        self.save_arrived(into);
         if self.scans.waiting != Waiting::default() {
             into.put(format!("{key}/parts"), &self.scans.waiting);
         }
@@ -344,6 +395,7 @@ impl Machine {
 
     pub(super) fn restore_scans(&mut self, entries: &super::Entries, resumed: &super::Resumed) {
         let key = self.scope_key();
+        self.restore_arrived(entries, resumed);
         if let Some(waiting) = entries
             .get(&format!("{key}/parts"))
             .and_then(|bytes| saved::read::<Waiting>(bytes))

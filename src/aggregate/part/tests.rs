@@ -27,6 +27,10 @@ fn id(pending: Option<Pending>) -> Option<String> {
     pending.map(|pending| pending.part.id)
 }
 
+fn nobody(_: &Pending) -> bool {
+    false
+}
+
 #[test]
 fn the_latest_part_of_a_place_wins() {
     let mut waiting = Waiting::default();
@@ -36,9 +40,9 @@ fn the_latest_part_of_a_place_wins() {
     assert_eq!(id(waiting.put(pending("C", Some("2"), 10))), None);
     // The same part once more only waits longer.
     assert_eq!(id(waiting.put(pending("B", None, 20))), None);
-    assert_eq!(waiting.due(), Some(BootTime(10_000_000_001)));
-    assert_eq!(waiting.expire(seconds(10)).len(), 0);
-    assert_eq!(waiting.expire(seconds(20)).len(), 1);
+    assert_eq!(waiting.due(nobody), Some(BootTime(10_000_000_001)));
+    assert_eq!(waiting.expire(seconds(10), nobody).len(), 0);
+    assert_eq!(waiting.expire(seconds(20), nobody).len(), 1);
     assert_eq!(id(waiting.take("1", seconds(20))), Some("B".into()));
 }
 
@@ -62,8 +66,18 @@ fn what_is_taken_back_does_not_replace_what_came_since() {
     assert_eq!(id(waiting.take_back(pending("A", None, 10))), None);
     let other = pending("B", None, 10);
     assert_eq!(id(waiting.take_back(other)), Some("B".into()));
+    assert_eq!(id(waiting.take_back(pending("A", None, 5))), None);
     assert_eq!(id(waiting.take("1", seconds(0))), Some("A".into()));
     assert_eq!(id(waiting.take("1", seconds(0))), None);
+}
+
+#[test]
+fn what_is_awaited_does_not_expire() {
+    let mut waiting = Waiting::default();
+    waiting.put(pending("A", None, 10));
+    assert_eq!(waiting.due(|_| true), None);
+    assert_eq!(waiting.expire(seconds(20), |_| true).len(), 0);
+    assert_eq!(waiting.expire(seconds(20), nobody).len(), 1);
 }
 
 #[test]
@@ -71,9 +85,9 @@ fn after_a_reboot_without_a_clock_nothing_waits_any_more() {
     let mut waiting = Waiting::default();
     waiting.put(pending("A", None, 10));
     waiting.resume(-5_000_000_000, true);
-    assert_eq!(waiting.due(), Some(BootTime(5_000_000_001)));
+    assert_eq!(waiting.due(nobody), Some(BootTime(5_000_000_001)));
     waiting.resume(0, false);
-    assert_eq!(waiting.expire(seconds(-1_000)).len(), 1);
+    assert_eq!(waiting.expire(seconds(-1_000), nobody).len(), 1);
 }
 
 /// `slot`, `o` open or `e` ended, age in s or `?`, `p` with a part, `n` where another started since.

@@ -30,6 +30,8 @@ pub(in crate::commands) enum Happening {
     WallStep(i64),
     /// The wall clock is synchronised, or not.
     Clock(bool),
+    /// The gateway is reloaded with other settings: those of that number.
+    Settings(usize),
     /// Time passes up to here.
     End,
 }
@@ -59,6 +61,7 @@ struct Raw {
     power: Option<String>,
     wall_step: Option<f64>,
     clock: Option<RawClock>,
+    settings: Option<String>,
     end: Option<bool>,
 }
 
@@ -68,13 +71,32 @@ struct RawClock {
     synchronised: bool,
 }
 
+/// The settings files that a capture names, in order, each once. What is wrong with a line is said when it is read.
+pub(super) fn settings_named(text: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    let candidates = text.lines().filter(|line| line.contains("\"settings\""));
+    for line in candidates.filter(|line| line.len() <= MAX_LINE) {
+        let raw: Option<Raw> = serde_json::from_str(line).ok();
+        if let Some(file) = raw.and_then(|raw| raw.settings)
+            && !named.contains(&file)
+        {
+            named.push(file);
+        }
+    }
+    named
+}
+
 impl Capture {
-    /// Reads a capture for `plant`.
+    /// Reads a capture for `plant`, and from each line `settings` on for the one of `others` of that name.
     ///
     /// # Errors
     /// `line N: what is wrong`.
-    pub(in crate::commands) fn read(text: &str, plant: &Plant) -> Result<Capture, String> {
-        let names = Names::new(plant);
+    pub(in crate::commands) fn read(
+        text: &str,
+        plant: &Plant,
+        others: &[(String, Plant)],
+    ) -> Result<Capture, String> {
+        let mut names = Names::new(plant);
         let mut capture = Capture {
             start: Stamp {
                 boot: BootTime(0),
@@ -97,7 +119,12 @@ impl Capture {
                 capture.start.utc = utc(start).map_err(|what| wrong(format!("`start`: {what}")))?;
                 continue;
             }
-            let (t, happening) = names.happening(raw).map_err(wrong)?;
+            let (t, happening) = names.happening(raw, others).map_err(wrong)?;
+            if let Happening::Settings(other) = happening
+                && let Some((_, other)) = others.get(other)
+            {
+                names = Names::new(other);
+            }
             if t < last {
                 return Err(wrong("`t` is less than in the line before".into()));
             }
@@ -140,7 +167,7 @@ impl Names<'_> {
         }
     }
 
-    fn happening(&self, raw: Raw) -> Result<Line, String> {
+    fn happening(&self, raw: Raw, others: &[(String, Plant)]) -> Result<Line, String> {
         let seconds = raw.t.ok_or("`t` is missing: seconds since the start")?;
         if !(0.0..=4e9).contains(&seconds) {
             return Err(format!("`t` is {seconds}: it must be 0 or more"));
@@ -161,8 +188,12 @@ impl Names<'_> {
             Raw { power: Some(power), .. } => Happening::Power(one_of(&power, "on", "off")?),
             Raw { wall_step: Some(by), .. } => Happening::WallStep((by * 1e9).round() as i64),
             Raw { clock: Some(clock), .. } => Happening::Clock(clock.synchronised),
+            Raw { settings: Some(file), .. } => {
+                let known = others.iter().position(|(name, _)| *name == file);
+                Happening::Settings(known.ok_or_else(|| format!("the settings `{file}` were not read"))?)
+            }
             Raw { end: Some(true), .. } => Happening::End,
-            _ => return Err("nothing happens in this line: tag, device and link, power, wall_step, clock or end is missing".into()),
+            _ => return Err("nothing happens in this line: tag, device and link, power, wall_step, clock, settings or end is missing".into()),
         };
         Ok((t, happening))
     }

@@ -11,12 +11,12 @@ mod player;
 use super::{Exit, Failure, load_settings};
 use crate::settings::{Plant, Problem};
 use anyhow::Context;
-use capture::Capture;
+use capture::{Capture, settings_named};
 pub use explainer::Explainer;
 use player::Player;
 use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Largest capture: it is read whole.
 pub(super) const MAX_CAPTURE_BYTES: u64 = 1 << 30;
@@ -45,13 +45,14 @@ impl Replay {
         let capture = self
             .read()
             .map_err(|error| Failure::new(Exit::NoInput, error))?;
+        let others = self.others(&capture)?;
         let mut out = BufWriter::new(io::stdout().lock());
         let mut words = io::stderr();
         let explain = self.explain.then_some(Explainer {
             to: &mut words,
             json: self.json,
         });
-        let played = replay(&loaded.plant, &capture, &mut out, explain)
+        let played = replay_with(&loaded.plant, &others, &capture, &mut out, explain)
             .and_then(|()| out.flush().map_err(ReplayError::Output));
         match played {
             // Whoever reads has seen enough.
@@ -61,6 +62,18 @@ impl Replay {
             Err(error @ ReplayError::Capture(_)) => Err(Failure::new(Exit::Data, error)),
             Ok(()) => Ok(()),
         }
+    }
+
+    /// The settings files that the capture names, beside it.
+    fn others(&self, capture: &str) -> Result<Vec<(String, Plant)>, Failure> {
+        let folder = self.capture.parent().unwrap_or_else(|| Path::new("."));
+        let named = settings_named(capture).into_iter();
+        named
+            .map(|name| {
+                let loaded = load_settings(&folder.join(&name))?;
+                Ok((name, loaded.plant))
+            })
+            .collect()
     }
 
     fn read(&self) -> anyhow::Result<String> {
@@ -99,7 +112,28 @@ pub fn replay<'a>(
     out: impl Write,
     explain: Option<Explainer<'a>>,
 ) -> Result<(), ReplayError> {
-    let capture = Capture::read(capture, plant).map_err(ReplayError::Capture)?;
-    let player = Player::new(plant, capture.start, out, explain).map_err(ReplayError::Settings)?;
+    replay_with(plant, &[], capture, out, explain)
+}
+
+/// [`replay`] of a capture in which the gateway is reloaded: `others` are the settings by the names that it gives them.
+///
+/// # Errors
+/// See [`ReplayError`].
+pub fn replay_with<'a>(
+    plant: &'a Plant,
+    others: &'a [(String, Plant)],
+    capture: &str,
+    out: impl Write,
+    explain: Option<Explainer<'a>>,
+) -> Result<(), ReplayError> {
+    let capture = Capture::read(capture, plant, others).map_err(ReplayError::Capture)?;
+    for (_, other) in others {
+        let problems = crate::aggregate::check(other);
+        if !problems.is_empty() {
+            return Err(ReplayError::Settings(problems));
+        }
+    }
+    let player =
+        Player::new(plant, others, capture.start, out, explain).map_err(ReplayError::Settings)?;
     Ok(player.play(capture)?)
 }

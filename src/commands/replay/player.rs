@@ -18,6 +18,8 @@ use std::sync::Arc;
 /// A gateway in virtual time.
 pub(super) struct Player<'a, W> {
     plant: &'a Plant,
+    /// Settings that it may be reloaded with.
+    others: &'a [(String, Plant)],
     renderer: Renderer,
     out: W,
     explain: Option<Explainer<'a>>,
@@ -41,12 +43,14 @@ impl<'a, W: Write> Player<'a, W> {
     /// Every problem in the conditions of the settings.
     pub(super) fn new(
         plant: &'a Plant,
+        others: &'a [(String, Plant)],
         start: Stamp,
         out: W,
         explain: Option<Explainer<'a>>,
     ) -> Result<Self, Vec<Problem>> {
         let mut player = Player {
             plant,
+            others,
             renderer: Renderer::new(plant),
             out,
             notes: explain.is_some().then(Notes::default),
@@ -57,10 +61,10 @@ impl<'a, W: Write> Player<'a, W> {
             start,
             wall_step_ns: 0,
             clock: clock_quality(true),
-            boots: 0,
+            boots: 1,
             now: start.boot,
         };
-        player.switch_on()?;
+        player.run()?;
         Ok(player)
     }
 
@@ -78,13 +82,36 @@ impl<'a, W: Write> Player<'a, W> {
             self.pass(BootTime(t))?;
             self.apply(together)?;
         }
+        self.stop()?;
+        self.sum_up()
+    }
+
+    /// In order: everything that is known reaches the store.
+    fn stop(&mut self) -> io::Result<()> {
         if let Some(turn) = self.aggregate.as_mut().and_then(Aggregate::last_turn) {
             let events = self.store.turn(turn, self.now);
             self.print(&events)?;
         }
         let rest = self.store.commit(self.now);
-        self.print(&rest)?;
-        self.sum_up()
+        self.print(&rest)
+    }
+
+    /// Other settings: stops in order and begins again in the same boot, as at SIGHUP.
+    fn reload(&mut self, other: usize) -> io::Result<()> {
+        let Some((_, plant)) = self.others.get(other) else {
+            return Ok(());
+        };
+        let runs = self.aggregate.is_some();
+        self.hand_on()?;
+        self.stop()?;
+        self.notes = self
+            .notes
+            .take()
+            .or(self.aggregate.as_mut().and_then(Aggregate::take_notes));
+        self.aggregate = None;
+        self.plant = plant;
+        self.renderer = Renderer::new(plant);
+        if runs { self.begin_run() } else { Ok(()) }
     }
 
     /// What is left to explain: remarks after the last event, and the summary.
@@ -115,9 +142,14 @@ impl<'a, W: Write> Player<'a, W> {
         self.stamp(self.start.boot.shifted(since_start))
     }
 
-    /// The power is on: go on with what was committed.
-    fn switch_on(&mut self) -> Result<(), Vec<Problem>> {
-        self.boots += 1;
+    /// All settings were checked before the first line.
+    fn begin_run(&mut self) -> io::Result<()> {
+        self.run()
+            .map_err(|_| io::Error::other("the settings do not compile any more"))
+    }
+
+    /// Goes on with what was committed.
+    fn run(&mut self) -> Result<(), Vec<Problem>> {
         let start = Start {
             now: self.stamp(self.now),
             boot_id: format!("replay-{}", self.boots),
@@ -214,9 +246,8 @@ impl<'a, W: Write> Player<'a, W> {
         match happening {
             Happening::Link(device, good) => self.link(device, good, stamp),
             Happening::Power(true) if self.aggregate.is_none() => {
-                // The settings compiled at the start, and they are the same.
-                self.switch_on()
-                    .map_err(|_| io::Error::other("the settings do not compile any more"))?;
+                self.boots += 1;
+                self.begin_run()?;
             }
             Happening::Power(false) => {
                 self.hand_on()?;
@@ -224,6 +255,7 @@ impl<'a, W: Write> Player<'a, W> {
                 self.aggregate = None;
                 self.store.power_off();
             }
+            Happening::Settings(other) => self.reload(other)?,
             Happening::WallStep(by_ns) => {
                 self.wall_step_ns = self.wall_step_ns.saturating_add(by_ns);
                 self.look_at_clock();

@@ -30,6 +30,7 @@ pub(in crate::format) fn operation(ending: Option<Ending>) -> Box<OperationRepor
         reason: None,
         mode_at_start: Mode::Production,
         started_at: after(0.0),
+        device_time: false,
         flags: Vec::new(),
         revision: 0,
         ending,
