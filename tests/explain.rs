@@ -79,9 +79,6 @@ fn an_event_names_the_samples_and_the_condition_that_made_it() {
         bit(status, 0) is true (status = 1 since 3.200 s)
     and rule 1 of `state` (FAULTED) does not hold
         bit(status, 7) is false (status = 1 since 3.200 s)
-    and rule 2 of `mode` (PRODUCTION) holds where none before it does
-    and rule 1 of `mode` (MANUAL) does not hold
-        mode_word == 3 is false (mode_word = 1 since 0.000 s)
 00:00:03.200  PRESS-04/1  form #1 started
     because `start` became true at 3.200 s and held for 30ms
         bit(status, 0) is true (status = 1 since 3.200 s)

@@ -275,6 +275,15 @@ impl Timesheet {
         }
     }
 
+    /// When an interval begins that would begin at `at`: the first one of all not before there was a gateway.
+    #[must_use]
+    pub fn not_before(&self, at: BootTime) -> BootTime {
+        match self.away {
+            None => at.max(self.accounted),
+            Some(_) => at,
+        }
+    }
+
     /// When the gateway was off last.
     #[must_use]
     pub fn away(&self) -> Option<&Away> {

@@ -76,6 +76,7 @@ pub fn load_with(
     let mut report = Report::default();
     let read = read(text, &mut report);
     if let Some((plant, _)) = &read {
+        report.begin_later();
         for problem in later(plant) {
             report.push_later(problem);
         }

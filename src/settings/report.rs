@@ -24,6 +24,8 @@ pub(super) struct Report {
     faulty: Option<HashMap<String, Vec<String>>>,
     /// Paths of what was refused before it had a path.
     refused: Vec<String>,
+    /// Paths with a problem when all keys had been checked.
+    told: Vec<String>,
     places: Places,
 }
 
@@ -146,8 +148,16 @@ impl Report {
         }
     }
 
-    /// Notes a problem of a condition, unless the condition names something that was lost.
+    /// The keys have been checked: what comes now was found where they are put to use.
+    pub(super) fn begin_later(&mut self) {
+        self.told = self.problems.paths().cloned().collect();
+    }
+
+    /// Notes a problem of a condition, unless the condition names something that was lost, or what is in it was told.
     pub(super) fn push_later(&mut self, problem: Problem) {
+        if self.told.iter().any(|at| is_inside(at, &problem.path)) {
+            return;
+        }
         let text = self.places.text(&problem.path).unwrap_or_default();
         let not_in_names = |letter: char| !letter.is_alphanumeric() && letter != '_';
         if !text
@@ -205,16 +215,17 @@ const SMALL: [&str; 4] = ["tags", "counters", "parameters", "quality"];
 /// True when a problem at `path` may only follow from the one at `faulty`: the same place, inside it, the block right
 /// around it, or beside it in a small block.
 fn follows(path: &str, faulty: &str) -> bool {
-    let inside = |outer: &str| {
-        path == outer
-            || path
-                .strip_prefix(outer)
-                .is_some_and(|rest| rest.starts_with('.'))
-    };
+    let inside = |outer: &str| is_inside(path, outer);
     let around = above(faulty);
     let list = above(around).rsplit('.').next().unwrap_or_default();
     let small = SMALL.contains(&list) || around.ends_with(".mqtt") || around.ends_with(".http");
     inside(faulty) || path == around || (small && inside(around))
+}
+
+/// True for the same place and for all below it.
+fn is_inside(path: &str, outer: &str) -> bool {
+    let below = path.strip_prefix(outer);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The path of the block around a path.

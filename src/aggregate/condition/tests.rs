@@ -129,6 +129,32 @@ fn what_cannot_be_meant_is_refused_with_words() {
     assert!(Condition::compile(&nested, &scope(), Allowed::ALL).is_err());
 }
 
+#[test]
+fn a_rule_of_the_state_cannot_depend_on_the_state_or_the_mode_and_one_of_the_mode_not_on_the_mode()
+{
+    let of_state = Allowed {
+        state: false,
+        mode: false,
+        pulses: false,
+    };
+    let of_mode = Allowed {
+        state: true,
+        ..of_state
+    };
+    for (source, allowed) in [
+        ("state == 'RUNNING' && door", of_state),
+        ("mode == 'SETUP'", of_state),
+        ("door || mode == 'SETUP'", of_mode),
+    ] {
+        let error = Condition::compile(source, &scope(), allowed).unwrap_err();
+        assert!(
+            error.contains("would depend on itself"),
+            "{source}: {error}"
+        );
+    }
+    assert!(Condition::compile("state == 'RUNNING'", &scope(), of_mode).is_ok());
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_the_compiler_panic(source in ".{0,200}") {

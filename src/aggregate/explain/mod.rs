@@ -12,7 +12,7 @@ pub(super) use told::{seconds, word};
 
 use super::condition::PartSaid;
 use super::equipment::Reading;
-use crate::model::{Body, BootTime, EndCause, Event, Quality, Sample, Stamp, Value};
+use crate::model::{Body, BootTime, EndCause, Event, Quality, Sample, Stamp, StateReport, Value};
 use std::collections::BTreeMap;
 
 /// Most values of one instant that are named.
@@ -61,6 +61,8 @@ pub(super) struct OperationNotes {
     began: BTreeMap<&'static str, Began>,
     /// Why it started.
     start: Vec<Reason>,
+    /// Why its end fired last.
+    end: Vec<Reason>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -68,7 +70,33 @@ struct MachineNotes {
     tags: BTreeMap<String, TagNotes>,
     operations: BTreeMap<String, OperationNotes>,
     /// What the rules said, latest last, with why: one of each state and mode.
-    readings: Vec<(Reading, Vec<Reason>)>,
+    readings: Vec<(Reading, Why)>,
+}
+
+/// Why the rules say what they say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Why {
+    /// Of the state.
+    pub(super) state: Vec<Reason>,
+    /// Of the mode.
+    pub(super) mode: Vec<Reason>,
+    /// Somebody scanned the reason of the stop.
+    pub(super) scanned: Option<Reason>,
+}
+
+impl Why {
+    /// Of a change, what is about it: nobody asks why the mode stayed as it was.
+    fn of_change(&self, report: &StateReport) -> Vec<Reason> {
+        let same_state = report.previous == Some(report.current);
+        let same_mode = report.previous_mode == Some(report.mode);
+        match &self.scanned {
+            Some(scanned) if same_state && same_mode => return vec![scanned.clone()],
+            _ => {}
+        }
+        let state = self.state.iter().filter(|_| !same_state || same_mode);
+        let mode = self.mode.iter().filter(|_| !same_mode);
+        state.chain(mode).chain(&self.scanned).cloned().collect()
+    }
 }
 
 /// The recorder.
@@ -227,6 +255,11 @@ impl Notes {
         self.operation(place.0, place.1).start = start;
     }
 
+    /// Why the end of the operation fired: it may be told when nothing trails it any more.
+    pub(super) fn set_end(&mut self, place: (&str, &str), end: Vec<Reason>) {
+        self.operation(place.0, place.1).end = end;
+    }
+
     /// What the rules of state and mode say; false when they said so before.
     pub(super) fn differs(&self, machine: &str, reading: &Reading) -> bool {
         let machine = self.machines.get(machine);
@@ -235,7 +268,7 @@ impl Notes {
             .is_none_or(|(last, _)| last != reading)
     }
 
-    pub(super) fn reading(&mut self, machine: &str, reading: Reading, why: Vec<Reason>) {
+    pub(super) fn reading(&mut self, machine: &str, reading: Reading, why: Why) {
         let readings = &mut self.machine(machine).readings;
         let same = |known: &Reading| known.state == reading.state && known.mode == reading.mode;
         readings.retain(|(known, _)| !same(known));
@@ -249,12 +282,18 @@ impl Notes {
                 let readings = &self.machine(machine).readings;
                 let fits = |r: &Reading| r.state == report.current && r.mode == report.mode;
                 let found = readings.iter().rev().find(|(reading, _)| fits(reading));
-                found.map(|(_, why)| why.clone())
+                found.map(|(_, why)| why.of_change(report))
             }
             Body::OperationStarted(report) => {
                 let operation = self.operation(machine, &report.name);
                 operation.told += 1;
                 Some(operation.start.clone()).filter(|start| !start.is_empty())
+            }
+            Body::OperationCompleted(report) if self.cause.is_none() => {
+                let ending = report.ending.as_ref();
+                let fired = ending.is_some_and(|ending| ending.end_cause == EndCause::Trigger);
+                let operation = self.operation(machine, &report.name);
+                Some(std::mem::take(&mut operation.end)).filter(|end| fired && !end.is_empty())
             }
             _ => None,
         };
@@ -291,6 +330,20 @@ fn of_itself(body: &Body) -> Vec<Reason> {
             "the raw count went from {} to {}",
             report.raw_from, report.raw_to
         ),
+        Body::LimitExceeded(report) => format!(
+            "{} went beyond {}{}",
+            report.parameter,
+            report.threshold,
+            held(report.hold_s)
+        ),
+        Body::LimitCleared(report) => format!(
+            "{} came back by more than its hysteresis of {}{}",
+            report.parameter,
+            report.hysteresis,
+            held(report.hold_s)
+        ),
+        Body::DowntimeClosed(report) if report.last => "the stop was over".to_owned(),
+        Body::DowntimeClosed(_) => "the order or the shift changed during the stop".to_owned(),
         Body::OperationAborted(report) | Body::OperationCompleted(report) => {
             match report.ending.as_ref().map(|ending| ending.end_cause) {
                 Some(EndCause::MaxDuration) => {
@@ -302,6 +355,14 @@ fn of_itself(body: &Body) -> Vec<Reason> {
         _ => return Vec::new(),
     };
     vec![Reason::new(says)]
+}
+
+fn held(hold_s: f64) -> String {
+    if hold_s > 0.0 {
+        format!(" and stayed there for {hold_s} s")
+    } else {
+        String::new()
+    }
 }
 
 /// A value as people write it.

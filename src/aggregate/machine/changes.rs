@@ -37,7 +37,12 @@ impl Machine {
         }
         self.unsaved = self.unsaved.max(Unsaved::Later);
         match edge.filter(|_| settled && holds == Known::True) {
-            Some(edge) => self.succeed(d, slot, edge, moment),
+            Some(edge) => {
+                self.explain_change(d, local, moment);
+                let succeeded = self.succeed(d, slot, edge, moment);
+                self.explain_no_more(moment);
+                succeeded
+            }
             None => self.learn_key(d, slot),
         }
     }

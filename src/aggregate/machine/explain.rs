@@ -5,7 +5,7 @@
 use super::{Machine, Moment, Part, armed};
 use crate::aggregate::condition::{Condition, Known, PartSaid};
 use crate::aggregate::equipment::Reading;
-use crate::aggregate::explain::{Began, Notes, PartTold, Reason, seconds, word};
+use crate::aggregate::explain::{Began, Notes, PartTold, Reason, Why, seconds, word};
 use crate::aggregate::trigger::Edge;
 use crate::model::Sample;
 use std::cell::RefCell;
@@ -201,8 +201,10 @@ impl Machine {
             (Part::End, true) => operation.ends += 1,
             _ => {}
         }
-        if part == Part::Start && edge.to {
-            notes.set_start(place, why.clone());
+        match (part, edge.to) {
+            (Part::Start, true) => notes.set_start(place, why.clone()),
+            (Part::End, true) => notes.set_end(place, why.clone()),
+            _ => {}
         }
         notes.set_cause(Some(why));
         Some(())
@@ -243,6 +245,19 @@ impl Machine {
             Part::Abort => "`abort`",
             Part::Pause => "`pause`",
         }
+    }
+
+    /// The tag of `new_when_changed` changed: one operation ends and the next begins because of it.
+    pub(super) fn explain_change(&self, d: usize, local: usize, moment: &Moment<'_>) -> Option<()> {
+        let notes = moment.notes()?;
+        let definition = self.definitions.get(d)?;
+        let tag = self.scope.tag_names().nth(local)?;
+        let mut notes = notes.borrow_mut();
+        let value = notes.value(&self.name, tag);
+        let why = vec![Reason::new(format!("`new_when_changed` did: {value}"))];
+        notes.set_start((&self.name, &definition.name), why.clone());
+        notes.set_cause(Some(why));
+        Some(())
     }
 
     /// What was told is told.
@@ -312,21 +327,59 @@ impl Machine {
     }
 
     /// What the rules of state and mode say now, and by which rule.
-    pub(super) fn explain_reading(&self, reading: &Reading, moment: &Moment<'_>) -> Option<()> {
+    pub(super) fn explain_reading(
+        &self,
+        reading: &Reading,
+        scanned: bool,
+        moment: &Moment<'_>,
+    ) -> Option<()> {
         let notes = moment.notes()?;
         if !notes.borrow().differs(&self.name, reading) {
             return None;
         }
-        let states = self.rules.state.iter();
-        let states = states.map(|rule| (rule.condition.as_ref(), rule.state.word()));
-        let mut why = self.rule_says("state", states, moment);
-        let modes = self.rules.mode.iter();
-        let modes = modes.map(|rule| (rule.condition.as_ref(), rule.mode.word()));
-        if !self.rules.mode.is_empty() {
-            why.extend(self.rule_says("mode", modes, moment));
-        }
+        let mut why = match self.packml_tags() {
+            Some(tags) => self.packml_says(tags, notes),
+            None => self.rules_say(moment),
+        };
+        let code = reading.reason.as_ref().filter(|_| scanned);
+        why.scanned = code.map(|reason| {
+            Reason::new(format!(
+                "the reason of the stop was scanned: {}",
+                reason.code
+            ))
+        });
         notes.borrow_mut().reading(&self.name, reading.clone(), why);
         Some(())
+    }
+
+    /// PackML goes by table: what stands in its tags says it all.
+    fn packml_says(&self, tags: impl Iterator<Item = usize>, notes: &RefCell<Notes>) -> Why {
+        let notes = notes.borrow();
+        let names = tags.filter_map(|local| self.scope.tag_names().nth(local));
+        let values: Vec<String> = names
+            .map(|name| notes.value(&self.name, name).to_string())
+            .collect();
+        Why {
+            state: vec![Reason::new(format!("`packml` reads {}", values.join(", ")))],
+            ..Why::default()
+        }
+    }
+
+    fn rules_say(&self, moment: &Moment<'_>) -> Why {
+        let states = self.rules.state.iter();
+        let states = states.map(|rule| (rule.condition.as_ref(), rule.state.word()));
+        let state = self.rule_says("state", states, moment);
+        let modes = self.rules.mode.iter();
+        let modes = modes.map(|rule| (rule.condition.as_ref(), rule.mode.word()));
+        let mode = match self.rules.mode.is_empty() {
+            true => Vec::new(),
+            false => self.rule_says("mode", modes, moment),
+        };
+        Why {
+            state,
+            mode,
+            scanned: None,
+        }
     }
 
     /// The rule that decides, first; then what kept those before it from holding.

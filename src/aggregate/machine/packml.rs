@@ -135,6 +135,11 @@ impl PackMl {
 }
 
 impl Machine {
+    /// The tags of a PackML machine, for who asks why; `None` for another one.
+    pub(super) fn packml_tags(&self) -> Option<impl Iterator<Item = usize>> {
+        self.rules.packml.as_ref().map(PackMl::tags)
+    }
+
     /// What a PackML machine says; `None` for another one.
     pub(super) fn packml_reading(&mut self) -> Option<Reading> {
         let (mut reading, native) = self.rules.packml.as_mut()?.read(&self.scope);

@@ -315,6 +315,8 @@ impl Machine {
         let Some(running) = &self.intervals.running else {
             return;
         };
+        // A machine that waits for its devices lives behind: at the start, from before there was a gateway.
+        let at = at.at(running.sheet.not_before(at.boot));
         let open = |kind| running.sheet.open(kind).is_some();
         let (period, shift) = (open(IntervalKind::Period), open(IntervalKind::Shift));
         if !period {

@@ -103,12 +103,12 @@ impl Machine {
             Some(reading) => (reading, None),
             None => self.ruled(moment),
         };
-        if let Some(scanned) = self.stops.scanned_reason(&reading) {
-            reading.reason = Some(scanned.clone());
-        }
+        let scanned = self.stops.scanned_reason(&reading).cloned();
+        let by_scan = scanned.is_some();
+        reading.reason = scanned.or(reading.reason);
         if moment.notes().is_some() {
             self.scope.set_state(reading.state);
-            self.explain_reading(&reading, moment);
+            self.explain_reading(&reading, by_scan, moment);
             self.scope.set_state(self.equipment.current().state);
         }
         (reading, bridge)
@@ -142,7 +142,7 @@ impl Machine {
         let mode = self.mode_now(moment);
         reading.mode = mode.unwrap_or(Mode::None);
         reading.mode_known = mode.is_some();
-        self.explain_reading(&reading, moment);
+        self.explain_reading(&reading, false, moment);
         self.scope.set_state(self.equipment.current().state);
         // A register that is cleared first, or cannot be read, takes nothing back: another reason replaces it.
         if from_tag && reading.reason.is_none() {

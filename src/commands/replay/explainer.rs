@@ -2,7 +2,7 @@
 
 use crate::aggregate::explain::{Notes, Reason, Summary};
 use crate::format::line;
-use crate::model::Event;
+use crate::model::{Body, Event};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -50,6 +50,10 @@ impl Explainer<'_> {
             let told =
                 json!({"event": rendered.get("id"), "type": rendered.get("type"), "because": why});
             return writeln!(self.to, "{told}");
+        }
+        // Two a minute, of which nobody asks why.
+        if matches!(event.body, Body::Heartbeat(_)) {
+            return Ok(());
         }
         writeln!(self.to, "{}", line(&rendered))?;
         let words = std::iter::once("because").chain(std::iter::repeat("and"));

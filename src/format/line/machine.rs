@@ -3,6 +3,9 @@
 use super::{clock_time, exact, labelled, lasting, number, sentence, unit, word};
 use serde_json::Value;
 
+/// Shorter times of an interval are in the event, and not worth a word.
+const SHOWN_S: f64 = 0.001;
+
 pub(super) fn state(event: &Value) -> String {
     let now = word(event, "/data/state/current").unwrap_or_else(|| "?".into());
     let before = word(event, "/data/state/previous");
@@ -155,7 +158,7 @@ fn durations(event: &Value) -> Option<String> {
     let words: Vec<String> = durations
         .iter()
         .filter_map(|(place, seconds)| Some((place, seconds.as_f64()?)))
-        .filter(|(_, seconds)| *seconds > 0.0)
+        .filter(|(_, seconds)| *seconds >= SHOWN_S)
         .map(|(place, seconds)| format!("{} {}", state_words(place), lasting(seconds)))
         .collect();
     (!words.is_empty()).then(|| words.join(", "))
