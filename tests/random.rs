@@ -105,6 +105,7 @@ equipment:
 operations:
   form:
     {borders}
+    {pause}
     {abort}
     {shortest}
     {next}
@@ -123,7 +124,7 @@ operations:
     limits:
       - {{ of: force, above: 250, hysteresis: {hysteresis}, hold: {hold} }}
       - {{ of: dwell, below: 0 }}
-"#,
+{second}"#,
         stamps = pick(0, &["timestamps: gateway", "timestamps: source"]),
         course = pick(1, &["step", "linear"]),
         bridge = pick(2, &["", ", bridge: 5s"]),
@@ -135,6 +136,9 @@ operations:
                 "start: { when: \"bit(status, 0)\", debounce: 200ms }\n    end: { when: \"!bit(status, 0)\", debounce: 1s }",
                 "start: { when: \"changed(count)\" }\n    end: { when: \"ram > 100.0\" }",
                 "during: \"bit(status, 0) || anything == 3\"",
+                "during: \"bit(status, 0)\"\n    new_when_changed: word",
+                "start: { when: \"bit(status, 0)\" }\n    end: { when: \"!bit(status, 0)\", trailing: 700ms }",
+                "start: { when: \"bit(status, 0)\" }\n    end: { when: \"!bit(status, 0)\", debounce: 300ms, trailing: 2s }",
             ],
         ),
         abort = pick(
@@ -151,6 +155,22 @@ operations:
         longest = pick(10, &["1h", "10s"]),
         gate = pick(11, &["ram > 100.0", "bit(status, 1)"]),
         odd = pick(12, &["", ", kind: sequence"]),
+        pause = pick(
+            15,
+            &[
+                "",
+                "pause: { when: \"bit(status, 1)\" }",
+                "pause: { when: \"ram > 100.0\", debounce: 2s }",
+            ]
+        ),
+        second = pick(
+            16,
+            &[
+                "",
+                "  clean:\n    during: \"count == 3\"\n",
+                "  clean:\n    start: { when: \"count == 3\", debounce: 1s }\n    end: { when: \"count == 4\", trailing: 1s }\n",
+            ]
+        ),
         hysteresis = pick(13, &["0", "5"]),
         hold = pick(14, &["0s", "500ms"]),
     )
@@ -314,6 +334,8 @@ fn what_a_mes_relies_on(events: &[Json]) -> Result<(), TestCaseError> {
     let mut ended = HashSet::new();
     let mut exceeded: HashMap<&str, &str> = HashMap::new();
     let mut before = String::new();
+    let mut open = HashMap::new();
+    let mut ordinals = HashMap::new();
     for event in events {
         let (id, operation) = (text(event, "/id"), text(event, "/correlationid"));
         prop_assert!(ids.insert(id), "the id {id} came twice");
@@ -327,7 +349,26 @@ fn what_a_mes_relies_on(events: &[Json]) -> Result<(), TestCaseError> {
             .trim_start_matches("millgate.")
             .trim_end_matches(".v1")
         {
+            "operation.started" => {
+                let slot = text(event, "/subject");
+                prop_assert_eq!(
+                    open.insert(slot, operation),
+                    None,
+                    "two are open in {}",
+                    slot
+                );
+                let ordinal = event["data"]["operation"]["ordinal"].as_u64();
+                let last = ordinals.insert(slot, ordinal).flatten().unwrap_or(0);
+                prop_assert_eq!(ordinal, Some(last + 1));
+            }
+            "operation.paused" | "operation.resumed" | "operation.progress" => {
+                let running = open.get(text(event, "/subject"));
+                prop_assert_eq!(running, Some(&operation), "{} is not open", operation);
+            }
             "operation.completed" | "operation.aborted" => {
+                let running = open.remove(text(event, "/subject"));
+                prop_assert_eq!(running, Some(operation), "{} was not open", operation);
+                times_add_up(&event["data"]["operation"])?;
                 prop_assert!(ended.insert(operation), "{operation} ended twice");
                 let open = exceeded.values().any(|of| *of == operation);
                 prop_assert!(!open, "{operation} ended with a limit that stays exceeded");
@@ -346,12 +387,27 @@ fn what_a_mes_relies_on(events: &[Json]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Active and paused seconds make the duration, and no more of either than there is.
+fn times_add_up(operation: &Json) -> Result<(), TestCaseError> {
+    let of = |name: &str| operation[name].as_f64();
+    let (Some(duration), Some(paused)) = (of("duration_s"), of("paused_s")) else {
+        return Ok(());
+    };
+    prop_assert!(duration >= 0.0 && paused >= 0.0, "{operation:#}");
+    let active = of("active_s").unwrap_or(f64::NAN);
+    prop_assert!(
+        (duration - paused - active).abs() < 1e-6,
+        "{duration} is not {active} + {paused}"
+    );
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_comes_every_event_keeps_the_schema(
-        choice in proptest::collection::vec(0usize..12, 15),
+        choice in proptest::collection::vec(0usize..84, 17),
         happenings in happenings(),
     ) {
         let plant = settings::load(&machine(&choice)).unwrap().plant;

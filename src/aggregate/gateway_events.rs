@@ -45,7 +45,7 @@ impl OwnLife {
     }
 
     pub(super) fn save(&self, into: &mut Saved) {
-        into.put(SETTINGS.to_owned(), &self.digest);
+        into.put_lasting(SETTINGS.to_owned(), &self.digest);
     }
 }
 
@@ -71,7 +71,7 @@ impl Aggregate {
     /// Other settings than those of the run before. A first start has nothing to compare with.
     pub(super) fn tell_other_settings(&mut self, entries: &BTreeMap<String, Vec<u8>>) {
         let before = entries.get(SETTINGS);
-        let Some(before) = before.and_then(|bytes| saved::read::<String>(bytes)) else {
+        let Some(before) = before.and_then(|bytes| saved::read_lasting::<String>(bytes)) else {
             return;
         };
         if before != self.life.digest {

@@ -201,7 +201,7 @@ impl Aggregate {
         let alive = restored
             .checkpoint
             .get("gateway")
-            .and_then(|bytes| saved::read::<Alive>(bytes))?;
+            .and_then(|bytes| saved::read_lasting::<Alive>(bytes))?;
         let whole = self.resumed(&alive);
         if whole.same_boot {
             self.clock_watch = ClockWatch::new(alive.stamp, alive.synchronised);
@@ -405,7 +405,7 @@ impl Aggregate {
             self.checkpoint_due = self.now.boot.plus(ALIVE_EVERY);
         }
         let mut alive = Saved::default();
-        alive.put(
+        alive.put_lasting(
             "gateway".to_owned(),
             &Alive {
                 stamp: self.now,

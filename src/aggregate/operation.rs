@@ -41,6 +41,21 @@ pub(super) enum Role {
     NextStart,
 }
 
+/// Pauses up to an instant.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Paused {
+    since: Option<BootTime>,
+    ns: i64,
+}
+
+/// What was known at an edge whose debounce runs.
+#[derive(Clone, Debug)]
+struct Frozen {
+    role: Role,
+    accumulators: Vec<Accumulator>,
+    paused: Paused,
+}
+
 /// From the end edge on: while its debounce runs, and while samples that trail it are waited for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Tail {
@@ -48,6 +63,9 @@ pub(super) struct Tail {
     pub(super) covered: Vec<Covered>,
     /// Samples before this belong to the operation.
     pub(super) until: BootTime,
+    /// Pauses up to the edge, while its debounce runs.
+    #[serde(skip)]
+    paused: Paused,
     /// How it ended, once the edge has held.
     pub(super) end: Option<End>,
 }
@@ -121,7 +139,7 @@ pub(super) struct OpenOperation {
     #[serde(skip)]
     pub(super) definition_index: usize,
     #[serde(skip)]
-    frozen: Vec<(Role, Vec<Accumulator>)>,
+    frozen: Vec<Frozen>,
 }
 
 /// What a tag is when an operation starts: since when, the value, and whether it came in the starting instant.
@@ -187,15 +205,31 @@ impl OpenOperation {
         at.0.saturating_sub(self.started.boot.0)
     }
 
-    /// Keeps the statistics as they are at an edge whose debounce runs.
+    fn paused(&self) -> Paused {
+        Paused {
+            since: self.paused_since,
+            ns: self.paused_ns,
+        }
+    }
+
+    fn forget_pauses_after(&mut self, paused: Paused) {
+        self.paused_since = paused.since;
+        self.paused_ns = paused.ns;
+    }
+
+    /// Keeps the statistics and the pauses as they are at an edge whose debounce runs.
     pub(super) fn freeze(&mut self, role: Role) {
         self.thaw(role);
-        self.frozen.push((role, self.accumulators.clone()));
+        self.frozen.push(Frozen {
+            role,
+            accumulators: self.accumulators.clone(),
+            paused: self.paused(),
+        });
     }
 
     /// The edge did not hold.
     pub(super) fn thaw(&mut self, role: Role) {
-        self.frozen.retain(|(kept, _)| *kept != role);
+        self.frozen.retain(|frozen| frozen.role != role);
     }
 
     /// Its end has begun: its debounce runs, or what trails it is waited for.
@@ -219,7 +253,7 @@ impl OpenOperation {
     }
 
     pub(super) fn is_frozen(&self, role: Role) -> bool {
-        self.frozen.iter().any(|(kept, _)| *kept == role)
+        self.frozen.iter().any(|frozen| frozen.role == role)
     }
 
     /// Its end began at `at`, and samples may trail it for `trailing`.
@@ -229,8 +263,21 @@ impl OpenOperation {
         self.tail = Some(Tail {
             covered: self.accumulators.iter().map(|a| a.covered_at(t)).collect(),
             until: at.plus(trailing).plus(INCLUSIVE),
+            paused: self.paused(),
             end: None,
         });
+    }
+
+    /// The end that its tail began with has held; gives when nothing trails it any more.
+    pub(super) fn ended(&mut self, end: End) -> Option<BootTime> {
+        let paused = self.tail.as_ref()?.paused;
+        self.forget_pauses_after(paused);
+        for frozen in &mut self.frozen {
+            frozen.paused = paused;
+        }
+        let tail = self.tail.as_mut()?;
+        tail.end = Some(end);
+        Some(tail.until)
     }
 
     /// The statistics of a parameter: of the whole, and of the window where there is one, each with its own beginning.
@@ -250,16 +297,18 @@ impl OpenOperation {
     /// An end or an abort has begun, and its debounce runs: what comes now may come after the end.
     pub(super) fn may_be_over(&self) -> bool {
         let over = |role: &Role| matches!(role, Role::End | Role::Abort);
-        self.tail.is_some() || self.frozen.iter().any(|(role, _)| over(role))
+        self.tail.is_some() || self.frozen.iter().any(|frozen| over(&frozen.role))
     }
 
-    /// The statistics at the edge that ends the operation.
+    /// The statistics at the edge that ends the operation. Pauses after it are forgotten, too.
     pub(super) fn accumulators_at(&mut self, role: Option<Role>) -> Vec<Accumulator> {
-        let frozen = role.and_then(|role| self.frozen.iter().position(|(kept, _)| *kept == role));
-        match frozen {
-            Some(place) => self.frozen.swap_remove(place).1,
-            None => std::mem::take(&mut self.accumulators),
-        }
+        let place = role.and_then(|role| self.frozen.iter().position(|kept| kept.role == role));
+        let Some(place) = place else {
+            return std::mem::take(&mut self.accumulators);
+        };
+        let frozen = self.frozen.swap_remove(place);
+        self.forget_pauses_after(frozen.paused);
+        frozen.accumulators
     }
 
     /// Leaves the pause at `at`.

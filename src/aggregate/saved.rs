@@ -1,22 +1,36 @@
 //! The checkpoint as bytes by key: what changed since it was last handed to the disk.
 //!
-//! Each value begins with a version byte. State that must be readable by later releases for longer than a restart (the
-//! definition that an operation carries) is JSON; the rest is postcard.
+//! Each value begins with a version byte. What a later release must be able to read is JSON (the definition that an
+//! operation carries, and who it is) or has a layout that never changes (ordinals, the sign of life); the rest is postcard
+//! of this release, and is left out by another one.
 
 use crate::model::CheckpointEntry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
-const VERSION: u8 = 1;
+/// Of postcard entries. Raised whenever the layout of one of them changes: nothing is read as what it is not.
+const LAYOUT: u8 = 2;
+/// Of entries that any release can read.
+const LASTING: u8 = 1;
 
 /// Entries by key, as they are now.
 #[derive(Debug, Default)]
 pub(super) struct Saved(BTreeMap<String, Vec<u8>>);
 
 impl Saved {
+    /// An entry that only releases with the same layout read.
     pub(super) fn put(&mut self, key: String, value: &impl Serialize) {
-        match postcard::to_extend(value, vec![VERSION]) {
+        self.put_postcard(LAYOUT, key, value);
+    }
+
+    /// An entry whose layout never changes.
+    pub(super) fn put_lasting(&mut self, key: String, value: &impl Serialize) {
+        self.put_postcard(LASTING, key, value);
+    }
+
+    fn put_postcard(&mut self, version: u8, key: String, value: &impl Serialize) {
+        match postcard::to_extend(value, vec![version]) {
             Ok(bytes) => {
                 self.0.insert(key, bytes);
             }
@@ -26,8 +40,9 @@ impl Saved {
         }
     }
 
+    /// An entry in words, which may gain keys that have a default.
     pub(super) fn put_json(&mut self, key: String, value: &impl Serialize) {
-        let mut bytes = vec![VERSION];
+        let mut bytes = vec![LASTING];
         match serde_json::to_writer(&mut bytes, value) {
             Ok(()) => {
                 self.0.insert(key, bytes);
@@ -41,27 +56,30 @@ impl Saved {
 
 /// A postcard entry; `None`, with a log line, when it cannot be read.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let value = body(bytes).and_then(|body| postcard::from_bytes(body).ok());
-    if value.is_none() {
-        tracing::error!("a part of the checkpoint cannot be read: it is left out");
-    }
-    value
+    known(bytes, LAYOUT, |body| postcard::from_bytes(body).ok())
+}
+
+/// An entry of a layout that never changes; `None`, with a log line, when it cannot be read.
+pub(super) fn read_lasting<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    known(bytes, LASTING, |body| postcard::from_bytes(body).ok())
 }
 
 /// A JSON entry; `None`, with a log line, when it cannot be read.
 pub(super) fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let value = body(bytes).and_then(|body| serde_json::from_slice(body).ok());
-    if value.is_none() {
-        tracing::error!("a part of the checkpoint cannot be read: it is left out");
-    }
-    value
+    known(bytes, LASTING, |body| serde_json::from_slice(body).ok())
 }
 
-fn body(bytes: &[u8]) -> Option<&[u8]> {
-    match bytes.split_first() {
-        Some((version, body)) if *version == VERSION => Some(body),
-        _ => None,
+fn known<T>(bytes: &[u8], version: u8, parse: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    let (found, body) = bytes.split_first()?;
+    let value = if *found == version { parse(body) } else { None };
+    if value.is_none() {
+        tracing::error!(
+            found,
+            wanted = version,
+            "a part of the checkpoint cannot be read: it is left out"
+        );
     }
+    value
 }
 
 /// What the disk has, so that only differences are written.

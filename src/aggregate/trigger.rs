@@ -142,6 +142,13 @@ impl Trigger {
         self.pending
     }
 
+    /// A change that began counts as having held: what waited for it cannot wait any longer.
+    pub fn settle(&mut self) -> Option<Edge> {
+        let edge = self.pending.take()?;
+        self.memory.settled = Some(edge.to);
+        Some(edge)
+    }
+
     /// When [`Trigger::expire`] must be called.
     #[must_use]
     pub fn due(&self) -> Option<BootTime> {
@@ -153,9 +160,7 @@ impl Trigger {
         if self.due()? > now {
             return None;
         }
-        let edge = self.pending.take()?;
-        self.memory.settled = Some(edge.to);
-        Some(edge)
+        self.settle()
     }
 
     fn begin(&mut self, edge: Edge) -> Step {

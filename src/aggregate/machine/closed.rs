@@ -184,7 +184,9 @@ impl Machine {
             });
             if let Some(place) = concerned {
                 let learn = |report: &mut OperationReport| {
-                    fact_of(report, what).map(|fact| *fact = Some(learnt.clone()));
+                    if let Some(fact) = fact_of(report, what) {
+                        *fact = Some(learnt.clone());
+                    }
                     true
                 };
                 self.correct(slot, place, reason, at, learn, moment);

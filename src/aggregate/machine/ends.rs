@@ -82,13 +82,11 @@ impl Machine {
             self.note_part_at_end(d, moment);
         }
         let open = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut());
-        let Some(tail) = open.and_then(|open| open.tail.as_mut()) else {
+        let Some(until) = open.and_then(|open| open.ended(end)) else {
             return;
         };
-        tail.end = Some(end);
-        let over = tail.until <= moment.now.boot;
         self.unsaved = Unsaved::Soon;
-        if over {
+        if until <= moment.now.boot {
             self.finish_trailed(slot, moment);
         }
     }

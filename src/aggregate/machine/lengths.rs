@@ -149,6 +149,11 @@ impl Machine {
         let definition = self.definitions.get(operation.definition_index)?;
         let longest = definition.settings.max_duration.get();
         let longest = operation.started.boot.plus(longest);
+        // An end that began in time is waited for, until it is known whether it holds.
+        let end = &definition.end.trigger;
+        let began = |edge: &Edge| edge.to && edge.at.boot <= longest;
+        let held = end.pending().filter(began).and(end.due());
+        let longest = held.map_or(longest, |held| held.max(longest));
         Some(longest.max(operation.limit_not_before))
     }
 

@@ -240,6 +240,7 @@ impl Machine {
                 if concerned {
                     operation.connection_losses += 1;
                     operation.flags.insert(Flag::ConnectionLoss);
+                    self.unsaved = Unsaved::Soon;
                 }
             }
         }

@@ -49,7 +49,7 @@ impl Machine {
     pub(in crate::aggregate) fn save_ordinals(&self, into: &mut Saved) {
         let name = self.scope_key();
         for slot in &self.slots {
-            into.put(format!("{name}/ordinal/{}", slot.name), &slot.ordinal);
+            into.put_lasting(format!("{name}/ordinal/{}", slot.name), &slot.ordinal);
         }
         into.put(format!("{name}/downtime"), self.stops.memory());
     }

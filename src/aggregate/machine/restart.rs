@@ -90,7 +90,7 @@ impl Machine {
         self.save_tools(into);
         self.save_measurements(into);
         for slot in &self.slots {
-            into.put(format!("{name}/ordinal/{}", slot.name), &slot.ordinal);
+            into.put_lasting(format!("{name}/ordinal/{}", slot.name), &slot.ordinal);
             let Some(open) = &slot.open else { continue };
             let Some(definition) = self.definitions.get(open.definition_index) else {
                 continue;
@@ -193,7 +193,7 @@ impl Machine {
         for (slot, bytes) in slots {
             let place = slot_named(&mut self.slots, slot);
             if let Some(place) = self.slots.get_mut(place) {
-                place.ordinal = saved::read(bytes).unwrap_or(0);
+                place.ordinal = saved::read_lasting(bytes).unwrap_or(0);
             }
             let carried = entry(format!("{name}/definition/{slot}"));
             let open = entry(format!("{name}/open/{slot}"));

@@ -31,10 +31,12 @@ impl Machine {
         let open = slot.open.as_ref();
         if open.is_some_and(OpenOperation::is_undecided) {
             self.explain_unused(d, Unused::Undecided, moment);
+            self.goes_on(slot_index);
             return;
         }
         if self.resumes(d, edge, moment) {
             self.explain_unused(d, Unused::Resume, moment);
+            self.goes_on(slot_index);
             return;
         }
         let Some(mut operation) = starting else {
@@ -49,6 +51,7 @@ impl Machine {
         }
         if !self.make_room(slot_index, edge, moment) {
             self.explain_unused(d, Unused::Ignored, moment);
+            self.goes_on(slot_index);
             return;
         }
         let early = operation.ended_early;
@@ -59,6 +62,13 @@ impl Machine {
             } else {
                 self.end_edge(d, ended, moment);
             }
+        }
+    }
+
+    /// A start edge did not end what runs: nothing of it was cut off there.
+    fn goes_on(&mut self, slot: usize) {
+        if let Some(open) = self.slots.get_mut(slot).and_then(|slot| slot.open.as_mut()) {
+            open.thaw(Role::NextStart);
         }
     }
 
@@ -100,12 +110,14 @@ impl Machine {
             self.finish_trailed(slot, moment);
             return true;
         }
-        let Some(running) = self.definitions.get(open.definition_index) else {
+        let Some(running) = self.definitions.get_mut(open.definition_index) else {
             return true;
         };
-        // An end that began before this start has waited long enough.
-        let ended = running.end.trigger.pending();
+        // An end that began before this start has waited long enough. It is used up: what starts now has an end of its own.
+        let end = &mut running.end.trigger;
+        let ended = end.pending();
         if let Some(ended) = ended.filter(|ended| ended.to && ended.at.boot <= edge.at.boot) {
+            end.settle();
             let end = self.end(ended, Outcome::Completed, EndCause::Trigger, None);
             self.end_or_trail(slot, end, moment);
             self.finish_trailed(slot, moment);
