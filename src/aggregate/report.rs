@@ -67,6 +67,8 @@ pub(super) fn ended(
 ) -> OperationReport {
     operation.resume(end.at.boot);
     let length = operation.offset(end.at.boot).max(0);
+    // A pause that was seen after an end with an earlier stamp is not the operation's.
+    operation.paused_ns = operation.paused_ns.min(length);
     for accumulator in &mut accumulators {
         accumulator.finish(length);
     }
