@@ -127,7 +127,6 @@ pub(super) struct OpenOperation {
     #[serde(skip)]
     pub(super) ended_early: Option<(Edge, bool)>,
     /// Its recovery counter was set back before it could be decided.
-    #[serde(skip)]
     pub(super) counter_reset: bool,
     /// `max_duration` ends it not before this: it must be looked at first.
     #[serde(skip)]

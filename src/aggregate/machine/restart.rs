@@ -114,9 +114,13 @@ impl Machine {
         let pulsing: std::collections::BTreeSet<usize> = self
             .definitions
             .iter()
-            .flat_map(|definition| ORDER.iter().filter_map(|part| armed(definition, *part)))
-            .filter(|armed| armed.condition.uses_pulses)
-            .flat_map(|armed| armed.condition.tags.iter().copied())
+            .flat_map(|definition| {
+                let parts = ORDER.iter().filter_map(|part| armed(definition, *part));
+                let conditions = parts.map(|armed| &armed.condition);
+                conditions.chain(&definition.only_if)
+            })
+            .filter(|condition| condition.uses_pulses)
+            .flat_map(|condition| condition.tags.iter().copied())
             .collect();
         let pulses = self
             .scope
