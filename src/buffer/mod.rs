@@ -22,6 +22,8 @@ mod open;
 mod outlet;
 mod progress;
 pub mod record;
+mod renew;
+mod room;
 mod seal;
 mod side;
 mod store;

@@ -8,6 +8,7 @@ use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, Listing, path_of, span_after};
 use super::head::{Head, Machine};
 use super::progress::Progress;
+use super::room::Ballast;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
@@ -40,6 +41,21 @@ impl Store {
     /// # Errors
     /// When the store is in use, cannot be written, or belongs to other settings.
     pub fn open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
+        match Store::try_open(options) {
+            Err(StoreError::Full(root)) => {
+                // What an open writes has its place in the ballast.
+                let disk = options.medium.disk.as_ref();
+                let mut ballast = Ballast::new(&root, options.generation_bytes);
+                ballast
+                    .release(disk)
+                    .map_err(|error| io_error(&root, error))?;
+                Store::try_open(options)
+            }
+            result => result,
+        }
+    }
+
+    fn try_open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
         let root = options.path.join("store");
         let io = |error| io_error(&root, error);
         let medium = &options.medium;
@@ -81,6 +97,10 @@ impl Store {
             committed_at: None,
             tail: TailCache::default(),
             reported: BTreeSet::new(),
+            abandoned: false,
+            rotate_from: 0,
+            ballast: Ballast::new(&root, options.generation_bytes),
+            was_full: false,
             new_epoch: why(numbering),
             root,
             _lock: lock,
@@ -94,6 +114,7 @@ impl Store {
             store.dropped(notice);
         }
         store.begin(machine)?;
+        store.begin_ballast()?;
         let restored = Restored {
             next: store.head.next,
             run: Uuid::new_v4(),
