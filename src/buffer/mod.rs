@@ -22,6 +22,7 @@ mod open;
 mod outlet;
 mod progress;
 pub mod record;
+mod refusal;
 mod renew;
 mod room;
 mod seal;

@@ -109,6 +109,7 @@ impl Store {
             // A file system that does not say is asked by writing.
             return Ok(());
         };
+        self.health.free.set(space.free);
         let mut least = FLOOR.saturating_add(bytes.saturating_mul(2));
         if self.was_full {
             least = least.saturating_add(self.ballast.lacking(space));

@@ -171,13 +171,15 @@ impl Store {
             return Err(error);
         }
         self.health.accepted.add(records.len() as u64);
-        if !records.is_empty() {
-            self.put_side(|side, last| side.tail(last))?;
-        }
+        let any = !records.is_empty();
         for (record, _) in records {
             self.tail.push(record);
         }
-        self.remove_settled()?;
+        // The batch is durable: nothing that fails from here on makes it less so.
+        if any && let Err(error) = self.put_side(|side, last| side.tail(last)) {
+            tracing::warn!(%error, "the side file cannot be written");
+        }
+        self.clear_away();
         Ok(self.last())
     }
 
@@ -188,9 +190,12 @@ impl Store {
     pub fn commit_progress(&mut self) -> Result<(), StoreError> {
         if self.moved {
             self.room_for_progress()?;
-            self.renew()?;
+            if let Err(StoreError::Full(_)) = self.renew() {
+                self.release_ballast()?;
+                self.renew()?;
+            }
             self.commit_head(Batch::new())?;
-            self.remove_settled()?;
+            self.clear_away();
         }
         Ok(())
     }
@@ -364,6 +369,13 @@ impl Store {
 
     pub(super) fn copy_progress(&mut self) {
         self.head.uplinks = self.uplinks.iter().cloned().collect();
+    }
+
+    /// Removes what every uplink settled, behind a commit; what cannot be removed now is removed behind a later one.
+    fn clear_away(&mut self) {
+        if let Err(error) = self.remove_settled() {
+            tracing::warn!(%error, "settled events cannot be removed");
+        }
     }
 
     /// Removes what every uplink settled. Only after a commit: the progress must be durable first.
