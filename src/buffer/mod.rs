@@ -11,6 +11,8 @@ pub mod disk;
 pub mod engine;
 mod epoch;
 mod error;
+#[cfg(test)]
+mod full_tests;
 mod generation;
 mod generations;
 mod head;
