@@ -312,8 +312,14 @@ pub(super) fn create(
         disk.remove_tree(&path).ok();
     })?;
     let name = copy.next.to_string();
-    if disk.names(root).map_err(io)?.contains(&name) {
-        let renewed = root.join(format!("{RENEWED}{name}"));
+    let renewed = format!("{RENEWED}{name}");
+    let names = disk.names(root).map_err(io)?;
+    if names.contains(&renewed) {
+        // An earlier attempt failed on its way: it is ended first, since it may be all that there is.
+        take_place(disk, root, copy.next).map_err(io)?;
+    }
+    if names.contains(&name) || names.contains(&renewed) {
+        let renewed = root.join(renewed);
         disk.rename(&path, &renewed).map_err(io)?;
         disk.sync_dir(root).map_err(io)?;
         take_place(disk, root, copy.next).map_err(io)?;

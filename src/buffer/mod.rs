@@ -12,6 +12,8 @@ pub mod engine;
 mod epoch;
 mod error;
 #[cfg(test)]
+mod full_task_tests;
+#[cfg(test)]
 mod full_tests;
 mod generation;
 mod generations;

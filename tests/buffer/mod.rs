@@ -5,6 +5,8 @@ mod barrier;
 mod kill;
 mod refusals;
 
+pub(crate) use refusals::works;
+
 use millgate::buffer::engine::Medium;
 use millgate::buffer::{OpenOptions, Store, StoreError};
 use millgate::health::BufferHealth;
