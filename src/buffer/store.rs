@@ -5,7 +5,6 @@
 
 use super::Record;
 use super::engine::{Batch, EngineError, Medium};
-use super::epoch::Why;
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, predecessor, successor};
 use super::generations::{self, Generations, put_head};
@@ -17,8 +16,8 @@ use super::side::SideFile;
 use super::tail::TailCache;
 use crate::health::BufferHealth;
 use crate::model::{
-    Body, BootTime, DropNotice, DropReason, Envelope, Event, Position, Stamp, Turn, UplinkId,
-    UtcTime,
+    Body, BootTime, DropNotice, DropReason, Envelope, EpochReason, Event, Position, Stamp, Turn,
+    UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -70,7 +69,7 @@ pub struct Store {
     pub(super) tail: TailCache,
     pub(super) reported: BTreeSet<Position>,
     /// Why this run began a new epoch, if it did.
-    pub(super) new_epoch: Option<Why>,
+    pub(super) new_epoch: Option<EpochReason>,
     /// Held while the store is open: released last.
     pub(super) _lock: Box<dyn Any + Send>,
 }
@@ -84,7 +83,7 @@ impl Store {
 
     /// Why this run began a new epoch; `None` when numbering went on.
     #[must_use]
-    pub fn new_epoch(&self) -> Option<Why> {
+    pub fn new_epoch(&self) -> Option<EpochReason> {
         self.new_epoch
     }
 
