@@ -6,12 +6,12 @@
 use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};
 use crate::buffer::engine::Medium;
-use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError, Why};
+use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError};
 use crate::clock::{self, Clock};
 use crate::deliver::{self, Prepared, SetupError, Timing};
 use crate::format::Renderer;
 use crate::health::Health;
-use crate::model::{Restored, Turn};
+use crate::model::{EpochReason, Restored, Turn};
 use crate::observe::{self, Phases, Pulses, Systemd};
 use crate::settings::{Plant, Problem};
 use std::sync::Arc;
@@ -180,7 +180,7 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
     })?;
     match store.new_epoch() {
         None => {}
-        Some(Why::Created) => info!(path = %plant.buffer.path.display(), "a new store"),
+        Some(EpochReason::Created) => info!(path = %plant.buffer.path.display(), "a new store"),
         Some(why) => warn!(why = why.words(), next = %restored.next, "numbering begins anew"),
     }
     let aggregate = resume(plant, restored, health, clock)?;
@@ -213,6 +213,7 @@ fn resume(
         .map_err(GatewayError::Conditions)?;
     let names = plant.uplinks.iter().map(|uplink| uplink.name.clone());
     aggregate.watch_uplinks(names.zip(health.uplinks.iter().cloned()));
+    aggregate.watch_buffer(Arc::clone(&health.buffer));
     Ok(aggregate)
 }
 

@@ -33,7 +33,6 @@ mod task;
 #[cfg(test)]
 mod testing;
 
-pub use epoch::Why;
 pub use error::StoreError;
 pub use generation::Loss;
 pub use memory::MemoryStore;

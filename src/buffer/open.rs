@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::engine::{EngineError, Medium, Purpose};
-use super::epoch::{self, Found, Numbering, Why};
+use super::epoch::{self, Found, Numbering};
 use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, Listing, path_of, span_after};
@@ -12,7 +12,7 @@ use super::room::Ballast;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
-use crate::model::{DropNotice, DropReason, Position, Restored};
+use crate::model::{DropNotice, DropReason, EpochReason as Why, Position, Restored};
 use crate::settings::shape::StartAt;
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -118,6 +118,7 @@ impl Store {
         let restored = Restored {
             next: store.head.next,
             run: Uuid::new_v4(),
+            new_epoch: store.new_epoch,
             checkpoint: store.head.checkpoint.clone(),
         };
         Ok((store, restored))

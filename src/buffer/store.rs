@@ -5,7 +5,6 @@
 
 use super::Record;
 use super::engine::{Batch, EngineError, Medium};
-use super::epoch::Why;
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, predecessor, successor};
 use super::generations::{self, Generations, put_head};
@@ -18,8 +17,8 @@ use super::side::SideFile;
 use super::tail::TailCache;
 use crate::health::BufferHealth;
 use crate::model::{
-    Body, BootTime, DropNotice, DropReason, Envelope, Event, Position, Stamp, Turn, UplinkId,
-    UtcTime,
+    Body, BootTime, DropNotice, DropReason, Envelope, EpochReason, Event, Position, Stamp, Turn,
+    UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -78,7 +77,7 @@ pub struct Store {
     /// There was no room when it was last looked for.
     pub(super) was_full: bool,
     /// Why this run began a new epoch, if it did.
-    pub(super) new_epoch: Option<Why>,
+    pub(super) new_epoch: Option<EpochReason>,
     /// Held while the store is open: released last.
     pub(super) _lock: Box<dyn Any + Send>,
 }
@@ -92,7 +91,7 @@ impl Store {
 
     /// Why this run began a new epoch; `None` when numbering went on.
     #[must_use]
-    pub fn new_epoch(&self) -> Option<Why> {
+    pub fn new_epoch(&self) -> Option<EpochReason> {
         self.new_epoch
     }
 
