@@ -11,6 +11,7 @@ use super::generation::{Generation, Limits, Loss, predecessor, successor};
 use super::generations::{self, Generations, put_head};
 use super::head::Head;
 use super::keys;
+use super::parked::ParkedEvents;
 use super::progress::{Account, Progress, Settled};
 use super::record;
 use super::side::SideFile;
@@ -68,6 +69,7 @@ pub struct Store {
     /// The boot clock at the last commit of this run, from which `powered_ns` goes on.
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
+    pub(super) parked: ParkedEvents,
     pub(super) reported: BTreeSet<Position>,
     /// Why this run began a new epoch, if it did.
     pub(super) new_epoch: Option<Why>,
@@ -160,7 +162,7 @@ impl Store {
         for (record, _) in records {
             self.tail.push(record);
         }
-        self.remove_settled()?;
+        self.clear_away()?;
         Ok(self.last())
     }
 
@@ -171,7 +173,7 @@ impl Store {
     pub fn commit_progress(&mut self) -> Result<(), StoreError> {
         if self.moved {
             self.commit_head(Batch::new())?;
-            self.remove_settled()?;
+            self.clear_away()?;
         }
         Ok(())
     }
@@ -361,6 +363,12 @@ impl Store {
         self.head.uplinks = self.uplinks.iter().cloned().collect();
     }
 
+    /// Removes what nobody needs any more, generations and files. Only after a commit.
+    pub(super) fn clear_away(&mut self) -> Result<(), StoreError> {
+        self.sweep_parked()?;
+        self.remove_settled()
+    }
+
     /// Removes what every uplink settled. Only after a commit: the progress must be durable first.
     pub(super) fn remove_settled(&mut self) -> Result<(), StoreError> {
         let cursors = self.uplinks.iter().map(|(_, progress)| progress.cursor());
@@ -429,7 +437,7 @@ impl Store {
         }
     }
 
-    fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
+    pub(super) fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
         let Some((_, progress)) = self.uplinks.get(uplink) else {
             return Ok(());
         };

@@ -3,6 +3,7 @@
 
 use super::commit::{CommitRule, Weight};
 use super::error::StoreError;
+use super::progress::Account;
 use super::store::{Render, Store};
 use super::{Outlet, Request};
 use crate::clock::Clock;
@@ -28,8 +29,8 @@ const MAX_READ_BYTES: usize = 4 << 20;
 pub struct Stopped {
     /// The last durable position.
     pub last: Position,
-    /// Events that each uplink has not settled, by uplink id.
-    pub stored: Vec<u64>,
+    /// Where the events of each uplink went, by uplink id.
+    pub accounts: Vec<Account>,
 }
 
 /// One outlet per uplink of the store, in the order of their ids, and the ends of their channels for [`run`].
@@ -173,22 +174,27 @@ impl Task<'_> {
     fn answer(&mut self, request: Request) -> Result<(), StoreError> {
         match request {
             Request::Read {
+                uplink,
                 after,
                 max_events,
                 max_bytes,
                 reply,
-                ..
             } => {
                 let events = max_events.min(MAX_READ_EVENTS);
-                let records = self
-                    .store
-                    .read(after, events, max_bytes.min(MAX_READ_BYTES))?;
+                let bytes = max_bytes.min(MAX_READ_BYTES);
+                let records = self.store.read_for(uplink, after, events, bytes)?;
                 // A reader that went away wants no answer.
                 reply.send(records).ok();
             }
             Request::Settle { uplink, settled } => {
                 if self.store.settle(uplink, &settled)? {
                     self.rule.cursor(self.clock.now().boot);
+                }
+            }
+            Request::Parked(request) => {
+                let now = self.clock.now();
+                if self.store.answer_parked(request, now)? {
+                    self.rule.cursor(now.boot);
                 }
             }
         }
@@ -214,9 +220,9 @@ impl Task<'_> {
         let uplinks: Vec<UplinkId> = self.store.uplink_ids().collect();
         Stopped {
             last: self.store.last(),
-            stored: uplinks
+            accounts: uplinks
                 .into_iter()
-                .map(|uplink| self.store.account(uplink).stored())
+                .map(|uplink| self.store.account(uplink))
                 .collect(),
         }
     }
@@ -304,7 +310,8 @@ mod tests {
         drop(running.outlets);
         let stopped = running.task.join().unwrap().unwrap();
         assert_eq!(stopped.last, at(20));
-        assert_eq!(stopped.stored, [0, 15]);
+        let stored: Vec<u64> = stopped.accounts.iter().map(Account::stored).collect();
+        assert_eq!(stored, [0, 15]);
 
         let (store, restored) = Store::open(&options(home.path(), &["mes", "scada"])).unwrap();
         assert_eq!(restored.next, at(21));
@@ -328,7 +335,7 @@ mod tests {
         running.turns.send(turn(quiet(1))).await.unwrap();
         drop(running.turns);
         let stopped = running.task.join().unwrap().unwrap();
-        assert_eq!(stopped.stored, [1]);
+        assert_eq!(stopped.accounts[0].stored(), 1);
         let closed = soon(running.outlets[0].next(at(1), 9, 9)).await;
         assert_eq!(closed, Err(super::super::Closed));
     }
