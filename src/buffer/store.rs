@@ -10,6 +10,7 @@ use super::generation::{Generation, Limits, Loss, predecessor, successor};
 use super::generations::{self, Generations, put_head};
 use super::head::Head;
 use super::keys;
+use super::parked::ParkedEvents;
 use super::progress::{Account, Progress, Settled};
 use super::record;
 use super::room::Ballast;
@@ -68,6 +69,7 @@ pub struct Store {
     /// The boot clock at the last commit of this run, from which `powered_ns` goes on.
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
+    pub(super) parked: ParkedEvents,
     pub(super) reported: BTreeSet<Position>,
     /// A write to the newest generation failed: it is closed, see [`Store::renew`].
     pub(super) abandoned: bool,
@@ -370,9 +372,10 @@ impl Store {
         self.head.uplinks = self.uplinks.iter().cloned().collect();
     }
 
-    /// Removes what every uplink settled, behind a commit; what cannot be removed now is removed behind a later one.
-    fn clear_away(&mut self) {
-        if let Err(error) = self.remove_settled() {
+    /// Removes what nobody needs any more, generations and files, behind a commit; what cannot be removed now is removed
+    /// behind a later one.
+    pub(super) fn clear_away(&mut self) {
+        if let Err(error) = self.sweep_parked().and_then(|()| self.remove_settled()) {
             tracing::warn!(%error, "settled events cannot be removed");
         }
     }
@@ -445,7 +448,7 @@ impl Store {
         }
     }
 
-    fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
+    pub(super) fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
         let Some((_, progress)) = self.uplinks.get(uplink) else {
             return Ok(());
         };

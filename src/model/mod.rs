@@ -10,6 +10,7 @@ pub mod gs1;
 mod identity;
 mod operation;
 mod parameter;
+mod parked;
 mod part;
 mod sample;
 mod stamp;
@@ -36,6 +37,7 @@ pub use parameter::{
     Coverage, DataQuality, Interpolation, LimitsUsed, PERCENTILE_METHODS, ParameterReport,
     ProfileReport, SampleCounts, SequenceReport, Statistics,
 };
+pub use parked::{MAX_PARKED_GROUPS, ParkClass, ParkedGroup};
 pub use part::{
     MAX_PART_ID, Material, MaterialReport, MaterialUse, Part, PartKind, PartScan, PartSource,
     RejectedScan, ScanRejection, Tool, ToolReport,
