@@ -6,12 +6,12 @@
 use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};
 use crate::buffer::engine::Medium;
-use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError, Why};
+use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError};
 use crate::clock::{self, Clock};
 use crate::deliver::{self, Prepared, SetupError, Timing};
 use crate::format::Renderer;
 use crate::health::Health;
-use crate::model::{Restored, Turn};
+use crate::model::{EpochReason, Restored, Turn};
 use crate::observe::{self, Phases, Pulses, Systemd};
 use crate::settings::{Plant, Problem};
 use std::sync::Arc;
@@ -58,8 +58,8 @@ pub enum GatewayError {
 pub struct Account {
     /// Events made durable in this run.
     pub accepted: u64,
-    /// Per uplink: name, events settled in this run, events left out by its `events:`, events that wait for it.
-    pub uplinks: Vec<(String, u64, u64, u64)>,
+    /// Per uplink: name, and where its events went since the store knows it.
+    pub uplinks: Vec<(String, buffer::Account)>,
 }
 
 /// Everything that is checked and opened before the first task starts.
@@ -180,7 +180,7 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
     })?;
     match store.new_epoch() {
         None => {}
-        Some(Why::Created) => info!(path = %plant.buffer.path.display(), "a new store"),
+        Some(EpochReason::Created) => info!(path = %plant.buffer.path.display(), "a new store"),
         Some(why) => warn!(why = why.words(), next = %restored.next, "numbering begins anew"),
     }
     let aggregate = resume(plant, restored, health, clock)?;
@@ -213,6 +213,7 @@ fn resume(
         .map_err(GatewayError::Conditions)?;
     let names = plant.uplinks.iter().map(|uplink| uplink.name.clone());
     aggregate.watch_uplinks(names.zip(health.uplinks.iter().cloned()));
+    aggregate.watch_buffer(Arc::clone(&health.buffer));
     Ok(aggregate)
 }
 
@@ -357,23 +358,13 @@ fn buffer_failure(ended: Result<Result<Stopped, StoreError>, JoinError>) -> Gate
 }
 
 fn account(plant: &Plant, health: &Health, stopped: &Stopped) -> Account {
-    let uplink = |index: usize, name: &String| {
-        let cells = health.uplinks.get(index);
-        let stored = stopped.stored.get(index).copied();
-        (
-            name.clone(),
-            cells.map_or(0, |cells| cells.delivered.get()),
-            cells.map_or(0, |cells| cells.filtered.get()),
-            stored.unwrap_or(0),
-        )
-    };
     Account {
         accepted: health.buffer.accepted.get(),
         uplinks: plant
             .uplinks
             .iter()
-            .enumerate()
-            .map(|(index, settings)| uplink(index, &settings.name))
+            .zip(&stopped.accounts)
+            .map(|(settings, account)| (settings.name.clone(), *account))
             .collect(),
     }
 }
@@ -390,7 +381,9 @@ fn tell(account: &Account, unstored: u64) {
             "stopped: everything that was read is on disk"
         );
     }
-    for (uplink, delivered, filtered, waiting) in &account.uplinks {
-        info!(uplink = %uplink, delivered, filtered, waiting, "stopped");
+    for (uplink, account) in &account.uplinks {
+        info!(uplink = %uplink, offered = account.offered, delivered = account.delivered, filtered = account.filtered,
+            parked = account.parked, discarded = account.discarded, dropped = account.dropped.iter().sum::<u64>(),
+            waiting = account.stored(), "stopped");
     }
 }

@@ -194,6 +194,14 @@ impl Generations {
             .sum()
     }
 
+    /// Whether a position lies in one of them.
+    pub(super) fn holds(&mut self, position: Position) -> bool {
+        let all = self.older.clone();
+        all.into_iter()
+            .filter(|older| older.first.epoch == position.epoch && older.first <= position)
+            .any(|older| self.last_of(older).is_ok_and(|last| position <= last))
+    }
+
     fn disk(&self) -> &dyn Disk {
         self.medium.disk.as_ref()
     }
@@ -393,7 +401,7 @@ pub(super) fn remove(disk: &dyn Disk, root: &Path, first: Position) -> Result<()
         .map_err(|error| io_error(root, error))
 }
 
-fn parse(name: &str) -> Option<Position> {
+pub(super) fn parse(name: &str) -> Option<Position> {
     let (epoch, seq) = name.split_once('.')?;
     let digits =
         |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());

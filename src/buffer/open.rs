@@ -2,17 +2,18 @@
 
 use super::disk::Disk;
 use super::engine::{EngineError, Medium, Purpose};
-use super::epoch::{self, Found, Numbering, Why};
+use super::epoch::{self, Found, Numbering};
 use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, Listing, path_of, span_after};
 use super::head::{Head, Machine};
+use super::parked::ParkedEvents;
 use super::progress::Progress;
 use super::room::Ballast;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
-use crate::model::{DropNotice, DropReason, Position, Restored};
+use crate::model::{DropNotice, DropReason, EpochReason as Why, Position, Restored};
 use crate::settings::shape::StartAt;
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -92,6 +93,7 @@ impl Store {
             newest: generation,
             side: SideFile::create(disk, &root, predecessor(head.next), &uplinks).map_err(io)?,
             head,
+            parked: ParkedEvents::at(options.path.join("parked"), uplinks.len()),
             uplinks,
             moved: false,
             committed_at: None,
@@ -109,6 +111,7 @@ impl Store {
             store.health.drops.add(notice);
         }
         store.count_for_new_uplinks();
+        store.adopt_parked(&listing)?;
         store.report(losses);
         for notice in gone {
             store.dropped(notice);
@@ -118,6 +121,7 @@ impl Store {
         let restored = Restored {
             next: store.head.next,
             run: Uuid::new_v4(),
+            new_epoch: store.new_epoch,
             checkpoint: store.head.checkpoint.clone(),
         };
         Ok((store, restored))
@@ -154,7 +158,8 @@ impl Store {
             self.head.machine = machine;
             self.commit_head(Vec::new())?;
         }
-        self.remove_settled()
+        self.clear_away();
+        Ok(())
     }
 }
 

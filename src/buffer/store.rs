@@ -5,12 +5,12 @@
 
 use super::Record;
 use super::engine::{Batch, EngineError, Medium};
-use super::epoch::Why;
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, predecessor, successor};
 use super::generations::{self, Generations, put_head};
 use super::head::Head;
 use super::keys;
+use super::parked::ParkedEvents;
 use super::progress::{Account, Progress, Settled};
 use super::record;
 use super::room::Ballast;
@@ -18,8 +18,8 @@ use super::side::SideFile;
 use super::tail::TailCache;
 use crate::health::BufferHealth;
 use crate::model::{
-    Body, BootTime, DropNotice, DropReason, Envelope, Event, Position, Stamp, Turn, UplinkId,
-    UtcTime,
+    Body, BootTime, DropNotice, DropReason, Envelope, EpochReason, Event, Position, Stamp, Turn,
+    UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -69,6 +69,7 @@ pub struct Store {
     /// The boot clock at the last commit of this run, from which `powered_ns` goes on.
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
+    pub(super) parked: ParkedEvents,
     pub(super) reported: BTreeSet<Position>,
     /// A write to the newest generation failed: it is closed, see [`Store::renew`].
     pub(super) abandoned: bool,
@@ -78,7 +79,7 @@ pub struct Store {
     /// There was no room when it was last looked for.
     pub(super) was_full: bool,
     /// Why this run began a new epoch, if it did.
-    pub(super) new_epoch: Option<Why>,
+    pub(super) new_epoch: Option<EpochReason>,
     /// Held while the store is open: released last.
     pub(super) _lock: Box<dyn Any + Send>,
 }
@@ -92,7 +93,7 @@ impl Store {
 
     /// Why this run began a new epoch; `None` when numbering went on.
     #[must_use]
-    pub fn new_epoch(&self) -> Option<Why> {
+    pub fn new_epoch(&self) -> Option<EpochReason> {
         self.new_epoch
     }
 
@@ -371,9 +372,10 @@ impl Store {
         self.head.uplinks = self.uplinks.iter().cloned().collect();
     }
 
-    /// Removes what every uplink settled, behind a commit; what cannot be removed now is removed behind a later one.
-    fn clear_away(&mut self) {
-        if let Err(error) = self.remove_settled() {
+    /// Removes what nobody needs any more, generations and files, behind a commit; what cannot be removed now is removed
+    /// behind a later one.
+    pub(super) fn clear_away(&mut self) {
+        if let Err(error) = self.sweep_parked().and_then(|()| self.remove_settled()) {
             tracing::warn!(%error, "settled events cannot be removed");
         }
     }
@@ -446,7 +448,7 @@ impl Store {
         }
     }
 
-    fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
+    pub(super) fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
         let Some((_, progress)) = self.uplinks.get(uplink) else {
             return Ok(());
         };

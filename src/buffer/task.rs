@@ -3,6 +3,7 @@
 
 use super::commit::{CommitRule, Weight};
 use super::error::StoreError;
+use super::progress::Account;
 use super::refusal::{Refusal, Verdict};
 use super::store::{Render, Store};
 use super::{Outlet, Request};
@@ -30,8 +31,8 @@ const MAX_READ_BYTES: usize = 4 << 20;
 pub struct Stopped {
     /// The last durable position.
     pub last: Position,
-    /// Events that each uplink has not settled, by uplink id.
-    pub stored: Vec<u64>,
+    /// Where the events of each uplink went, by uplink id.
+    pub accounts: Vec<Account>,
     /// Events that were made and could not be stored before the end, because the disk took nothing: never accepted, never
     /// shown. What they tell of is not known after the next start.
     pub unstored: u64,
@@ -232,6 +233,12 @@ impl<'a> Task<'a> {
                     self.rule.cursor(self.clock.now().boot);
                 }
             }
+            Request::Parked(request) => {
+                let now = self.clock.now();
+                if self.store.answer_parked(request, now)? {
+                    self.rule.cursor(now.boot);
+                }
+            }
         }
         Ok(())
     }
@@ -239,6 +246,7 @@ impl<'a> Task<'a> {
     /// Reads for an outlet. A generation that is opened for it needs room: from the ballast, else it waits for room.
     fn read(&mut self, request: Request) -> Result<(), StoreError> {
         let Request::Read {
+            uplink,
             after,
             max_events,
             max_bytes,
@@ -248,11 +256,12 @@ impl<'a> Task<'a> {
             return Ok(());
         };
         let events = (*max_events).min(MAX_READ_EVENTS);
-        let (after, bytes) = (*after, (*max_bytes).min(MAX_READ_BYTES));
-        let mut read = self.store.read(after, events, bytes);
+        let (uplink, after) = (*uplink, *after);
+        let bytes = (*max_bytes).min(MAX_READ_BYTES);
+        let mut read = self.store.read_for(uplink, after, events, bytes);
         if matches!(read, Err(StoreError::Full(_))) {
             self.store.release_ballast()?;
-            read = self.store.read(after, events, bytes);
+            read = self.store.read_for(uplink, after, events, bytes);
         }
         match (read, request) {
             // A reader that went away wants no answer.
@@ -264,7 +273,7 @@ impl<'a> Task<'a> {
                 self.refuse(error, self.clock.now())?;
             }
             (Err(other), _) => return Err(other),
-            (Ok(_), Request::Settle { .. }) => {}
+            (Ok(_), Request::Settle { .. } | Request::Parked(_)) => {}
         }
         Ok(())
     }
@@ -344,9 +353,9 @@ impl<'a> Task<'a> {
         let uplinks: Vec<UplinkId> = self.store.uplink_ids().collect();
         Stopped {
             last: self.store.last(),
-            stored: uplinks
+            accounts: uplinks
                 .into_iter()
-                .map(|uplink| self.store.account(uplink).stored())
+                .map(|uplink| self.store.account(uplink))
                 .collect(),
             unstored: self.given_up.unwrap_or(0),
         }
@@ -437,7 +446,8 @@ mod tests {
         drop(running.outlets);
         let stopped = running.task.join().unwrap().unwrap();
         assert_eq!(stopped.last, at(20));
-        assert_eq!(stopped.stored, [0, 15]);
+        let stored: Vec<u64> = stopped.accounts.iter().map(Account::stored).collect();
+        assert_eq!(stored, [0, 15]);
 
         let (store, restored) = Store::open(&options(home.path(), &["mes", "scada"])).unwrap();
         assert_eq!(restored.next, at(21));
@@ -461,7 +471,7 @@ mod tests {
         running.turns.send(turn(quiet(1))).await.unwrap();
         drop(running.turns);
         let stopped = running.task.join().unwrap().unwrap();
-        assert_eq!(stopped.stored, [1]);
+        assert_eq!(stopped.accounts[0].stored(), 1);
         let closed = soon(running.outlets[0].next(at(1), 9, 9)).await;
         assert_eq!(closed, Err(super::super::Closed));
     }
