@@ -1,0 +1,188 @@
+//! What the workload does, step by step, as a seed decides it, and what a store must say after each step. Pure: whoever
+//! verifies a cut plays the same steps in memory.
+
+use fastrand::Rng;
+use std::collections::BTreeMap;
+
+/// Uplinks of the workload: one keeps up, one falls behind.
+pub(super) const UPLINKS: usize = 2;
+/// Events that the slow uplink may be behind, some two generations.
+const MAX_BEHIND: u64 = 90;
+const KEYS: u8 = 6;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Opens the store, after closing it.
+    Open,
+    /// Commits this many events and the new values of these checkpoint entries; `None` removes one.
+    Commit {
+        events: u64,
+        entries: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// An uplink settles everything up to this event; durable with a later commit.
+    Settle { uplink: usize, up_to: u64 },
+    /// Commits cursors alone.
+    CommitCursors,
+    /// Reads what the slow uplink has not settled.
+    Read,
+    /// The kernel writes back what nobody asked it to.
+    WriteBack,
+}
+
+/// What a store must say after a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Model {
+    /// The last event.
+    pub(super) last: u64,
+    /// What each uplink settled.
+    pub(super) cursors: [u64; UPLINKS],
+    /// The part of it that must outlive a power cut.
+    pub(super) durable: [u64; UPLINKS],
+    /// The commit that wrote each checkpoint entry.
+    entries: BTreeMap<u8, u64>,
+    commits: u64,
+}
+
+impl Model {
+    /// All entries of the checkpoint.
+    pub(super) fn checkpoint(&self) -> BTreeMap<String, Vec<u8>> {
+        self.entries
+            .iter()
+            .map(|(key, commit)| (name(*key), value(*key, *commit)))
+            .collect()
+    }
+}
+
+/// The steps of a seed.
+pub(super) struct Plan {
+    random: Rng,
+    model: Model,
+    begun: bool,
+}
+
+impl Plan {
+    pub(super) fn new(seed: u64) -> Plan {
+        Plan {
+            random: Rng::with_seed(seed),
+            model: Model::default(),
+            begun: false,
+        }
+    }
+
+    /// The next step. The model is then what it is when the step is done.
+    pub(super) fn step(&mut self) -> Step {
+        let step = if self.begun {
+            self.choose()
+        } else {
+            self.begun = true;
+            Step::Open
+        };
+        if matches!(step, Step::Open | Step::Commit { .. } | Step::CommitCursors) {
+            self.model.durable = self.model.cursors;
+        }
+        step
+    }
+
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn choose(&mut self) -> Step {
+        match self.random.u8(0..100) {
+            0..2 => Step::Open,
+            2..6 => Step::CommitCursors,
+            6..10 => Step::Read,
+            10..14 => Step::WriteBack,
+            14..45 => self.settle(),
+            _ => self.commit(),
+        }
+    }
+
+    fn commit(&mut self) -> Step {
+        self.model.commits += 1;
+        let events = self.random.u64(1..=10);
+        self.model.last += events;
+        let mut entries = Vec::new();
+        for key in 0..KEYS {
+            match self.random.u8(0..20) {
+                0 => {
+                    self.model.entries.remove(&key);
+                    entries.push((name(key), None));
+                }
+                1..6 => {
+                    self.model.entries.insert(key, self.model.commits);
+                    entries.push((name(key), Some(value(key, self.model.commits))));
+                }
+                _ => {}
+            }
+        }
+        Step::Commit { events, entries }
+    }
+
+    fn settle(&mut self) -> Step {
+        let uplink = self.random.usize(0..UPLINKS);
+        let last = self.model.last;
+        let from = match uplink {
+            0 => self.model.cursors[0],
+            _ => self.model.cursors[uplink].max(last.saturating_sub(MAX_BEHIND)),
+        };
+        let up_to = match self.random.u8(0..4) {
+            0 => last,
+            _ => self.random.u64(from..=last),
+        };
+        self.model.cursors[uplink] = self.model.cursors[uplink].max(up_to);
+        Step::Settle { uplink, up_to }
+    }
+}
+
+fn name(key: u8) -> String {
+    format!("PRESS-{key:02}/slot/1")
+}
+
+/// Mostly some hundred bytes; at times more than one value of the engine takes.
+fn value(key: u8, commit: u64) -> Vec<u8> {
+    let mut random = Rng::with_seed(commit << 8 | u64::from(key));
+    let length = match random.u8(0..20) {
+        0 => random.usize(5_000..12_000),
+        _ => random.usize(1..1_000),
+    };
+    noise(&mut random, length)
+}
+
+/// The payload of an event: some 2 KB, half of which can be compressed.
+pub(super) fn payload(seq: u64) -> Vec<u8> {
+    let mut random = Rng::with_seed(seq);
+    let length = match random.u8(0..20) {
+        0 => random.usize(8_000..16_000),
+        1 => random.usize(1..50),
+        _ => random.usize(500..3_000),
+    };
+    let mut bytes = format!("{seq} ").repeat(length / 10).into_bytes();
+    bytes.extend(noise(&mut random, length / 2));
+    bytes
+}
+
+fn noise(random: &mut Rng, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    random.fill(&mut bytes);
+    bytes
+}
+
+#[test]
+fn a_seed_decides_each_step_and_both_uplinks_come_forward() {
+    let (mut one, mut other) = (Plan::new(7), Plan::new(7));
+    assert_eq!(one.step(), Step::Open);
+    other.step();
+    for _ in 0..2_000 {
+        assert_eq!(one.step(), other.step());
+        let model = one.model();
+        assert_eq!(model, other.model());
+        for uplink in 0..UPLINKS {
+            assert!(model.durable[uplink] <= model.cursors[uplink]);
+            assert!(model.cursors[uplink] <= model.last);
+        }
+    }
+    let model = one.model();
+    assert!(model.durable.iter().all(|cursor| *cursor > 1_000));
+    assert!(!model.checkpoint().is_empty());
+}

@@ -1,0 +1,214 @@
+//! The store in the box, as two children see it: one works on it, one judges what a power cut left of it. What is said to
+//! the store, is said here alone.
+
+use super::super::{DIRECTORY, event};
+use super::device::Marks;
+use super::plan::{Model, Plan, Step, UPLINKS, payload};
+use millgate::buffer::{OpenOptions, Store, StoreError};
+use millgate::health::BufferHealth;
+use millgate::model::{
+    CheckpointEntry, Envelope, Event, Position, Restored, Turn, UplinkId, UtcTime,
+};
+use millgate::settings::shape::StartAt;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(super) const SEED: &str = "CUTBOX_SEED";
+pub(super) const STEPS: &str = "CUTBOX_STEPS";
+/// The last step that was begun, and the last that was done; nothing where there was none.
+pub(super) const BEGUN: &str = "CUTBOX_BEGUN";
+pub(super) const DONE: &str = "CUTBOX_DONE";
+pub(super) const VERDICT: &str = "verdict: ";
+pub(super) const WHOLE: &str = "whole";
+/// Accepted events that are not there begin so.
+pub(super) const LOST: &str = "lost";
+
+/// Some thirty events: rotation and removal go on all the time.
+const GENERATION_BYTES: u64 = 60_000;
+
+fn open(path: &Path) -> Result<(Store, Restored), StoreError> {
+    Store::open(&OpenOptions {
+        path: path.to_owned(),
+        generation_bytes: GENERATION_BYTES,
+        uplinks: ["mes", "scada"]
+            .map(|name| (name.to_owned(), StartAt::Oldest))
+            .to_vec(),
+        machine_id: None,
+        health: Arc::new(BufferHealth::default()),
+    })
+}
+
+fn render(event: &Event, _: UtcTime) -> (Envelope, Vec<u8>) {
+    let (envelope, _) = super::super::render(event, UtcTime(0));
+    (envelope, payload(event.position.seq))
+}
+
+fn uplink(index: usize) -> UplinkId {
+    UplinkId(u32::try_from(index).unwrap())
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Takes the steps of the seed, and marks on the device when it begins and ends each.
+#[test]
+#[ignore = "a child of the box"]
+fn workload() {
+    let path = std::env::var(DIRECTORY).unwrap();
+    let mut marks = Marks::from_environment();
+    let mut plan = Plan::new(variable(SEED).unwrap());
+    let mut store = None;
+    for number in 0..variable(STEPS).unwrap() {
+        let before = plan.model().clone();
+        let step = plan.step();
+        marks.begun(number);
+        perform(&mut store, Path::new(&path), &before, step);
+        marks.done(number);
+    }
+}
+
+fn perform(held: &mut Option<Store>, path: &Path, before: &Model, step: Step) {
+    if step == Step::Open {
+        drop(held.take());
+    }
+    let store = held.get_or_insert_with(|| {
+        let (store, restored) = open(path).unwrap();
+        assert_eq!(restored.next.seq, before.last + 1);
+        store
+    });
+    match step {
+        Step::Open => {}
+        Step::Commit { events, entries } => {
+            let turn = turn(store.last(), events, entries);
+            store.commit(&[turn], UtcTime(0), &render).unwrap();
+        }
+        Step::Settle {
+            uplink: index,
+            up_to,
+        } => {
+            let up_to = Position {
+                seq: up_to,
+                ..store.last()
+            };
+            store.settle(uplink(index), up_to).unwrap();
+        }
+        Step::CommitCursors => store.commit_cursors().unwrap(),
+        Step::Read => assert_eq!(read(store, before.cursors[1], before.last), Ok(())),
+        Step::WriteBack => nix::unistd::syncfs(File::open(path).unwrap()).unwrap(),
+    }
+}
+
+fn turn(last: Position, events: u64, entries: Vec<(String, Option<Vec<u8>>)>) -> Turn {
+    Turn {
+        events: (last.seq + 1..=last.seq + events)
+            .map(|seq| event(Position { seq, ..last }))
+            .collect(),
+        checkpoint: entries
+            .into_iter()
+            .map(|(key, value)| CheckpointEntry { key, value })
+            .collect(),
+    }
+}
+
+/// Reads everything past `after` and checks it; the error says what is wrong.
+fn read(store: &mut Store, after: u64, last: u64) -> Result<(), String> {
+    let mut at = Position {
+        seq: after,
+        ..store.last()
+    };
+    while at.seq < last {
+        let records = store
+            .read(at, 100, 1 << 20)
+            .map_err(|error| format!("{LOST}: reading after {at} failed: {error}"))?;
+        if records.is_empty() {
+            return Err(format!("{LOST}: nothing after {at}, of {last}"));
+        }
+        for record in records {
+            if record.position.seq != at.seq + 1 {
+                return Err(format!("{LOST}: {} follows {at}", record.position));
+            }
+            at = record.position;
+            if record.payload != payload(at.seq) {
+                return Err(format!("{LOST}: {at} has another payload"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Opens what a cut left, and says whether all is there that was accepted, and nothing else.
+#[test]
+#[ignore = "a child of the box"]
+fn judge() {
+    let path = std::env::var(DIRECTORY).unwrap();
+    let (accepted, offered) = models();
+    let verdict = match open(Path::new(&path)) {
+        Ok((mut store, restored)) => compare(&mut store, &restored, &accepted, &offered),
+        Err(error) => Err(format!("{LOST}: the store does not open: {error}")),
+    };
+    println!("\n{VERDICT}{}", verdict.err().unwrap_or(WHOLE.into()));
+}
+
+/// What the steps that were done leave, and what the one under way would.
+fn models() -> (Model, Model) {
+    let mut plan = Plan::new(variable(SEED).unwrap());
+    let (begun, done) = (variable(BEGUN), variable(DONE));
+    let mut accepted = Model::default();
+    for number in 0..=begun.unwrap() {
+        plan.step();
+        if Some(number) == done {
+            accepted = plan.model().clone();
+        }
+    }
+    (accepted, plan.model().clone())
+}
+
+fn compare(
+    store: &mut Store,
+    restored: &Restored,
+    accepted: &Model,
+    offered: &Model,
+) -> Result<(), String> {
+    let last = store.last();
+    if last.epoch != 1 {
+        let why = store.new_epoch().map(|why| why.words());
+        return Err(format!("{LOST}: a new epoch began: {why:?}"));
+    }
+    // A batch comes back whole or not at all.
+    let model = match last.seq {
+        seq if seq == accepted.last => accepted,
+        seq if seq == offered.last => offered,
+        seq if seq < accepted.last => {
+            return Err(format!("{LOST}: {seq} is the last, not {}", accepted.last));
+        }
+        seq => return Err(format!("{seq} is the last, nobody wrote that")),
+    };
+    if restored.next.seq != last.seq + 1 {
+        return Err(format!("{} follows {last}", restored.next));
+    }
+    if restored.checkpoint != model.checkpoint() {
+        return Err("the checkpoint is not that of the last event".into());
+    }
+    for index in 0..UPLINKS {
+        let cursor = store.cursor(uplink(index));
+        let possible = accepted.durable[index]..=offered.cursors[index];
+        if !possible.contains(&cursor.seq) {
+            return Err(format!("cursor {index} is {cursor}, not in {possible:?}"));
+        }
+    }
+    let oldest = (0..UPLINKS).map(|index| store.cursor(uplink(index)).seq);
+    read(store, oldest.min().unwrap(), last.seq)?;
+    go_on(store)
+}
+
+/// What a cut left takes events like any other store.
+fn go_on(store: &mut Store) -> Result<(), String> {
+    let last = store.last();
+    let more = turn(last, 3, vec![]);
+    store
+        .commit(&[more], UtcTime(0), &render)
+        .map_err(|error| format!("it takes nothing more: {error}"))?;
+    read(store, last.seq, last.seq + 3)
+}
