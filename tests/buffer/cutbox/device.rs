@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// The file system's part of the disk; the rest is for marks.
-pub(super) const FILE_SYSTEM: usize = 32 << 20;
+pub(super) const FILE_SYSTEM: usize = 16 << 20;
 const SPARE: usize = 64 << 10;
 /// More than any workload writes: it is sparse.
 const LOG_BYTES: u64 = 4 << 30;
 pub(super) const BLOCK: usize = 4096;
 pub(super) const SECTOR: usize = 512;
-/// Writes of one run at most.
-const MAX_RUN: usize = 64;
+/// So much is compared and written at a time.
+const RUN: usize = 64 << 10;
 const MAGIC: &[u8; 15] = b"millgate cutbox";
 const MARKS: &str = "CUTBOX_MARKS";
 
@@ -116,15 +116,22 @@ pub(super) fn tell(command: &mut Command) -> String {
     said
 }
 
-/// Puts a loop device over a file.
-fn loop_over(file: &Path) -> PathBuf {
-    let name = tell(Command::new("losetup").args(["--find", "--show"]).arg(file));
-    PathBuf::from(name.trim())
+/// A loop device over a file, which goes when the last that uses it closes it, however that ends.
+struct Loop {
+    path: PathBuf,
+    /// For writing past the cache of the device.
+    direct: File,
 }
 
-/// The device goes when the last that uses it closes it.
-fn release_at_last_close(device: &Path) {
-    tell(Command::new("losetup").arg("--detach").arg(device));
+impl Loop {
+    fn over(file: &Path) -> Loop {
+        let mut losetup = Command::new("losetup");
+        let name = tell(losetup.args(["--find", "--show"]).arg(file));
+        let path = PathBuf::from(name.trim());
+        let direct = open_direct(&path).unwrap();
+        tell(Command::new("losetup").arg("--detach").arg(&path));
+        Loop { path, direct }
+    }
 }
 
 pub(super) fn mount_ext4(device: &Path, at: &Path) -> io::Result<()> {
@@ -143,41 +150,48 @@ pub(super) fn unmount(at: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A disk with a fresh file system, whose writes are logged.
+/// What is on a disk with a fresh file system; `home` is for the making.
+pub(super) fn fresh(home: &Path) -> Vec<u8> {
+    let file = home.join("fresh");
+    tell(
+        Command::new("mkfs.ext4")
+            .args(["-q", "-b", "4096", "-J", "size=4"])
+            .args(["-E", "lazy_itable_init=0,lazy_journal_init=0"])
+            .arg(&file)
+            .arg(format!("{}k", FILE_SYSTEM >> 10)),
+    );
+    std::fs::read(file).unwrap()
+}
+
+/// A disk whose writes are logged.
 pub(super) struct Recorder {
     home: PathBuf,
     daemon: Child,
-    base: Vec<u8>,
+    _device: Loop,
 }
 
 impl Recorder {
-    /// Makes it, and mounts it at [`Recorder::mounted`].
-    pub(super) fn start(home: &Path) -> Recorder {
+    /// Makes it of a file system, and mounts that at [`Recorder::mounted`].
+    pub(super) fn start(home: &Path, content: &[u8]) -> Recorder {
         let path = |name: &str| home.join(name);
+        std::fs::write(path("base"), content).unwrap();
         for (name, bytes) in [
             ("base", (FILE_SYSTEM + SPARE) as u64),
             ("log", LOG_BYTES),
             ("disk", 0),
         ] {
-            File::create(path(name)).unwrap().set_len(bytes).unwrap();
+            let mut options = OpenOptions::new();
+            let file = options.create(true).write(true).truncate(false);
+            file.open(path(name)).unwrap().set_len(bytes).unwrap();
         }
-        tell(
-            Command::new("mkfs.ext4")
-                .args(["-q", "-F", "-b", "4096", "-J", "size=4"])
-                .args(["-E", "lazy_itable_init=0,lazy_journal_init=0"])
-                .arg(path("base"))
-                .arg(format!("{}k", FILE_SYSTEM >> 10)),
-        );
-        let base = std::fs::read(path("base")).unwrap();
         let daemon = start_daemon(home);
-        let device = loop_over(&path("disk"));
-        std::fs::create_dir_all(path("mounted")).unwrap();
-        mount_ext4(&device, &path("mounted")).unwrap();
-        release_at_last_close(&device);
+        let device = Loop::over(&path("disk"));
+        std::fs::create_dir(path("mounted")).unwrap();
+        mount_ext4(&device.path, &path("mounted")).unwrap();
         Recorder {
             home: home.to_owned(),
             daemon,
-            base,
+            _device: device,
         }
     }
 
@@ -190,15 +204,15 @@ impl Recorder {
         workload.env(MARKS, self.home.join("disk"));
     }
 
-    /// Unmounts; returns what the disk held at first, and the log.
-    pub(super) fn stop(mut self) -> (Vec<u8>, File) {
+    /// Unmounts; returns the log.
+    pub(super) fn stop(mut self) -> File {
         unmount(&self.mounted()).unwrap();
         let mut commands = self.daemon.stdin.take().unwrap();
         commands
             .write_all(b"{\"execute\":\"qmp_capabilities\"}{\"execute\":\"quit\"}\n")
             .unwrap();
         assert!(self.daemon.wait().unwrap().success());
-        (self.base, File::open(self.home.join("log")).unwrap())
+        File::open(self.home.join("log")).unwrap()
     }
 }
 
@@ -232,55 +246,44 @@ fn start_daemon(home: &Path) -> Child {
     daemon
 }
 
-/// A disk that is given any content, block by block where it differs.
+/// A disk that is given any content, where it differs.
 pub(super) struct Scratch {
     backing: File,
-    pub(super) device: PathBuf,
-    direct: File,
+    device: Loop,
     held: Vec<u8>,
     run: Aligned,
 }
 
 impl Scratch {
     pub(super) fn new(file: &Path) -> Scratch {
-        let backing = File::create_new(file).unwrap();
-        backing.set_len(FILE_SYSTEM as u64).unwrap();
-        let device = loop_over(file);
-        // What lies below is read from the file; what is written goes past the cache of the device.
-        let direct = open_direct(&device).unwrap();
-        release_at_last_close(&device);
+        File::create_new(file)
+            .unwrap()
+            .set_len(FILE_SYSTEM as u64)
+            .unwrap();
         Scratch {
             backing: File::open(file).unwrap(),
-            device,
-            direct,
+            device: Loop::over(file),
             held: vec![0; FILE_SYSTEM],
-            run: Aligned::new(MAX_RUN * BLOCK),
+            run: Aligned::new(RUN),
         }
+    }
+
+    pub(super) fn device(&self) -> &Path {
+        &self.device.path
     }
 
     /// Makes the disk hold `content`; it must not be mounted.
     pub(super) fn hold(&mut self, content: &[u8]) -> io::Result<()> {
+        // What is there is read from the file below; what is written goes past the cache of the device, which forgets it.
         self.backing.read_exact_at(&mut self.held, 0)?;
-        let differs = |index: usize| {
-            let block = index * BLOCK..(index + 1) * BLOCK;
-            self.held[block.clone()] != content[block]
-        };
-        let mut index = 0;
-        while index < FILE_SYSTEM / BLOCK {
-            let mut length = 0;
-            while length < MAX_RUN
-                && index + length < FILE_SYSTEM / BLOCK
-                && differs(index + length)
-            {
-                length += 1;
+        let runs = self.held.chunks(RUN).zip(content.chunks(RUN));
+        for (index, (held, wanted)) in runs.enumerate() {
+            if held != wanted {
+                let run = self.run.slice();
+                run.copy_from_slice(wanted);
+                let offset = (index * RUN) as u64;
+                self.device.direct.write_all_at(run, offset)?;
             }
-            if length > 0 {
-                let from = index * BLOCK;
-                let run = &mut self.run.slice()[..length * BLOCK];
-                run.copy_from_slice(&content[from..from + length * BLOCK]);
-                self.direct.write_all_at(run, from as u64)?;
-            }
-            index += length.max(1);
         }
         Ok(())
     }

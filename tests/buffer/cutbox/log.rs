@@ -27,9 +27,18 @@ enum Entry {
     Mark(Mark),
 }
 
+/// The last step that was begun, and the last that was done; `None` where there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) begun: Option<u64>,
+    pub(super) done: Option<u64>,
+}
+
 /// What a disk did, in order.
 pub(super) struct Log {
     base: Vec<u8>,
+    /// What had been told before.
+    told: Told,
     entries: Vec<Entry>,
 }
 
@@ -54,7 +63,7 @@ fn number(bytes: &[u8], at: usize) -> usize {
 }
 
 impl Log {
-    pub(super) fn read(base: Vec<u8>, file: &File) -> Log {
+    pub(super) fn read(base: Vec<u8>, told: Told, file: &File) -> Log {
         let mut head = [0; SECTOR];
         file.read_exact_at(&mut head, 0).unwrap();
         assert_eq!(number(&head, 0) as u64, MAGIC);
@@ -77,18 +86,24 @@ impl Log {
                 entries.push(entry(sector * SECTOR, bytes, flags & FUA != 0));
             }
         }
-        Log { base, entries }
+        Log {
+            base,
+            told,
+            entries,
+        }
     }
 
-    /// All cuts behind the first mark: after each write and each mark, and once more with a random choice where something
-    /// was not flushed.
+    /// All cuts: after each write and each mark, and once more with a random choice where something was not flushed.
+    /// Before the first step there is nothing to judge.
     pub(super) fn cuts(&self, random: &mut Rng) -> Vec<Cut> {
-        let is_mark = |entry: &Entry| matches!(entry, Entry::Mark(_));
-        let first = self.entries.iter().position(is_mark).unwrap();
-        let last = self.entries.iter().rposition(is_mark).unwrap();
+        let mut begun = self.told.begun.is_some();
         let mut cuts = Vec::new();
         let mut flushed = true;
-        for (index, entry) in self.entries.iter().enumerate().take(last + 1).skip(first) {
+        for (index, entry) in self.entries.iter().enumerate() {
+            begun |= matches!(entry, Entry::Mark(_));
+            if !begun {
+                continue;
+            }
             match entry {
                 Entry::Flush => {
                     flushed = true;
@@ -136,47 +151,53 @@ pub(super) struct Replay<'a> {
     /// All that was written so far.
     written: Vec<u8>,
     flushed: Vec<u8>,
+    /// What was flushed, and some of the rest.
+    mixed: Vec<u8>,
     /// Entries of the log that `flushed` has.
     safe: usize,
-    pub(super) begun: Option<u64>,
-    pub(super) done: Option<u64>,
+    told: Told,
 }
 
 impl<'a> Replay<'a> {
     pub(super) fn new(log: &'a Log) -> Replay<'a> {
-        let base = &log.base[..FILE_SYSTEM];
+        let base = &log.base;
         Replay {
             log,
             reached: 0,
             written: base.to_vec(),
             flushed: base.to_vec(),
+            mixed: base.to_vec(),
             safe: 0,
-            begun: None,
-            done: None,
+            told: log.told,
         }
     }
 
+    /// What had been told before the last cut.
+    pub(super) fn told(&self) -> Told {
+        self.told
+    }
+
     /// What the disk holds after a cut.
-    pub(super) fn content(&mut self, cut: Cut) -> Vec<u8> {
+    pub(super) fn content(&mut self, cut: Cut) -> &[u8] {
         for index in self.reached..cut.entries {
             match &self.log.entries[index] {
                 Entry::Flush => {
                     put_all(&mut self.flushed, &self.log.entries[self.safe..index]);
                     self.safe = index;
                 }
-                Entry::Mark(Mark::Begun(step)) => self.begun = Some(*step),
-                Entry::Mark(Mark::Done(step)) => self.done = Some(*step),
+                Entry::Mark(Mark::Begun(step)) => self.told.begun = Some(*step),
+                Entry::Mark(Mark::Done(step)) => self.told.done = Some(*step),
                 Entry::Write { offset, bytes, .. } => put(&mut self.written, *offset, bytes),
             }
         }
         self.reached = cut.entries;
         let Keeps::Some(seed) = cut.keeps else {
-            return self.written.clone();
+            return &self.written;
         };
-        let mut content = self.flushed.clone();
+        self.mixed.copy_from_slice(&self.flushed);
         let rest = &self.log.entries[self.safe..cut.entries];
-        put_some(&mut content, rest, &mut Rng::with_seed(seed));
-        content
+        put_some(&mut self.mixed, rest, &mut Rng::with_seed(seed));
+        &self.mixed
     }
 }
 
@@ -226,6 +247,7 @@ fn a_cut_keeps_what_was_flushed_and_some_of_the_rest() {
     };
     let log = Log {
         base: vec![0; FILE_SYSTEM],
+        told: Told::default(),
         entries: vec![
             Entry::Mark(Mark::Begun(0)),
             write(1, 1),
@@ -244,7 +266,7 @@ fn a_cut_keeps_what_was_flushed_and_some_of_the_rest() {
     let keeps = Keeps::Everything;
     let content = replay.content(Cut { entries: 5, keeps });
     assert_eq!((content[BLOCK], content[2 * BLOCK]), (2, 0));
-    assert_eq!((replay.begun, replay.done), (Some(0), Some(0)));
+    assert_eq!((replay.told.begun, replay.told.done), (Some(0), Some(0)));
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..200 {
         let keeps = Keeps::Some(seed);
@@ -252,7 +274,7 @@ fn a_cut_keeps_what_was_flushed_and_some_of_the_rest() {
         seen.insert((content[BLOCK], content[2 * BLOCK]));
         seen.insert((content[BLOCK], content[2 * BLOCK - 1]));
     }
-    assert_eq!(replay.begun, Some(1));
+    assert_eq!(replay.told.begun, Some(1));
     // Never less than what was flushed.
     assert!(seen.len() >= 4 && seen.iter().all(|(one, _)| *one >= 1));
 }

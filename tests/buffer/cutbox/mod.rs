@@ -6,16 +6,11 @@ mod device;
 mod log;
 mod plan;
 mod replay;
+mod rounds;
 mod store;
 
 use super::DIRECTORY;
 use super::refusals::{child, forbidden, installed, works};
-use device::Recorder;
-use fastrand::Rng;
-use log::{Cut, Log};
-use replay::Tally;
-use std::fs::File;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -23,11 +18,12 @@ use std::time::Instant;
 const USUAL_CUTS: usize = 500;
 /// Cuts of the store without the barrier.
 const CONTROL_CUTS: usize = 100;
-/// Steps of one workload. More cuts than these give come from further workloads.
-const WORKLOAD_STEPS: u64 = 400;
 const CUTS: &str = "CUTS";
 const SEED: &str = "MILLGATE_SEED";
+/// Set for a box whose store has no barrier.
 const CONTROL: &str = "CUTBOX_CONTROL";
+/// A verdict that begins so says that something accepted is not there any more.
+const LOST: &str = "lost";
 /// What a script needs: name spaces, and the devices.
 const TRIAL: &str =
     "mount -t tmpfs none \"$0\" && exec 3<>/dev/fuse 4<>/dev/loop-control && losetup --find";
@@ -87,7 +83,7 @@ fn run(cuts: usize, control: bool) -> Report {
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     let home = tempfile::tempdir().unwrap();
-    let line = child("cutbox::the_box");
+    let line = child("cutbox::rounds::the_box");
     let mut command = apart();
     command
         .args(line)
@@ -123,86 +119,6 @@ fn run(cuts: usize, control: bool) -> Report {
         report.cuts, report.harmed, report.lost
     );
     report
-}
-
-/// Records workloads and takes cuts until there are enough.
-#[test]
-#[ignore = "a child of the tests below"]
-fn the_box() {
-    let home = std::env::var_os(DIRECTORY).unwrap();
-    let home = Path::new(&home);
-    device::tell(
-        Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=90%", "none"])
-            .arg(home),
-    );
-    let (wanted, first_seed) = (
-        count(CUTS).unwrap(),
-        std::env::var(SEED).unwrap().parse::<u64>().unwrap(),
-    );
-    let mut whole = Tally::default();
-    let mut lost = 0;
-    for round in 0.. {
-        let seed = first_seed.wrapping_add(round);
-        let room = home.join(format!("round-{round}"));
-        std::fs::create_dir(&room).unwrap();
-        let tally = take_round(&room, seed, wanted - whole.cuts);
-        for (cut, verdict) in &tally.harmed {
-            println!("harm: seed {seed}, {cut:?}: {verdict}");
-            lost += usize::from(verdict.starts_with(store::LOST));
-        }
-        whole.cuts += tally.cuts;
-        whole.harmed.extend(tally.harmed);
-        if whole.cuts >= wanted {
-            break;
-        }
-    }
-    println!(
-        "\ncuts: {}\nharmed: {}\nlost: {lost}",
-        whole.cuts,
-        whole.harmed.len()
-    );
-}
-
-fn take_round(room: &Path, seed: u64, wanted: usize) -> Tally {
-    let start = Instant::now();
-    let log = record(room, seed);
-    println!(
-        "\nseed {seed}: {} entries in {:.1?}",
-        log.len(),
-        start.elapsed()
-    );
-    let mut random = Rng::with_seed(seed);
-    let mut cuts = log.cuts(&mut random);
-    random.shuffle(&mut cuts);
-    cuts.truncate(wanted);
-    cuts.sort_unstable_by_key(|cut: &Cut| cut.entries);
-    let disks = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(8);
-    replay::take(room, &log, &cuts, seed, disks)
-}
-
-/// Runs a workload on a recording disk.
-fn record(room: &Path, seed: u64) -> Log {
-    let recorder = Recorder::start(room);
-    let mut line = child("cutbox::store::workload");
-    if std::env::var_os(CONTROL).is_some() {
-        // sled alone: it flushes by sync_file_range, and nothing follows.
-        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf"];
-        let fault = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:retval=0"];
-        line.splice(0..0, strace.into_iter().chain(fault).map(str::to_owned));
-    }
-    let mut workload = Command::new(&line[0]);
-    workload
-        .args(&line[1..])
-        .env(DIRECTORY, recorder.mounted())
-        .env(store::SEED, seed.to_string())
-        .env(store::STEPS, WORKLOAD_STEPS.to_string());
-    recorder.tell_marks(&mut workload);
-    device::tell(&mut workload);
-    let (base, file): (Vec<u8>, File) = recorder.stop();
-    Log::read(base, &file)
 }
 
 #[test]

@@ -3,9 +3,9 @@
 
 use super::super::DIRECTORY;
 use super::super::refusals::child;
-use super::device::{Scratch, mount_ext4, unmount};
-use super::log::{Cut, Log, Replay};
-use super::store::{BEGUN, DONE, SEED, VERDICT, WHOLE};
+use super::device::{Recorder, Scratch, mount_ext4, unmount};
+use super::log::{Cut, Log, Replay, Told};
+use super::store::{AGAIN, BEGUN, DONE, SEED, VERDICT, WHOLE};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 /// Far longer than any store takes to open; after that a child counts as hanging.
 const PATIENCE_S: &str = "60";
 
-/// What came of a round of cuts.
+/// What came of cuts.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Cuts that were taken.
@@ -22,27 +22,86 @@ pub(super) struct Tally {
     pub(super) harmed: Vec<(Cut, String)>,
 }
 
-/// Takes all cuts of a log, which must rise, with so many disks at a time.
-pub(super) fn take(home: &Path, log: &Log, cuts: &[Cut], seed: u64, disks: usize) -> Tally {
-    let tally = Mutex::new(Tally::default());
-    std::thread::scope(|scope| {
-        for disk in 0..disks {
-            let tally = &tally;
-            scope.spawn(move || {
-                let mut place = Place::new(&home.join(format!("scratch-{disk}")));
-                let mut replay = Replay::new(log);
-                for cut in cuts.iter().skip(disk).step_by(disks) {
-                    let verdict = place.judge(&mut replay, *cut, seed);
-                    let mut tally = tally.lock().unwrap();
-                    tally.cuts += 1;
-                    if verdict != WHOLE {
-                        tally.harmed.push((*cut, verdict));
+/// A log, and what judges must know about it.
+pub(super) struct Case<'a> {
+    pub(super) log: &'a Log,
+    /// Of the workload.
+    pub(super) seed: u64,
+    /// It is the log of a judge at work.
+    pub(super) again: bool,
+}
+
+impl Case<'_> {
+    /// Takes cuts, which must rise, on so many disks at a time.
+    pub(super) fn take(&self, home: &Path, cuts: &[Cut], disks: usize) -> Tally {
+        let tally = Mutex::new(Tally::default());
+        std::thread::scope(|scope| {
+            for disk in 0..disks.min(cuts.len()) {
+                let tally = &tally;
+                scope.spawn(move || {
+                    let home = tempfile::tempdir_in(home).unwrap();
+                    let mut place = Place::new(home.path());
+                    let mut replay = Replay::new(self.log);
+                    for cut in cuts.iter().skip(disk).step_by(disks) {
+                        let verdict = self.judge(&mut place, &mut replay, *cut);
+                        let mut tally = tally.lock().unwrap();
+                        tally.cuts += 1;
+                        if verdict != WHOLE {
+                            tally.harmed.push((*cut, verdict));
+                        }
                     }
-                }
-            });
+                });
+            }
+        });
+        tally.into_inner().unwrap()
+    }
+
+    fn judge(&self, place: &mut Place, replay: &mut Replay<'_>, cut: Cut) -> String {
+        let content = replay.content(cut);
+        place.scratch.hold(content).unwrap();
+        if let Err(error) = mount_ext4(place.scratch.device(), &place.mounted) {
+            return format!("the file system cannot be mounted: {error}");
         }
-    });
-    tally.into_inner().unwrap()
+        let output = self.judging(&place.mounted, replay.told()).output();
+        unmount(&place.mounted).unwrap();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let verdict = said.lines().find_map(|line| line.strip_prefix(VERDICT));
+        verdict.map_or_else(
+            || format!("no verdict, {}: {said}", output.status),
+            str::to_owned,
+        )
+    }
+
+    fn judging(&self, mounted: &Path, told: Told) -> Command {
+        let mut command = Command::new("timeout");
+        command
+            .args(["--signal=KILL", PATIENCE_S])
+            .args(child("cutbox::store::judge"))
+            .env(DIRECTORY, mounted)
+            .env(SEED, self.seed.to_string());
+        for (name, step) in [(BEGUN, told.begun), (DONE, told.done)] {
+            if let Some(step) = step {
+                command.env(name, step.to_string());
+            }
+        }
+        if self.again {
+            command.env(AGAIN, "1");
+        }
+        command
+    }
+
+    /// Lets a judge work on what a cut left, and logs what that does to the disk: the power may go again.
+    pub(super) fn record_judge(&self, home: &Path, cut: Cut) -> Log {
+        let mut replay = Replay::new(self.log);
+        let content = replay.content(cut).to_vec();
+        let recorder = Recorder::start(home, &content);
+        // What it says is the business of the cut's own judging.
+        self.judging(&recorder.mounted(), replay.told())
+            .output()
+            .unwrap();
+        Log::read(content, replay.told(), &recorder.stop())
+    }
 }
 
 /// A disk and where it is mounted.
@@ -53,40 +112,11 @@ struct Place {
 
 impl Place {
     fn new(home: &Path) -> Place {
-        std::fs::create_dir_all(home).unwrap();
         let mounted = home.join("mounted");
-        std::fs::create_dir_all(&mounted).unwrap();
+        std::fs::create_dir(&mounted).unwrap();
         Place {
             scratch: Scratch::new(&home.join("disk")),
             mounted,
         }
-    }
-
-    fn judge(&mut self, replay: &mut Replay<'_>, cut: Cut, seed: u64) -> String {
-        let content = replay.content(cut);
-        self.scratch.hold(&content).unwrap();
-        if let Err(error) = mount_ext4(&self.scratch.device, &self.mounted) {
-            return format!("the file system cannot be mounted: {error}");
-        }
-        let mut command = Command::new("timeout");
-        command
-            .args(["--signal=KILL", PATIENCE_S])
-            .args(child("cutbox::store::judge"))
-            .env(DIRECTORY, &self.mounted)
-            .env(SEED, seed.to_string());
-        for (name, step) in [(BEGUN, replay.begun), (DONE, replay.done)] {
-            match step {
-                Some(step) => command.env(name, step.to_string()),
-                None => command.env_remove(name),
-            };
-        }
-        let output = command.output().unwrap();
-        unmount(&self.mounted).unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let verdict = said.lines().find_map(|line| line.strip_prefix(VERDICT));
-        verdict.map_or_else(
-            || format!("no verdict, {}: {said}", output.status),
-            str::to_owned,
-        )
     }
 }
