@@ -20,6 +20,7 @@ const USUAL_CUTS: usize = 500;
 const CONTROL_CUTS: usize = 100;
 const CUTS: &str = "CUTS";
 const SEED: &str = "MILLGATE_SEED";
+const APART: [&str; 4] = ["--mount", "--pid", "--fork", "--kill-child"];
 /// Set for a box whose store has no barrier.
 const CONTROL: &str = "CUTBOX_CONTROL";
 /// A verdict that begins so says that something accepted is not there any more.
@@ -44,7 +45,8 @@ fn count(name: &str) -> Option<usize> {
 /// Whether the machine has and allows what a box needs.
 fn possible() -> bool {
     // First what needs root: the others may be out of sight to whoever is not.
-    works("unshare", &["--mount", "--pid", "--fork"])
+    works("unshare", &APART)
+        && installed("setpriv")
         && ["mkfs.ext4", "losetup", "qemu-storage-daemon"]
             .iter()
             .all(|tool| installed(tool))
@@ -71,10 +73,10 @@ fn allowed() -> bool {
 }
 
 /// A command line for name spaces of its own. What is started, mounted and attached in them ends with them, however the
-/// box ends.
+/// box or its test ends.
 fn apart() -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--pid", "--fork", "--kill-child"]);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "unshare"]).args(APART);
     command
 }
 

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub(super) const UPLINKS: usize = 2;
 /// Events that the slow uplink may be behind, some two generations.
 const MAX_BEHIND: u64 = 90;
+/// Events of one commit.
+pub(super) const MAX_BATCH: u64 = 10;
 const KEYS: u8 = 6;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +102,7 @@ impl Plan {
 
     fn commit(&mut self) -> Step {
         self.model.commits += 1;
-        let events = self.random.u64(1..=10);
+        let events = self.random.u64(1..=MAX_BATCH);
         self.model.last += events;
         let mut entries = Vec::new();
         for key in 0..KEYS {
@@ -149,12 +151,13 @@ fn value(key: u8, commit: u64) -> Vec<u8> {
     noise(&mut random, length)
 }
 
-/// The payload of an event: some 2 KB, half of which can be compressed.
+/// The payload of an event: mostly some 2 KB, half of which can be compressed.
 pub(super) fn payload(seq: u64) -> Vec<u8> {
     let mut random = Rng::with_seed(seq);
-    let length = match random.u8(0..20) {
-        0 => random.usize(8_000..16_000),
-        1 => random.usize(1..50),
+    let length = match random.u8(0..60) {
+        0 => random.usize(30_000..100_000),
+        1..4 => random.usize(8_000..16_000),
+        4..7 => random.usize(1..50),
         _ => random.usize(500..3_000),
     };
     let mut bytes = format!("{seq} ").repeat(length / 10).into_bytes();

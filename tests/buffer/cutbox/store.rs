@@ -4,7 +4,7 @@
 use super::super::{DIRECTORY, event};
 use super::LOST;
 use super::device::Marks;
-use super::plan::{Model, Plan, Step, UPLINKS, payload};
+use super::plan::{MAX_BATCH, Model, Plan, Step, UPLINKS, payload};
 use millgate::buffer::{OpenOptions, Store, StoreError};
 use millgate::health::BufferHealth;
 use millgate::model::{
@@ -27,8 +27,8 @@ pub(super) const WHOLE: &str = "whole";
 
 /// Some thirty events: rotation and removal go on all the time.
 const GENERATION_BYTES: u64 = 60_000;
-/// Events that a judge appends.
-const MORE: u64 = 3;
+/// Events that a judge appends: more than a batch of the workload has, so that both are told apart.
+const MORE: u64 = MAX_BATCH + 1;
 
 fn open(path: &Path) -> Result<(Store, Restored), StoreError> {
     Store::open(&OpenOptions {
