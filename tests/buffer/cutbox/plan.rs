@@ -151,13 +151,14 @@ fn value(key: u8, commit: u64) -> Vec<u8> {
     noise(&mut random, length)
 }
 
-/// The payload of an event: mostly some 2 KB, half of which can be compressed.
+/// The payload of an event: mostly some 2 KB, half of which can be compressed. At times several large ones follow one
+/// another: more than a leaf of the engine should hold.
 pub(super) fn payload(seq: u64) -> Vec<u8> {
     let mut random = Rng::with_seed(seq);
-    let length = match random.u8(0..60) {
-        0 => random.usize(30_000..100_000),
-        1..4 => random.usize(8_000..16_000),
-        4..7 => random.usize(1..50),
+    let length = match random.u8(0..20) {
+        _ if (seq / 16) % 32 == 7 => random.usize(50_000..150_000),
+        0 => random.usize(8_000..16_000),
+        1 => random.usize(1..50),
         _ => random.usize(500..3_000),
     };
     let mut bytes = format!("{seq} ").repeat(length / 10).into_bytes();

@@ -5,15 +5,18 @@ use super::super::{DIRECTORY, event};
 use super::LOST;
 use super::device::Marks;
 use super::plan::{MAX_BATCH, Model, Plan, Step, UPLINKS, payload};
+use fastrand::Rng;
 use millgate::buffer::{OpenOptions, Store, StoreError};
 use millgate::health::BufferHealth;
 use millgate::model::{
     CheckpointEntry, Envelope, Event, Position, Restored, Turn, UplinkId, UtcTime,
 };
 use millgate::settings::shape::StartAt;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 pub(super) const SEED: &str = "CUTBOX_SEED";
 pub(super) const STEPS: &str = "CUTBOX_STEPS";
@@ -59,16 +62,38 @@ fn variable(name: &str) -> Option<u64> {
 #[test]
 #[ignore = "a child of the box"]
 fn workload() {
-    let path = std::env::var(DIRECTORY).unwrap();
+    let path = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
+    let (seed, steps) = (variable(SEED).unwrap(), variable(STEPS).unwrap());
     let mut marks = Marks::from_environment();
-    let mut plan = Plan::new(variable(SEED).unwrap());
+    let mut plan = Plan::new(seed);
     let mut store = None;
-    for number in 0..variable(STEPS).unwrap() {
-        let before = plan.model().clone();
-        let step = plan.step();
-        marks.begun(number);
-        perform(&mut store, Path::new(&path), &before, step);
-        marks.done(number);
+    let (working, stop) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(|| write_back(&path, seed, stop));
+        for number in 0..steps {
+            let before = plan.model().clone();
+            let step = plan.step();
+            marks.begun(number);
+            perform(&mut store, &path, &before, step);
+            marks.done(number);
+        }
+        drop(working);
+    });
+}
+
+/// Does what the kernel may do at any time: hands pages to the disk that nobody asked it to, and no flush.
+fn write_back(path: &Path, seed: u64, stop: mpsc::Receiver<()>) {
+    let mut random = Rng::with_seed(seed);
+    let mut pause = || Duration::from_micros(random.u64(50..3_000));
+    while stop.recv_timeout(pause()) == Err(mpsc::RecvTimeoutError::Timeout) {
+        // Files come and go.
+        let names = std::fs::read_dir(path.join("store")).into_iter().flatten();
+        for path in names.flatten().map(|entry| entry.path()) {
+            let path = if path.is_dir() { path.join("db") } else { path };
+            if let Ok(file) = File::open(path) {
+                posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+            }
+        }
     }
 }
 
