@@ -58,7 +58,7 @@ pub(super) fn works(tool: &str, arguments: &[&str]) -> bool {
     let status = Command::new(tool).args(arguments).arg("true").status();
     let works = status.is_ok_and(|status| status.success());
     if !works {
-        forbidden(tool);
+        forbidden(&format!("{tool} {}", arguments.join(" ")));
     }
     works
 }

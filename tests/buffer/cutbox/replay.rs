@@ -27,8 +27,8 @@ pub(super) struct Case<'a> {
     pub(super) log: &'a Log,
     /// Of the workload.
     pub(super) seed: u64,
-    /// It is the log of a judge at work.
-    pub(super) again: bool,
+    /// The cut before, where it is the log of a judge at work.
+    pub(super) first: Option<Cut>,
 }
 
 impl Case<'_> {
@@ -85,7 +85,7 @@ impl Case<'_> {
                 command.env(name, step.to_string());
             }
         }
-        if self.again {
+        if self.first.is_some() {
             command.env(AGAIN, "1");
         }
         command

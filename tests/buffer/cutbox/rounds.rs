@@ -43,14 +43,12 @@ fn the_box() {
             seed: first_seed.wrapping_add(round),
             random: Rng::with_seed(first_seed ^ round),
             tally: Tally::default(),
+            lost: 0,
         };
         round.run(wanted - cuts);
         cuts += round.tally.cuts;
-        for (cut, verdict) in &round.tally.harmed {
-            println!("\nharm: seed {}, {cut:?}: {verdict}", round.seed);
-            harmed += 1;
-            lost += usize::from(verdict.starts_with(LOST));
-        }
+        harmed += round.tally.harmed.len();
+        lost += round.lost;
         if cuts >= wanted {
             break;
         }
@@ -63,6 +61,8 @@ struct Round<'a> {
     seed: u64,
     random: Rng,
     tally: Tally,
+    /// Harmed stores that lost what they had accepted.
+    lost: usize,
 }
 
 impl Round<'_> {
@@ -77,7 +77,7 @@ impl Round<'_> {
         let case = Case {
             log: &log,
             seed: self.seed,
-            again: false,
+            first: None,
         };
         let cuts = self.choose(&log, wanted - again);
         self.take(&case, &cuts);
@@ -90,7 +90,7 @@ impl Round<'_> {
             let again = Case {
                 log: &log,
                 seed: self.seed,
-                again: true,
+                first: Some(first),
             };
             self.take(&again, &cuts);
         }
@@ -107,6 +107,11 @@ impl Round<'_> {
     fn take(&mut self, case: &Case<'_>, cuts: &[Cut]) {
         let disks = std::thread::available_parallelism().map_or(1, usize::from);
         let tally = case.take(self.room, cuts, disks.min(MAX_DISKS));
+        for (cut, verdict) in &tally.harmed {
+            let (seed, first) = (case.seed, case.first);
+            println!("\nharm: seed {seed}, {cut:?} after {first:?}: {verdict}");
+            self.lost += usize::from(verdict.starts_with(LOST));
+        }
         self.tally.cuts += tally.cuts;
         self.tally.harmed.extend(tally.harmed);
     }
