@@ -11,10 +11,12 @@
     reason = "a bench prints its table and may panic"
 )]
 
-use millgate::buffer::{OpenOptions, Store};
+use millgate::buffer::engine::Medium;
+use millgate::buffer::{OpenOptions, Settled, Store};
 use millgate::health::BufferHealth;
 use millgate::model::{
-    Birth, Body, ClockQuality, Envelope, Event, Position, Restored, Scope, Turn, UplinkId, UtcTime,
+    Birth, Body, ClockQuality, Envelope, Event, Position, Restored, Scope, Stamp, Turn, UplinkId,
+    UtcTime,
 };
 use millgate::settings::shape::StartAt;
 use std::fs::File;
@@ -103,6 +105,7 @@ fn open(home: &Path) -> (Store, Restored) {
         uplinks: vec![("mes".into(), StartAt::Newest)],
         machine_id: None,
         health: Arc::new(BufferHealth::default()),
+        medium: Medium::sled(),
     };
     Store::open(&options).unwrap()
 }
@@ -142,7 +145,7 @@ impl Contender {
                 (envelope(event), payloads[index].clone())
             };
             self.store
-                .commit(std::slice::from_ref(turn), UtcTime(0), &render)
+                .commit(std::slice::from_ref(turn), Stamp::default(), &render)
                 .unwrap();
         }
         start.elapsed()
@@ -151,7 +154,8 @@ impl Contender {
     /// Settles everything, so that full generations go.
     fn settle(&mut self) {
         let last = self.store.last();
-        self.store.settle(UplinkId(0), last).unwrap();
+        let settled = Settled::delivered(self.store.cursor(UplinkId(0)), last);
+        self.store.settle(UplinkId(0), &settled).unwrap();
     }
 
     /// Appends the same bytes to a plain file.
@@ -183,8 +187,10 @@ fn backlog() {
     let mut after = Position { seq: 0, ..last };
     while after < last {
         let records = store.read(after, READING, 1 << 20).unwrap();
-        after = records.last().unwrap().position;
-        store.settle(UplinkId(0), after).unwrap();
+        let last = records.last().unwrap().position;
+        let settled = Settled::delivered(after, last);
+        store.settle(UplinkId(0), &settled).unwrap();
+        after = last;
     }
     let drained = start.elapsed();
     println!(

@@ -143,12 +143,13 @@ async fn serve(mut requests: mpsc::Receiver<Request>, settled: watch::Sender<u64
                     .map(|seq| Record {
                         position: Position { epoch: 1, seq },
                         envelope: envelope.clone(),
+                        class: millgate::model::Class::Lasting,
                         payload: payload.clone(),
                     })
                     .collect();
                 drop(reply.send(records));
             }
-            Request::Settle { up_to, .. } => drop(settled.send_replace(up_to.seq)),
+            Request::Settle { settled: done, .. } => drop(settled.send_replace(done.up_to.seq)),
         }
     }
 }

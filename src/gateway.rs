@@ -5,6 +5,7 @@
 
 use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};
+use crate::buffer::engine::Medium;
 use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError, Why};
 use crate::clock::{self, Clock};
 use crate::deliver::{self, Prepared, SetupError, Timing};
@@ -133,6 +134,7 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
             .collect(),
         machine_id: buffer::machine_id(),
         health: Arc::clone(&health.buffer),
+        medium: Medium::sled(),
     })?;
     match store.new_epoch() {
         None => {}

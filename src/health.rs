@@ -3,7 +3,7 @@
 //! Plain atomics behind one `Arc`: a stage adds to its own cells and never reads another's. Bounded by the settings. The one
 //! cell with words is [`Destination`], which aggregation turns into alerts.
 
-use crate::model::{BadReason, BootTime};
+use crate::model::{BadReason, BootTime, DropNotice};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -89,6 +89,31 @@ impl Destination {
     }
 
     fn state(&self) -> MutexGuard<'_, DestinationState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Events that were dropped: a cell that the buffer adds to and aggregation turns into alerts. One notice per reason and
+/// uplink, never a queue.
+#[derive(Debug, Default)]
+pub struct Drops(Mutex<Vec<DropNotice>>);
+
+impl Drops {
+    /// Adds to the notice of the same reason and uplink.
+    pub fn add(&self, notice: DropNotice) {
+        let mut notices = self.notices();
+        if !notices.iter_mut().any(|known| known.join(&notice)) {
+            notices.push(notice);
+        }
+    }
+
+    /// Takes what is to be told now.
+    #[must_use]
+    pub fn take(&self) -> Vec<DropNotice> {
+        std::mem::take(&mut *self.notices())
+    }
+
+    fn notices(&self) -> MutexGuard<'_, Vec<DropNotice>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -235,6 +260,8 @@ pub struct BufferHealth {
     pub commits: Counter,
     /// Records that could not be decoded.
     pub quarantined: Counter,
+    /// Events that were dropped, to be told.
+    pub drops: Drops,
 }
 
 /// Of one uplink.

@@ -32,7 +32,10 @@ impl Fact {
     pub(super) fn text(&self, scope: &Scope) -> Option<String> {
         match self {
             Fact::Fixed(text) => Some(text.clone()),
-            Fact::Tag(local) => scope.value(*local).map(in_words).filter(|t| !t.is_empty()),
+            Fact::Tag(local) => scope
+                .value(*local)
+                .map(Value::to_string)
+                .filter(|t| !t.is_empty()),
         }
     }
 
@@ -53,15 +56,6 @@ impl Fact {
             id,
             source: source.to_owned(),
         })
-    }
-}
-
-fn in_words(value: &Value) -> String {
-    match value {
-        Value::Bool(on) => on.to_string(),
-        Value::Int(whole) => whole.to_string(),
-        Value::Float(measured) => measured.to_string(),
-        Value::Text(text) => text.to_string(),
     }
 }
 

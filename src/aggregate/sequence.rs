@@ -53,18 +53,13 @@ impl Sequence {
     pub fn report(&self) -> SequenceReport {
         SequenceReport {
             t: self.kept.iter().map(|(t, _)| seconds(*t)).collect(),
-            v: self.kept.iter().map(|(_, value)| words(value)).collect(),
+            v: self
+                .kept
+                .iter()
+                .map(|(_, value)| value.to_string())
+                .collect(),
             changes: self.changes,
         }
-    }
-}
-
-fn words(value: &Value) -> String {
-    match value {
-        Value::Bool(on) => on.to_string(),
-        Value::Int(whole) => whole.to_string(),
-        Value::Float(measured) => measured.to_string(),
-        Value::Text(text) => text.to_string(),
     }
 }
 
@@ -112,7 +107,7 @@ mod tests {
             prop_assert!(report.v.len() <= KEPT);
             prop_assert!(report.v.iter().map(String::len).sum::<usize>() <= KEPT_BYTES);
             for (listed, value) in report.v.iter().zip(&values) {
-                prop_assert_eq!(listed, &words(value));
+                prop_assert_eq!(listed, &value.to_string());
             }
             prop_assert!(report.v.len() >= values.len().min(16));
         }

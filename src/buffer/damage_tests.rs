@@ -2,10 +2,10 @@
 //! no position is ever given twice. Seeds are printed; `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
 
 use super::Store;
-use super::files::names;
+use super::disk::{Files, names};
 use super::generations::{Listing, path_of};
 use super::testing::{copy_tree, fast_home, options, payload, render, trials, turn};
-use crate::model::{CheckpointEntry, Position, UtcTime};
+use crate::model::{CheckpointEntry, Position, Stamp};
 use fastrand::Rng;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,13 +23,13 @@ fn build(path: &Path) -> Vec<Position> {
             key: format!("slot/{}", next.seq % 4),
             value: Some(vec![1; 2_000]),
         });
-        store.commit(&[turn], UtcTime(0), &render).unwrap();
+        store.commit(&[turn], Stamp::default(), &render).unwrap();
         next.seq += 5;
     }
     drop(store);
     // Once more, so that the head has a snapshot beside its log.
     drop(Store::open(&options).unwrap());
-    Listing::read(&path.join("store")).unwrap().whole
+    Listing::read(&Files, &path.join("store")).unwrap().whole
 }
 
 /// Flips a bit, zeroes a page, cuts the end off, or removes: returns what it did.
@@ -131,7 +131,7 @@ fn damage_stays_where_it_is() {
         assert!(reported >= lost, "{lost} lost, {reported} reported");
         // It goes on working.
         store
-            .commit(&[turn(restored.next, 3)], UtcTime(0), &render)
+            .commit(&[turn(restored.next, 3)], Stamp::default(), &render)
             .unwrap();
         assert_eq!(drain(&mut store).len(), found.len() + 3);
     }

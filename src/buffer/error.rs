@@ -162,13 +162,13 @@ mod tests {
         let file = home.path().join("afile");
         std::fs::write(&file, b"x").unwrap();
         for path in [file.join("store"), file.join("deep/store")] {
-            let error = super::super::files::create_dirs(&path).unwrap_err();
+            let error = super::super::disk::create_dirs(&path).unwrap_err();
             let text = making_error(&path, error).to_string();
             let says = format!("{} is a file", file.display());
             assert!(text.starts_with(&says), "{text}");
         }
         let path = Path::new("/proc/millgate/store");
-        let error = super::super::files::create_dirs(path).unwrap_err();
+        let error = super::super::disk::create_dirs(path).unwrap_err();
         let text = making_error(path, error).to_string();
         assert!(
             text.starts_with("no directory can be made in /proc: "),

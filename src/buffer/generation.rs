@@ -1,7 +1,7 @@
 //! One generation: a database with a run of records and the head state of its last commit.
 
 use super::Record;
-use super::engine::{Batch, Engine, EngineError, Purpose};
+use super::engine::{Batch, Engine, EngineError, Medium, Purpose};
 use super::head::Head;
 use super::keys;
 use super::record::{self, MAX_ENVELOPE, MAX_PAYLOAD};
@@ -53,24 +53,20 @@ pub(super) struct Reading {
 /// An open generation.
 #[derive(Debug)]
 pub(super) struct Generation {
-    engine: Engine,
+    engine: Box<dyn Engine>,
     first: Position,
 }
 
 impl Generation {
     /// Opens or creates the generation in `path` whose first record has, or will have, the position `first`.
     pub(super) fn open(
+        medium: &Medium,
         path: &Path,
         first: Position,
         purpose: Purpose,
     ) -> Result<Generation, EngineError> {
-        let engine = Engine::open(path, purpose)?;
+        let engine = medium.open(path, purpose)?;
         Ok(Generation { engine, first })
-    }
-
-    /// The directory got another name.
-    pub(super) fn renamed(&mut self, path: &Path) {
-        self.engine.renamed(path);
     }
 
     /// The position of its first record.
@@ -88,14 +84,14 @@ impl Generation {
     /// does not fit.
     pub(super) fn head(&self) -> Result<Result<Head, String>, EngineError> {
         let mut state: Option<Vec<u8>> = None;
-        self.engine.scan(keys::HEAD, keys::HEAD, |_, value| {
+        self.engine.scan(keys::HEAD, keys::HEAD, &mut |_, value| {
             state.get_or_insert_default().extend_from_slice(value);
             ControlFlow::Continue(())
         })?;
         let mut entries = BTreeMap::<String, Vec<u8>>::new();
         let mut foreign = false;
         self.engine
-            .scan(keys::CHECKPOINT, keys::CHECKPOINT, |key, value| {
+            .scan(keys::CHECKPOINT, keys::CHECKPOINT, &mut |key, value| {
                 match keys::checkpoint_name(key) {
                     Some(name) => entries.entry(name.to_owned()).or_default().extend(value),
                     None => foreign = true,
@@ -143,7 +139,7 @@ impl Generation {
         self.engine.scan(
             keys::RECORD,
             &keys::record(start),
-            |key, value| match keys::position(key) {
+            &mut |key, value| match keys::position(key) {
                 Some(position) if position <= last => collector.piece(position, value),
                 _ => ControlFlow::Continue(()),
             },

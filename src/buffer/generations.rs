@@ -3,9 +3,9 @@
 //! A generation is a directory named after the position of its first record, so that none has to be opened to know what
 //! lies where. A directory gets that name when it is complete and loses it before it is taken apart.
 
-use super::engine::{Batch, EngineError, Purpose};
+use super::disk::Disk;
+use super::engine::{Batch, EngineError, Medium, Purpose};
 use super::error::{StoreError, io_error};
-use super::files::{names, remove_tree, sync_dir};
 use super::generation::{Generation, Limits, Loss, Reading, predecessor};
 use super::head::Head;
 use crate::model::Position;
@@ -31,11 +31,11 @@ pub(super) struct Listing {
 
 impl Listing {
     /// Reads the directory and clears away what a crash left half done.
-    pub(super) fn read(root: &Path) -> io::Result<Listing> {
+    pub(super) fn read(disk: &dyn Disk, root: &Path) -> io::Result<Listing> {
         let mut listing = Listing::default();
-        for name in names(root)? {
+        for name in disk.names(root)? {
             if name == CREATING || name.starts_with(REMOVING) {
-                remove_tree(&root.join(name))?;
+                disk.remove_tree(&root.join(name))?;
             } else if let Some(first) = name.strip_prefix(DAMAGED).and_then(parse) {
                 listing.damaged.push(first);
             } else if let Some(first) = parse(&name) {
@@ -63,6 +63,7 @@ struct Older {
 /// All generations but the head.
 #[derive(Debug)]
 pub(super) struct Generations {
+    medium: Medium,
     root: PathBuf,
     /// Rising.
     older: Vec<Older>,
@@ -72,7 +73,12 @@ pub(super) struct Generations {
 
 impl Generations {
     /// Those of `listing` below `head`. Where a generation is followed by one of the same epoch, it ends right before.
-    pub(super) fn new(root: &Path, listing: &Listing, head: Position) -> Generations {
+    pub(super) fn new(
+        medium: &Medium,
+        root: &Path,
+        listing: &Listing,
+        head: Position,
+    ) -> Generations {
         let mut starts: Vec<Position> = listing
             .whole
             .iter()
@@ -94,6 +100,7 @@ impl Generations {
             })
             .collect();
         Generations {
+            medium: medium.clone(),
             root: root.to_owned(),
             older,
             readers: Vec::new(),
@@ -157,11 +164,13 @@ impl Generations {
                 }
             }
             self.forget(0);
-            remove(&self.root, oldest.first)?;
+            remove(self.disk(), &self.root, oldest.first)?;
             removed = true;
         }
         if removed {
-            sync_dir(&self.root).map_err(|error| io_error(&self.root, error))?;
+            self.disk()
+                .sync_dir(&self.root)
+                .map_err(|error| io_error(&self.root, error))?;
         }
         Ok(())
     }
@@ -175,6 +184,10 @@ impl Generations {
             .filter_map(|older| Some((older.first, self.last_of(older).ok()?)))
             .map(|(first, last)| span_after(cursor, first, last))
             .sum()
+    }
+
+    fn disk(&self) -> &dyn Disk {
+        self.medium.disk.as_ref()
     }
 
     fn read_one(
@@ -211,7 +224,12 @@ impl Generations {
                 if self.readers.len() >= MAX_READERS {
                     self.readers.remove(0);
                 }
-                Generation::open(&path_of(&self.root, first), first, Purpose::Read)?
+                Generation::open(
+                    &self.medium,
+                    &path_of(&self.root, first),
+                    first,
+                    Purpose::Read,
+                )?
             }
         };
         self.readers.push(reader);
@@ -227,7 +245,7 @@ impl Generations {
             let path = self.root.clone();
             return Err(StoreError::Damaged { path, reason });
         };
-        set_aside(&self.root, first)?;
+        set_aside(self.disk(), &self.root, first)?;
         Ok(Loss {
             from: first,
             to: last.unwrap_or(first),
@@ -271,20 +289,23 @@ pub(super) fn path_of(root: &Path, first: Position) -> PathBuf {
 }
 
 /// Makes the generation that begins at `head.next`, with a copy of the state, durable before anything knows of it.
-pub(super) fn create(root: &Path, head: &Head) -> Result<(Generation, Head), StoreError> {
+pub(super) fn create(
+    medium: &Medium,
+    root: &Path,
+    head: &Head,
+) -> Result<(Generation, Head), StoreError> {
     let (mut copy, entries) = head.copied();
     let path = root.join(CREATING);
     let io = |error| io_error(root, error);
-    remove_tree(&path).map_err(io)?;
-    let mut generation = Generation::open(&path, copy.next, Purpose::Write)?;
+    medium.disk.remove_tree(&path).map_err(io)?;
+    let mut generation = Generation::open(medium, &path, copy.next, Purpose::Write)?;
     let mut batch = Batch::new();
     copy.change(&entries, &mut batch);
     put_head(&mut copy, &mut batch, root)?;
     generation.commit(batch)?;
     let named = path_of(root, copy.next);
-    std::fs::rename(&path, &named).map_err(io)?;
-    sync_dir(root).map_err(io)?;
-    generation.renamed(&named);
+    medium.disk.rename(&path, &named).map_err(io)?;
+    medium.disk.sync_dir(root).map_err(io)?;
     Ok((generation, copy))
 }
 
@@ -297,25 +318,26 @@ pub(super) fn put_head(head: &mut Head, batch: &mut Batch, root: &Path) -> Resul
 }
 
 /// Sets a generation aside, so that it is neither read nor removed with the settled ones.
-pub(super) fn set_aside(root: &Path, first: Position) -> Result<(), StoreError> {
+pub(super) fn set_aside(disk: &dyn Disk, root: &Path, first: Position) -> Result<(), StoreError> {
     let io = |error| io_error(root, error);
     let to = root.join(format!("{DAMAGED}{first}"));
-    remove_tree(&to).map_err(io)?;
-    std::fs::rename(path_of(root, first), to).map_err(io)?;
-    let damaged = Listing::read(root).map_err(io)?.damaged;
+    disk.remove_tree(&to).map_err(io)?;
+    disk.rename(&path_of(root, first), &to).map_err(io)?;
+    let damaged = Listing::read(disk, root).map_err(io)?.damaged;
     let surplus = damaged.len().saturating_sub(MAX_DAMAGED);
     for first in damaged.iter().take(surplus) {
-        remove_tree(&root.join(format!("{DAMAGED}{first}"))).map_err(io)?;
+        disk.remove_tree(&root.join(format!("{DAMAGED}{first}")))
+            .map_err(io)?;
     }
-    sync_dir(root).map_err(io)
+    disk.sync_dir(root).map_err(io)
 }
 
 /// Removes a generation: its name first, so that no half of it is ever taken for a whole.
-pub(super) fn remove(root: &Path, first: Position) -> Result<(), StoreError> {
+pub(super) fn remove(disk: &dyn Disk, root: &Path, first: Position) -> Result<(), StoreError> {
     let going = root.join(format!("{REMOVING}{first}"));
-    remove_tree(&going)
-        .and_then(|()| std::fs::rename(path_of(root, first), &going))
-        .and_then(|()| remove_tree(&going))
+    disk.remove_tree(&going)
+        .and_then(|()| disk.rename(&path_of(root, first), &going))
+        .and_then(|()| disk.remove_tree(&going))
         .map_err(|error| io_error(root, error))
 }
 
@@ -334,6 +356,7 @@ fn parse(name: &str) -> Option<Position> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::{Files, names};
     use super::*;
 
     fn at(epoch: u32, seq: u64) -> Position {
@@ -385,7 +408,7 @@ mod tests {
         ] {
             std::fs::create_dir(home.path().join(name)).unwrap();
         }
-        let listing = Listing::read(home.path()).unwrap();
+        let listing = Listing::read(&Files, home.path()).unwrap();
         assert_eq!(listing.whole, [at(1, 8)]);
         assert_eq!(listing.damaged, [at(4, 1)]);
         assert_eq!(listing.greatest_epoch(), 4);

@@ -1,14 +1,15 @@
-//! What a generation knows beside its records: the next position, the cursors, the machine, and the checkpoint with a
+//! What a generation knows beside its records: the next position, the uplinks' progress, the machine, and the checkpoint with a
 //! digest that tells whether all of its entries came back. Only the newest generation's is in use. Pure.
 
 use super::engine::Batch;
 use super::keys;
+use super::progress::Progress;
 use super::seal::{seal, unseal};
-use crate::model::{CheckpointEntry, Position};
+use crate::model::{CheckpointEntry, DropNotice, Position};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A machine id, hashed: the id itself is nobody's business.
 pub(super) type Machine = [u8; 16];
@@ -18,7 +19,9 @@ pub(super) type Machine = [u8; 16];
 struct Stored {
     next: Position,
     machine: Option<Machine>,
-    cursors: BTreeMap<String, Position>,
+    uplinks: BTreeMap<String, Progress>,
+    untold: Vec<DropNotice>,
+    powered_ns: u64,
     entries: u64,
     digest: u32,
     written_bytes: u64,
@@ -31,8 +34,13 @@ pub(super) struct Head {
     pub(super) next: Position,
     /// The box that wrote it.
     pub(super) machine: Option<Machine>,
-    /// Last settled position by uplink.
-    pub(super) cursors: BTreeMap<String, Position>,
+    /// How far each uplink has come.
+    pub(super) uplinks: BTreeMap<String, Progress>,
+    /// What was dropped and is not told yet.
+    pub(super) untold: Vec<DropNotice>,
+    /// How long the gateway has been running with this store, over all its runs, at the last commit: the clock by which
+    /// events age, since the wall clock may be wrong and a box in a cupboard loses nothing.
+    pub(super) powered_ns: u64,
     /// The aggregation's state.
     pub(super) checkpoint: BTreeMap<String, Vec<u8>>,
     /// Record and checkpoint bytes that were written to this generation.
@@ -83,7 +91,9 @@ impl Head {
         let stored = Stored {
             next: self.next,
             machine: self.machine,
-            cursors: self.cursors.clone(),
+            uplinks: self.uplinks.clone(),
+            untold: self.untold.clone(),
+            powered_ns: self.powered_ns,
             entries: self.checkpoint.len() as u64,
             digest: self.digest,
             written_bytes: self.written_bytes,
@@ -107,7 +117,9 @@ impl Head {
         let head = Head {
             next: self.next,
             machine: self.machine,
-            cursors: self.cursors.clone(),
+            uplinks: self.uplinks.clone(),
+            untold: self.untold.clone(),
+            powered_ns: self.powered_ns,
             ..Head::default()
         };
         (head, entries)
@@ -136,7 +148,9 @@ impl Head {
         Ok(Head {
             next: stored.next,
             machine: stored.machine,
-            cursors: stored.cursors,
+            uplinks: stored.uplinks,
+            untold: stored.untold,
+            powered_ns: stored.powered_ns,
             checkpoint,
             written_bytes: stored.written_bytes,
             digest: stored.digest,
@@ -187,8 +201,8 @@ mod tests {
             ..Head::default()
         };
         for n in 0..300 {
-            head.cursors
-                .insert(format!("uplink-number-{n}"), Position { epoch: 1, seq: n });
+            let progress = Progress::at(Position { epoch: 1, seq: n });
+            head.uplinks.insert(format!("uplink-number-{n}"), progress);
         }
         let mut first = Batch::new();
         let big = vec![7; 20_000];
@@ -199,7 +213,7 @@ mod tests {
         ];
         head.change(&changes, &mut first);
         head.put(&mut first).unwrap();
-        head.cursors.retain(|name, _| name.ends_with('7'));
+        head.uplinks.retain(|name, _| name.ends_with('7'));
         let mut second = Batch::new();
         head.change(&[entry("b", Some(b"small")), entry("a", None)], &mut second);
         head.put(&mut second).unwrap();

@@ -1,15 +1,16 @@
 //! Stage 3, Event -> Record: keeps events on disk until every uplink has settled them.
 //!
 //! From the outside in: [`run`] is the task, [`Store`] what it drives, `generations` the directories of a store,
-//! `generation` one of them, `engine` the sled database in it. `commit`, `epoch`, `head`, `keys`, `record` and `seal` are pure.
+//! `generation` one of them, `engine` the database in it, `disk` the
+//! files beside. `commit`, `epoch`, `head`, `keys`, `progress`, `record` and `seal` are pure.
 
 pub mod commit;
 #[cfg(test)]
 mod damage_tests;
-mod engine;
+pub mod disk;
+pub mod engine;
 mod epoch;
 mod error;
-mod files;
 mod generation;
 mod generations;
 mod head;
@@ -22,6 +23,7 @@ mod outlet;
 mod progress;
 pub mod record;
 mod seal;
+mod side;
 mod store;
 mod tail;
 mod task;
@@ -34,5 +36,6 @@ pub use generation::Loss;
 pub use memory::MemoryStore;
 pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
+pub use progress::{Account, Fate, MAX_ABOVE, Progress, Settled};
 pub use store::{OpenOptions, Render, Store};
 pub use task::{STOP_GRACE, Stopped, TURNS, outlets, run};

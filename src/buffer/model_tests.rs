@@ -1,9 +1,9 @@
 //! The store against a plain list: random appends, verdicts, readings, stops, kills and power cuts, with generations so
 //! small that they rotate all the time. Seeds are printed; `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
 
-use super::testing::{copy_tree, fast_home, options, payload, render, trials, turn};
+use super::testing::{copy_tree, done, fast_home, options, payload, render, trials, turn};
 use super::{OpenOptions, Store};
-use crate::model::{CheckpointEntry, Position, Restored, Turn, UplinkId, UtcTime};
+use crate::model::{CheckpointEntry, Position, Restored, Stamp, Turn, UplinkId};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ impl Trial {
         match self.random.u8(0..20) {
             0..8 => self.append(),
             8..12 => self.settle(),
-            12..13 => self.store.commit_cursors().unwrap(),
+            12..13 => self.store.commit_progress().unwrap(),
             13..17 => self.read(),
             17 => self.reopen(),
             18 => self.kill(),
@@ -73,7 +73,10 @@ impl Trial {
             }
             turns.push(turn);
         }
-        let last = self.store.commit(&turns, UtcTime(0), &render).unwrap();
+        let last = self
+            .store
+            .commit(&turns, Stamp::default(), &render)
+            .unwrap();
         assert_eq!(last.seq + 1, self.model.next.seq);
     }
 
@@ -100,7 +103,7 @@ impl Trial {
             epoch: 1,
             seq: up_to,
         };
-        self.store.settle(id, position).unwrap();
+        done(&mut self.store, id, position).unwrap();
     }
 
     fn read(&mut self) {
@@ -131,7 +134,7 @@ impl Trial {
         for (uplink, settled) in (0..).zip(self.model.settled) {
             assert_eq!(self.store.cursor(UplinkId(uplink)), settled);
             let stored = self.model.next.seq - 1 - settled.seq;
-            assert_eq!(self.store.stored(UplinkId(uplink)), stored);
+            assert_eq!(self.store.account(UplinkId(uplink)).stored(), stored);
         }
     }
 
@@ -157,7 +160,7 @@ impl Trial {
                 self.model.settled[uplink] = cursor;
             }
         }
-        self.store.commit_cursors().unwrap();
+        self.store.commit_progress().unwrap();
         let bytes = std::fs::read(self.options.path.join("store/progress")).unwrap();
         self.old_progress = Some((bytes, self.model.settled));
     }

@@ -1,19 +1,20 @@
-//! Opening a store: the lock, the newest generation that opens, where numbering goes on, the cursors.
+//! Opening a store: the lock, the newest generation that opens, where numbering goes on, how far each uplink has come.
 
-use super::engine::{EngineError, Purpose};
+use super::disk::Disk;
+use super::engine::{EngineError, Medium, Purpose};
 use super::epoch::{self, Found, Numbering, Why};
 use super::error::{StoreError, io_error, making_error};
-use super::files::create_dirs;
-use super::generation::{Generation, Loss, predecessor};
-use super::generations::{self, Generations, Listing, path_of};
+use super::generation::{Generation, Loss, predecessor, successor};
+use super::generations::{self, Generations, Listing, path_of, span_after};
 use super::head::{Head, Machine};
-use super::progress::{Known, Progress};
+use super::progress::Progress;
+use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
-use crate::model::{Position, Restored};
+use crate::model::{DropNotice, DropReason, Position, Restored};
 use crate::settings::shape::StartAt;
+use std::any::Any;
 use std::collections::BTreeSet;
-use std::fs::{File, TryLockError};
 use std::path::Path;
 use uuid::Uuid;
 
@@ -41,11 +42,14 @@ impl Store {
     pub fn open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
         let root = options.path.join("store");
         let io = |error| io_error(&root, error);
-        create_dirs(&root).map_err(|error| making_error(&root, error))?;
-        let lock = take_lock(&root)?;
-        let known = Known::read(&root).map_err(io)?;
-        let listing = Listing::read(&root).map_err(io)?;
-        let newest = open_newest(&root, &listing, known.furthest())?;
+        let medium = &options.medium;
+        let disk = medium.disk.as_ref();
+        disk.create_dirs(&root)
+            .map_err(|error| making_error(&root, error))?;
+        let lock = take_lock(disk, &root)?;
+        let known = Known::read(disk, &root).map_err(io)?;
+        let listing = Listing::read(disk, &root).map_err(io)?;
+        let newest = open_newest(medium, &root, &listing, known.furthest())?;
         let machine = options.machine_id.as_deref().and_then(epoch::machine);
         let numbering = epoch::decide(&Found {
             head: newest
@@ -59,26 +63,36 @@ impl Store {
         });
         let mut losses = newest.set_aside;
         losses.extend(lost_tail(numbering, &newest.opened, &known));
-        let (generation, head) = go_on(&root, numbering, newest.opened, machine)?;
-        let uplinks = cursors(options, &head, &known);
+        let (generation, head) = go_on(medium, &root, numbering, newest.opened, machine)?;
+        let uplinks = progress(options, &head, &known);
+        let gone = removed(options, &head);
         // The listing again: what was set aside moved.
-        let listing = Listing::read(&root).map_err(io)?;
+        let listing = Listing::read(disk, &root).map_err(io)?;
         let mut store = Store {
             generation_bytes: options.generation_bytes,
             health: options.health.clone(),
-            older: Generations::new(&root, &listing, generation.first()),
+            medium: medium.clone(),
+            older: Generations::new(medium, &root, &listing, generation.first()),
             newest: generation,
-            progress: Progress::create(&root, predecessor(head.next), &uplinks).map_err(io)?,
+            side: SideFile::create(disk, &root, predecessor(head.next), &uplinks).map_err(io)?,
             head,
             uplinks,
-            cursors_moved: false,
+            moved: false,
+            committed_at: None,
             tail: TailCache::default(),
             reported: BTreeSet::new(),
             new_epoch: why(numbering),
             root,
             _lock: lock,
         };
+        for notice in store.head.untold.clone() {
+            store.health.drops.add(notice);
+        }
+        store.count_for_new_uplinks();
         store.report(losses);
+        for notice in gone {
+            store.dropped(notice);
+        }
         store.begin(machine)?;
         let restored = Restored {
             next: store.head.next,
@@ -88,11 +102,33 @@ impl Store {
         Ok((store, restored))
     }
 
+    /// What lies in the store for an uplink that it has not seen before.
+    fn count_for_new_uplinks(&mut self) {
+        for id in self.uplink_ids() {
+            let Some((name, progress)) = self.uplinks.get(id.index()) else {
+                continue;
+            };
+            if self.head.uplinks.contains_key(name) || progress.account.offered > 0 {
+                continue;
+            }
+            let offered = self.count_after(progress.cursor());
+            if let Some((_, progress)) = self.uplinks.get_mut(id.index()) {
+                progress.account.offered = offered;
+            }
+        }
+    }
+
+    fn count_after(&mut self, cursor: Position) -> u64 {
+        let newest = span_after(cursor, self.newest.first(), self.last());
+        self.older.count_after(cursor).saturating_add(newest)
+    }
+
     /// Makes durable what the open decided, where that is not what the disk has, and removes what is settled.
     fn begin(&mut self, machine: Option<Machine>) -> Result<(), StoreError> {
         let machine = machine.or(self.head.machine);
         if self.head.machine != machine
-            || self.head.cursors != self.uplinks.iter().cloned().collect()
+            || self.moved
+            || self.head.uplinks != self.uplinks.iter().cloned().collect()
         {
             self.head.machine = machine;
             self.commit_head(Vec::new())?;
@@ -102,24 +138,16 @@ impl Store {
 }
 
 /// Two processes on one store would be the end of it. The lock goes with the process, also when it is killed.
-fn take_lock(root: &Path) -> Result<File, StoreError> {
-    let path = root.join("lock");
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| io_error(root, error))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(root.to_owned())),
-        Err(TryLockError::Error(error)) => Err(io_error(root, error)),
-    }
+fn take_lock(disk: &dyn Disk, root: &Path) -> Result<Box<dyn Any + Send>, StoreError> {
+    let lock = disk.lock(&root.join("lock"));
+    lock.map_err(|error| io_error(root, error))?
+        .ok_or_else(|| StoreError::Locked(root.to_owned()))
 }
 
 /// Opens generations from the newest down until one is whole. Damaged ones are set aside; `furthest` tells where the
 /// newest of them ended.
 fn open_newest(
+    medium: &Medium,
     root: &Path,
     listing: &Listing,
     furthest: Option<Position>,
@@ -127,7 +155,7 @@ fn open_newest(
     let mut end = furthest;
     let mut newest = Newest::default();
     for first in listing.whole.iter().rev() {
-        let reason = match open_one(root, *first) {
+        let reason = match open_one(medium, root, *first) {
             Ok(Ok(opened)) => {
                 newest.opened = Some(opened);
                 break;
@@ -136,7 +164,7 @@ fn open_newest(
             Err(other) => return Err(other.into()),
         };
         tracing::error!(generation = %first, reason, "a damaged generation is set aside");
-        generations::set_aside(root, *first)?;
+        generations::set_aside(medium.disk.as_ref(), root, *first)?;
         let known = end.filter(|end| end.epoch == first.epoch && *end > *first);
         newest.set_aside.push(Loss {
             from: *first,
@@ -149,10 +177,11 @@ fn open_newest(
 }
 
 fn open_one(
+    medium: &Medium,
     root: &Path,
     first: Position,
 ) -> Result<Result<(Generation, Head), String>, EngineError> {
-    let generation = Generation::open(&path_of(root, first), first, Purpose::Write)?;
+    let generation = Generation::open(medium, &path_of(root, first), first, Purpose::Write)?;
     Ok(generation.head()?.map(|head| (generation, head)))
 }
 
@@ -175,6 +204,7 @@ fn lost_tail(
 
 /// The generation to write to: the one that opened, or the first of a new epoch with a copy of its state.
 fn go_on(
+    medium: &Medium,
     root: &Path,
     numbering: Numbering,
     opened: Option<(Generation, Head)>,
@@ -182,7 +212,7 @@ fn go_on(
 ) -> Result<(Generation, Head), StoreError> {
     match (numbering, opened) {
         (Numbering::GoesOn(_), Some(opened)) => Ok(opened),
-        (Numbering::GoesOn(next), None) => generations::create(root, &Head::at(next)),
+        (Numbering::GoesOn(next), None) => generations::create(medium, root, &Head::at(next)),
         (Numbering::BeginsAnew(epoch, why), opened) => {
             if why != Why::Created {
                 tracing::warn!(epoch, reason = why.words(), "a new epoch begins");
@@ -190,34 +220,63 @@ fn go_on(
             let mut head = opened.map(|(_, head)| head).unwrap_or_default();
             head.next = epoch::first_of(epoch);
             head.machine = machine.or(head.machine);
-            generations::create(root, &head)
+            generations::create(medium, root, &head)
         }
     }
 }
 
-/// The cursor of each uplink: the further one of store and progress file, and for a new uplink where it is to start.
-fn cursors(options: &OpenOptions, head: &Head, known: &Known) -> Vec<(String, Position)> {
+/// The progress of each uplink: the further one of store and side file, and for a new uplink where it is to start.
+fn progress(options: &OpenOptions, head: &Head, known: &Known) -> Vec<(String, Progress)> {
     let start = |start_at: &StartAt| match start_at {
         StartAt::Newest => predecessor(head.next),
         StartAt::Oldest => Position::default(),
     };
-    for gone in head.cursors.keys() {
-        if !options.uplinks.iter().any(|(name, _)| name == gone) {
-            tracing::warn!(
-                uplink = gone,
-                "an uplink left the settings: its progress is forgotten"
-            );
-        }
+    let one = |(name, start_at): &(String, StartAt)| {
+        let stored = head.uplinks.get(name);
+        let beside = known.progress(name);
+        let further = match (stored, beside) {
+            (Some(stored), Some(beside)) => further(stored, beside),
+            (Some(only), None) | (None, Some(only)) => only.clone(),
+            (None, None) => Progress::at(start(start_at)),
+        };
+        (name.clone(), further)
+    };
+    options.uplinks.iter().map(one).collect()
+}
+
+/// What the side file says was true when it was written, and is newer only where it says more. What was offered only
+/// commits know.
+fn further(stored: &Progress, beside: &Progress) -> Progress {
+    let reach = |progress: &Progress| (progress.cursor(), progress.above());
+    if reach(beside) <= reach(stored) {
+        return stored.clone();
     }
-    options
-        .uplinks
-        .iter()
-        .map(|(name, start_at)| {
-            let stored = head.cursors.get(name).copied();
-            let cursor = stored.max(known.cursor(name));
-            (name.clone(), cursor.unwrap_or_else(|| start(start_at)))
+    let mut further = beside.clone();
+    further.account.offered = further.account.offered.max(stored.account.offered);
+    further
+}
+
+/// Uplinks that left the settings: what they had not settled is dropped, and no generation waits for them.
+fn removed(options: &OpenOptions, head: &Head) -> Vec<DropNotice> {
+    let stays = |name: &str| options.uplinks.iter().any(|(one, _)| one == name);
+    let gone = head.uplinks.iter().filter(|(name, _)| !stays(name));
+    gone.filter_map(|(name, progress)| {
+        let count = progress.account.stored();
+        tracing::warn!(
+            uplink = name,
+            dropped = count,
+            "an uplink left the settings: its progress is forgotten"
+        );
+        (count > 0).then(|| DropNotice {
+            reason: DropReason::UplinkRemoved,
+            uplink: Some(name.clone()),
+            count,
+            from: successor(progress.cursor()),
+            to: predecessor(head.next),
+            detail: None,
         })
-        .collect()
+    })
+    .collect()
 }
 
 fn why(numbering: Numbering) -> Option<Why> {

@@ -2,7 +2,8 @@
 //!
 //! It only sends requests to the buffer's task, which alone touches the disk. Events are shown when they are durable, never before.
 
-use crate::model::{Envelope, Position, UplinkId};
+use super::progress::Settled;
+use crate::model::{Class, Envelope, Position, UplinkId};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -13,6 +14,8 @@ pub struct Record {
     pub position: Position,
     /// What delivery must know about it.
     pub envelope: Envelope,
+    /// Whether a full buffer may drop it.
+    pub class: Class,
     /// CloudEvents JSON, as rendered before the commit.
     pub payload: Bytes,
 }
@@ -33,12 +36,12 @@ pub enum Request {
         /// Where the answer goes; dropped by a reader that went away.
         reply: oneshot::Sender<Vec<Record>>,
     },
-    /// All records up to and including this one are settled.
+    /// Records are settled.
     Settle {
         /// By whom.
         uplink: UplinkId,
-        /// The last settled one.
-        up_to: Position,
+        /// Which, and what became of them.
+        settled: Settled,
     },
 }
 
@@ -123,18 +126,18 @@ impl Outlet {
         }
     }
 
-    /// Settles everything up to and including `up_to`. It is durable with one of the next commits, not at once.
+    /// Settles events. It is durable with one of the next commits, not at once. Said again, it changes nothing.
     ///
     /// # Errors
     /// [`Closed`] when the buffer has stopped.
-    pub async fn settle(&mut self, up_to: Position) -> Result<(), Closed> {
-        if up_to <= self.cursor {
+    pub async fn settle(&mut self, settled: Settled) -> Result<(), Closed> {
+        if settled.up_to <= self.cursor && settled.fates.is_empty() {
             return Ok(());
         }
-        self.cursor = up_to;
+        self.cursor = self.cursor.max(settled.up_to);
         let settle = Request::Settle {
             uplink: self.uplink,
-            up_to,
+            settled,
         };
         self.requests.send(settle).await.map_err(|_| Closed)
     }

@@ -1,201 +1,327 @@
-//! The progress file: how far each uplink has come and how far the store reached, written at each verdict without a sync.
+//! How far an uplink has come: a cursor, what is settled above it, and an account in which every event stands once. Pure.
 //!
-//! It survives a kill, not a power cut, and stands beside the databases: it keeps duplicates after a kill within the
-//! window, and it tells a store that lost its end from one that never had it. Every value in it was true when written.
+//! At any moment: offered = delivered + filtered + parked + discarded + dropped + stored.
 
-use super::files::{remove_file, sync_dir};
-use super::seal::{seal, unseal};
-use crate::model::Position;
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use crate::model::{DropReason, Position};
+use serde::{Deserialize, Serialize};
 
-const NAME: &str = "progress";
-const VERSION: u8 = 1;
-/// A slot never crosses a sector, so that it is torn by a power cut only where the disk tears sectors.
-const SLOT: usize = 64;
-/// Uplinks whose slots are read: more than any settings have.
-const MAX_SLOTS: usize = 1024;
+/// Most settled events above the cursor. Who would hold it back further is parked.
+pub const MAX_ABOVE: u64 = 4096;
 
-/// An uplink's name, hashed to a fixed length.
-type Name = [u8; 16];
+/// What became of an event, as its uplink says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The destination has it.
+    Delivered,
+    /// The uplink's `events:` leaves it out.
+    Filtered,
+}
 
-/// What an earlier run left.
+/// What an uplink settled since it said so last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Known {
-    tail: Option<Position>,
-    cursors: BTreeMap<Name, Position>,
+pub struct Settled {
+    /// Everything up to here is settled.
+    pub up_to: Position,
+    /// What became of each event, in whatever order; each stands here once.
+    pub fates: Vec<(Position, Fate)>,
 }
 
-impl Known {
-    /// What the file in `directory` says. A slot that is torn or bent says nothing.
-    pub(super) fn read(directory: &Path) -> io::Result<Known> {
-        let mut known = Known::default();
-        let file = match File::open(directory.join(NAME)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(known),
-            result => result?,
+impl Settled {
+    /// Everything after `after` up to `up_to` is delivered; of another epoch, everything from its first on.
+    #[must_use]
+    pub fn delivered(after: Position, up_to: Position) -> Settled {
+        let first = if after.epoch == up_to.epoch {
+            after.seq.saturating_add(1)
+        } else {
+            1
         };
-        let mut bytes = Vec::new();
-        file.take((MAX_SLOTS * SLOT) as u64)
-            .read_to_end(&mut bytes)?;
-        for (index, slot) in bytes.chunks_exact(SLOT).enumerate() {
-            let Some((name, position)) = parse(slot) else {
-                continue;
-            };
-            if index == 0 {
-                known.tail = Some(position);
-            } else {
-                known.cursors.insert(name, position);
-            }
+        let fates = (first..=up_to.seq).map(|seq| (Position { seq, ..up_to }, Fate::Delivered));
+        Settled {
+            up_to,
+            fates: fates.collect(),
         }
-        Ok(known)
-    }
-
-    /// How far this uplink had come.
-    pub(super) fn cursor(&self, uplink: &str) -> Option<Position> {
-        self.cursors.get(&hash(uplink)).copied()
-    }
-
-    /// The furthest position that it knows of; `None` when there was no file or nothing legible in it.
-    pub(super) fn furthest(&self) -> Option<Position> {
-        self.cursors.values().copied().chain(self.tail).max()
     }
 }
 
-/// The open file of this run.
-#[derive(Debug)]
-pub(super) struct Progress {
-    file: File,
-    uplinks: Vec<Name>,
+/// Where the events of one uplink went, since the uplink exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Events made durable for it.
+    pub offered: u64,
+    /// Settled by a positive verdict.
+    pub delivered: u64,
+    /// Left out by its `events:`.
+    pub filtered: u64,
+    /// Parked at present.
+    pub parked: u64,
+    /// Parked, and discarded by somebody.
+    pub discarded: u64,
+    /// Dropped, by [`DropReason::index`].
+    pub dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Account {
+    /// Events that wait for it in the store.
+    #[must_use]
+    pub fn stored(&self) -> u64 {
+        let gone = self.delivered + self.filtered + self.parked + self.discarded;
+        let dropped: u64 = self.dropped.iter().sum();
+        self.offered.saturating_sub(gone.saturating_add(dropped))
+    }
+
+    /// Events dropped for that reason.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.get(reason.index()).copied().unwrap_or(0)
+    }
+
+    fn drop(&mut self, reason: DropReason, count: u64) {
+        if let Some(sum) = self.dropped.get_mut(reason.index()) {
+            *sum = sum.saturating_add(count);
+        }
+    }
+}
+
+/// Neighbouring positions of one epoch, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    epoch: u32,
+    from: u64,
+    to: u64,
+}
+
+/// One uplink's progress.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Written", from = "Written")]
+pub struct Progress {
+    cursor: Position,
+    /// Rising, apart from one another, all above the cursor.
+    above: Vec<Run>,
+    /// Where its events went.
+    pub account: Account,
+}
+
+/// How a progress is written: runs as distances, so that thousands of them stay small.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    cursor: Position,
+    /// Epochs after the one before, positions after its end (or from 0 in another epoch), and length less one.
+    runs: Vec<(u32, u64, u64)>,
+    account: Account,
+}
+
+impl From<Progress> for Written {
+    fn from(progress: Progress) -> Written {
+        let (mut epoch, mut end) = (progress.cursor.epoch, progress.cursor.seq);
+        let mut distance = |run: &Run| {
+            let epochs = run.epoch.saturating_sub(epoch);
+            let base = if epochs == 0 { end } else { 0 };
+            (epoch, end) = (run.epoch, run.to);
+            (epochs, run.from.saturating_sub(base), run.to - run.from)
+        };
+        Written {
+            cursor: progress.cursor,
+            runs: progress.above.iter().map(&mut distance).collect(),
+            account: progress.account,
+        }
+    }
+}
+
+impl From<Written> for Progress {
+    fn from(written: Written) -> Progress {
+        let (mut epoch, mut end) = (written.cursor.epoch, written.cursor.seq);
+        let mut run = |(epochs, distance, longer): (u32, u64, u64)| {
+            let base = if epochs == 0 { end } else { 0 };
+            epoch = epoch.saturating_add(epochs);
+            let from = base.saturating_add(distance);
+            end = from.saturating_add(longer);
+            Run {
+                epoch,
+                from,
+                to: end,
+            }
+        };
+        Progress {
+            cursor: written.cursor,
+            above: written.runs.into_iter().map(&mut run).collect(),
+            account: written.account,
+        }
+    }
 }
 
 impl Progress {
-    /// Replaces the file by one that knows these cursors, durably.
-    pub(super) fn create(
-        directory: &Path,
-        tail: Position,
-        cursors: &[(String, Position)],
-    ) -> io::Result<Progress> {
-        let fresh = directory.join(format!("{NAME}.new"));
-        remove_file(&fresh)?;
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .open(&fresh)?;
-        file.write_all(&slot(hash(""), tail))?;
-        for (uplink, cursor) in cursors {
-            file.write_all(&slot(hash(uplink), *cursor))?;
+    /// Of an uplink that begins after `cursor`.
+    #[must_use]
+    pub fn at(cursor: Position) -> Progress {
+        Progress {
+            cursor,
+            ..Progress::default()
         }
-        file.sync_all()?;
-        std::fs::rename(&fresh, directory.join(NAME))?;
-        sync_dir(directory)?;
-        let uplinks = cursors.iter().map(|(uplink, _)| hash(uplink)).collect();
-        Ok(Progress { file, uplinks })
     }
 
-    /// The store reaches to `tail`, durably.
-    pub(super) fn tail(&self, tail: Position) -> io::Result<()> {
-        self.file.write_all_at(&slot(hash(""), tail), 0)
+    /// Everything up to here is settled.
+    #[must_use]
+    pub fn cursor(&self) -> Position {
+        self.cursor
     }
 
-    /// The uplink of this index, in the order of [`Progress::create`], settled up to `cursor`.
-    pub(super) fn cursor(&self, index: usize, cursor: Position) -> io::Result<()> {
-        let Some(name) = self.uplinks.get(index) else {
-            return Ok(());
+    /// The last position that it says anything about.
+    #[must_use]
+    pub fn furthest(&self) -> Position {
+        let last = self.above.last();
+        last.map_or(self.cursor, |run| Position {
+            epoch: run.epoch,
+            seq: run.to,
+        })
+    }
+
+    /// How many events above the cursor are settled.
+    #[must_use]
+    pub fn above(&self) -> u64 {
+        self.above.iter().map(|run| run.to + 1 - run.from).sum()
+    }
+
+    /// Whether this event needs nothing more.
+    #[must_use]
+    pub fn is_settled(&self, position: Position) -> bool {
+        position <= self.cursor || self.run_with(position).is_some()
+    }
+
+    /// Takes in what was settled; true when something is new.
+    pub fn settle(&mut self, settled: &Settled) -> bool {
+        let mut news = false;
+        for (position, fate) in &settled.fates {
+            if self.mark(*position) {
+                news = true;
+                match fate {
+                    Fate::Delivered => self.account.delivered += 1,
+                    Fate::Filtered => self.account.filtered += 1,
+                }
+            }
+        }
+        if settled.up_to > self.cursor {
+            news = true;
+            self.advance(settled.up_to);
+        }
+        news
+    }
+
+    /// Marks one event as settled, without a word in the account; false when it was.
+    pub fn mark(&mut self, position: Position) -> bool {
+        if self.is_settled(position) {
+            return false;
+        }
+        let Position { epoch, seq } = position;
+        let at = self
+            .above
+            .partition_point(|run| (run.epoch, run.from) < (epoch, seq));
+        self.above.insert(
+            at,
+            Run {
+                epoch,
+                from: seq,
+                to: seq,
+            },
+        );
+        self.join(at);
+        if at > 0 {
+            self.join(at - 1);
+        }
+        true
+    }
+
+    /// Events of one epoch, both ends included, are gone: counts those that were not settled, and returns how many.
+    pub fn drop_range(&mut self, from: Position, to: Position, reason: DropReason) -> u64 {
+        let mut count = 0;
+        let first = if from.epoch == self.cursor.epoch {
+            from.seq.max(self.cursor.seq.saturating_add(1))
+        } else {
+            from.seq
         };
-        let offset = (index + 1) * SLOT;
-        self.file.write_all_at(&slot(*name, cursor), offset as u64)
-    }
-
-    /// Makes what was written durable.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-}
-
-fn hash(uplink: &str) -> Name {
-    let mut name = Name::default();
-    for (to, from) in name.iter_mut().zip(Sha256::digest(uplink)) {
-        *to = from;
-    }
-    name
-}
-
-fn slot(name: Name, position: Position) -> [u8; SLOT] {
-    let mut body = name.to_vec();
-    body.extend_from_slice(&position.epoch.to_le_bytes());
-    body.extend_from_slice(&position.seq.to_le_bytes());
-    let mut slot = [0; SLOT];
-    for (to, from) in slot.iter_mut().zip(seal(VERSION, &body)) {
-        *to = from;
-    }
-    slot
-}
-
-fn parse(slot: &[u8]) -> Option<(Name, Position)> {
-    // Seal, name, epoch, sequence; the rest of the slot is zeroes.
-    let body = unseal(VERSION, slot.get(..5 + 16 + 4 + 8)?).ok()?;
-    let (name, body) = body.split_first_chunk::<16>()?;
-    let (epoch, body) = body.split_first_chunk::<4>()?;
-    let (seq, _) = body.split_first_chunk::<8>()?;
-    let position = Position {
-        epoch: u32::from_le_bytes(*epoch),
-        seq: u64::from_le_bytes(*seq),
-    };
-    Some((*name, position))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(epoch: u32, seq: u64) -> Position {
-        Position { epoch, seq }
-    }
-
-    #[test]
-    fn the_next_run_knows_what_was_written_last() {
-        let home = tempfile::tempdir().unwrap();
-        assert_eq!(Known::read(home.path()).unwrap().furthest(), None);
-        let cursors = [("mes".to_owned(), at(1, 0)), ("scada".to_owned(), at(1, 0))];
-        let progress = Progress::create(home.path(), at(1, 5), &cursors).unwrap();
-        progress.cursor(1, at(1, 4)).unwrap();
-        progress.cursor(7, at(9, 9)).unwrap();
-        progress.tail(at(1, 8)).unwrap();
-        progress.sync().unwrap();
-
-        let known = Known::read(home.path()).unwrap();
-        assert_eq!(known.cursor("mes"), Some(at(1, 0)));
-        assert_eq!(known.cursor("scada"), Some(at(1, 4)));
-        assert_eq!(known.cursor("other"), None);
-        assert_eq!(known.furthest(), Some(at(1, 8)));
-
-        let again = Progress::create(home.path(), at(2, 0), &cursors[..1]).unwrap();
-        again.cursor(0, at(1, 8)).unwrap();
-        let known = Known::read(home.path()).unwrap();
-        assert_eq!(known.cursor("scada"), None);
-        assert_eq!(known.furthest(), Some(at(2, 0)));
-    }
-
-    #[test]
-    fn a_bent_slot_says_nothing_and_spoils_no_other() {
-        let home = tempfile::tempdir().unwrap();
-        let cursors = [("mes".to_owned(), at(1, 3)), ("scada".to_owned(), at(1, 2))];
-        drop(Progress::create(home.path(), at(1, 5), &cursors).unwrap());
-        let path = home.path().join(NAME);
-        let mut bytes = std::fs::read(&path).unwrap();
-        for byte in 0..33 {
-            bytes[SLOT + byte] ^= 4;
-            std::fs::write(&path, &bytes).unwrap();
-            bytes[SLOT + byte] ^= 4;
-            let known = Known::read(home.path()).unwrap();
-            assert_eq!(known.cursor("mes"), None, "byte {byte}");
-            assert_eq!(known.cursor("scada"), Some(at(1, 2)));
+        if from.epoch < self.cursor.epoch || first > to.seq {
+            return 0;
         }
-        std::fs::write(&path, &bytes[..SLOT + 7]).unwrap();
-        assert_eq!(Known::read(home.path()).unwrap().furthest(), Some(at(1, 5)));
+        let epoch = from.epoch;
+        let inside = |run: &Run| run.epoch == epoch && run.from <= to.seq && run.to >= first;
+        let settled: u64 = self
+            .above
+            .iter()
+            .filter(|run| inside(run))
+            .map(|run| run.to.min(to.seq) + 1 - run.from.max(first))
+            .sum();
+        count += to.seq + 1 - first - settled;
+        let from = self
+            .above
+            .iter()
+            .filter(|run| inside(run))
+            .map(|run| run.from)
+            .min();
+        let end = self
+            .above
+            .iter()
+            .filter(|run| inside(run))
+            .map(|run| run.to)
+            .max();
+        let whole = Run {
+            epoch,
+            from: from.map_or(first, |from| from.min(first)),
+            to: end.map_or(to.seq, |end| end.max(to.seq)),
+        };
+        self.above.retain(|run| !inside(run));
+        let at = self
+            .above
+            .partition_point(|run| (run.epoch, run.from) < (whole.epoch, whole.from));
+        self.above.insert(at, whole);
+        self.join(at);
+        if at > 0 {
+            self.join(at - 1);
+        }
+        self.account.drop(reason, count);
+        count
+    }
+
+    /// Counts events as dropped that are marked elsewhere: an evicted one is known by its generation.
+    pub fn count_dropped(&mut self, reason: DropReason, count: u64) {
+        self.account.drop(reason, count);
+    }
+
+    fn advance(&mut self, up_to: Position) {
+        self.cursor = up_to;
+        self.above.retain_mut(|run| {
+            if run.epoch == up_to.epoch {
+                run.from = run.from.max(up_to.seq.saturating_add(1));
+            }
+            run.epoch >= up_to.epoch && run.from <= run.to
+        });
+        // What is settled right above belongs to the cursor.
+        while let Some(run) = self.above.first().copied()
+            && run.epoch == self.cursor.epoch
+            && run.from == self.cursor.seq.saturating_add(1)
+        {
+            self.cursor.seq = run.to;
+            self.above.remove(0);
+        }
+    }
+
+    fn run_with(&self, position: Position) -> Option<&Run> {
+        let after = self
+            .above
+            .partition_point(|run| (run.epoch, run.from) <= (position.epoch, position.seq));
+        let run = self.above.get(after.checked_sub(1)?)?;
+        (run.epoch == position.epoch && run.to >= position.seq).then_some(run)
+    }
+
+    /// Makes the run at `index` and its successor one where they touch.
+    fn join(&mut self, index: usize) {
+        let (Some(left), Some(right)) = (self.above.get(index), self.above.get(index + 1)) else {
+            return;
+        };
+        if left.epoch == right.epoch && left.to.saturating_add(1) >= right.from {
+            let to = left.to.max(right.to);
+            if let Some(left) = self.above.get_mut(index) {
+                left.to = to;
+            }
+            self.above.remove(index + 1);
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::Record;
 use super::seal::{SealError, seal, unseal};
-use crate::model::{Envelope, Position};
+use crate::model::{Class, Envelope, Position};
 use bytes::Bytes;
 
 /// Of this release. Change the layout only together with it, and keep reading the one before.
@@ -17,6 +17,8 @@ pub const MAX_ENVELOPE: usize = 32 << 10;
 
 const RAW: u8 = 0;
 const LZ4: u8 = 1;
+/// Beside the packing: the event is of the passing class.
+const PASSING: u8 = 0x80;
 
 /// Why a record cannot be written or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +71,11 @@ pub fn encode(record: &Record) -> Result<Vec<u8>, RecordError> {
     let mut body = Vec::with_capacity(21 + envelope.len() + payload.len());
     body.extend_from_slice(&record.position.epoch.to_le_bytes());
     body.extend_from_slice(&record.position.seq.to_le_bytes());
-    body.push(packing);
+    let class = match record.class {
+        Class::Passing => PASSING,
+        Class::Lasting => 0,
+    };
+    body.push(packing | class);
     body.extend_from_slice(&payload_len.to_le_bytes());
     body.extend_from_slice(&envelope_len.to_le_bytes());
     body.extend_from_slice(&envelope);
@@ -87,7 +93,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
         epoch: u32::from_le_bytes(take(&mut rest)?),
         seq: u64::from_le_bytes(take(&mut rest)?),
     };
-    let [packing] = take(&mut rest)?;
+    let [flags] = take(&mut rest)?;
+    let (packing, class) = match flags & PASSING {
+        0 => (flags, Class::Lasting),
+        _ => (flags & !PASSING, Class::Passing),
+    };
     let payload_len = believed("payload", u32::from_le_bytes(take(&mut rest)?), MAX_PAYLOAD)?;
     let envelope_len = believed(
         "envelope",
@@ -102,6 +112,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
     Ok(Record {
         position,
         envelope,
+        class,
         payload: unpack(packing, payload, payload_len)?,
     })
 }
@@ -151,28 +162,35 @@ mod tests {
             (any::<u32>(), any::<u64>(), any::<u128>(), any::<u128>()),
             (text, text, proptest::option::of(text)),
             proptest::collection::vec(text, 0..6),
-            any::<i64>(),
+            (any::<i64>(), any::<bool>()),
             prop_oneof![
                 proptest::collection::vec(any::<u8>(), 0..600),
                 proptest::collection::vec(Just(b'a'), 0..5000),
             ],
         )
-            .prop_map(|(numbers, texts, path, time_ns, payload)| Record {
-                position: Position {
-                    epoch: numbers.0,
-                    seq: numbers.1,
+            .prop_map(
+                |(numbers, texts, path, (time_ns, passing), payload)| Record {
+                    position: Position {
+                        epoch: numbers.0,
+                        seq: numbers.1,
+                    },
+                    envelope: Envelope {
+                        id: Uuid::from_u128(numbers.2),
+                        run: Uuid::from_u128(numbers.3),
+                        kind: texts.0,
+                        partition_key: texts.1,
+                        equipment: texts.2,
+                        path,
+                        time_ns,
+                    },
+                    class: if passing {
+                        Class::Passing
+                    } else {
+                        Class::Lasting
+                    },
+                    payload: Bytes::from(payload),
                 },
-                envelope: Envelope {
-                    id: Uuid::from_u128(numbers.2),
-                    run: Uuid::from_u128(numbers.3),
-                    kind: texts.0,
-                    partition_key: texts.1,
-                    equipment: texts.2,
-                    path,
-                    time_ns,
-                },
-                payload: Bytes::from(payload),
-            })
+            )
     }
 
     proptest! {
@@ -207,6 +225,7 @@ mod tests {
                 path: vec!["acme".into(), "ulm".into()],
                 time_ns: 1_700_000_000_000_000_000,
             },
+            class: Class::Lasting,
             payload: Bytes::from(b"{\"a\":1,\"b\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}".to_vec()),
         }
     }

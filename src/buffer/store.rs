@@ -1,25 +1,29 @@
-//! The store: one open head generation that is written, older ones that are drained, a cursor per uplink.
+//! The store: one open head generation that is written, older ones that are drained, the progress of each uplink.
 //!
 //! Synchronous and single-threaded; the buffer's task owns it. What returns from [`Store::commit`] is on the disk. The
 //! first error ends the use of a store: after a failed write nobody knows what the disk has.
 
 use super::Record;
-use super::engine::{Batch, EngineError};
+use super::engine::{Batch, EngineError, Medium};
 use super::epoch::Why;
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, predecessor, successor};
-use super::generations::{self, Generations, put_head, span_after};
+use super::generations::{self, Generations, put_head};
 use super::head::Head;
 use super::keys;
-use super::progress::Progress;
+use super::progress::{Account, Progress, Settled};
 use super::record;
+use super::side::SideFile;
 use super::tail::TailCache;
 use crate::health::BufferHealth;
-use crate::model::{Envelope, Event, Position, Turn, UplinkId, UtcTime};
+use crate::model::{
+    Body, BootTime, DropNotice, DropReason, Envelope, Event, Position, Stamp, Turn, UplinkId,
+    UtcTime,
+};
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
+use std::any::Any;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,6 +46,8 @@ pub struct OpenOptions {
     pub machine_id: Option<String>,
     /// Where it counts.
     pub health: Arc<BufferHealth>,
+    /// Where it lies: [`Medium::sled`] but in tests and benches.
+    pub medium: Medium,
 }
 
 /// An open store.
@@ -50,20 +56,23 @@ pub struct Store {
     pub(super) root: PathBuf,
     pub(super) generation_bytes: u64,
     pub(super) health: Arc<BufferHealth>,
+    pub(super) medium: Medium,
     pub(super) older: Generations,
     pub(super) newest: Generation,
     pub(super) head: Head,
-    /// Names and cursors by uplink id.
-    pub(super) uplinks: Vec<(String, Position)>,
-    /// Some cursor moved since the last commit.
-    pub(super) cursors_moved: bool,
-    pub(super) progress: Progress,
+    /// Names and progress by uplink id.
+    pub(super) uplinks: Vec<(String, Progress)>,
+    /// Some progress was made since the last commit.
+    pub(super) moved: bool,
+    pub(super) side: SideFile,
+    /// The boot clock at the last commit of this run, from which `powered_ns` goes on.
+    pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
     pub(super) reported: BTreeSet<Position>,
     /// Why this run began a new epoch, if it did.
     pub(super) new_epoch: Option<Why>,
     /// Held while the store is open: released last.
-    pub(super) _lock: File,
+    pub(super) _lock: Box<dyn Any + Send>,
 }
 
 impl Store {
@@ -91,32 +100,38 @@ impl Store {
         (0..count).map(UplinkId)
     }
 
-    /// The last position that an uplink settled.
+    /// How far an uplink has come.
+    #[must_use]
+    pub fn progress(&self, uplink: UplinkId) -> Progress {
+        let found = self.uplinks.get(uplink.index());
+        found.map_or_else(Progress::default, |(_, progress)| progress.clone())
+    }
+
+    /// The position up to which an uplink settled everything.
     #[must_use]
     pub fn cursor(&self, uplink: UplinkId) -> Position {
-        self.uplinks
-            .get(uplink.index())
-            .map_or_else(Position::default, |(_, cursor)| *cursor)
+        let found = self.uplinks.get(uplink.index());
+        found.map_or_else(Position::default, |(_, progress)| progress.cursor())
     }
 
-    /// Events that an uplink has not settled yet: for each, accepted = delivered + filtered + stored.
-    pub fn stored(&mut self, uplink: UplinkId) -> u64 {
-        let cursor = self.cursor(uplink);
-        let newest = span_after(cursor, self.newest.first(), self.last());
-        self.older.count_after(cursor).saturating_add(newest)
+    /// Where the events of an uplink went.
+    #[must_use]
+    pub fn account(&self, uplink: UplinkId) -> Account {
+        let found = self.uplinks.get(uplink.index());
+        found.map_or_else(Account::default, |(_, progress)| progress.account)
     }
 
-    /// Makes turns durable as one batch, together with all cursors; returns the last durable position. `recorded` is now.
+    /// Makes turns durable as one batch, together with all progress; returns the last durable position.
     ///
     /// # Errors
     /// Any: nothing of the batch counts as accepted, and the store must not be used again.
     pub fn commit(
         &mut self,
         turns: &[Turn],
-        recorded: UtcTime,
+        now: Stamp,
         render: &Render<'_>,
     ) -> Result<Position, StoreError> {
-        let records = self.records(turns, recorded, render)?;
+        let records = self.records(turns, now.utc, render)?;
         let record_bytes: u64 = records.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         if self.must_rotate(record_bytes + checkpoint_bytes(turns)) {
             self.rotate()?;
@@ -132,10 +147,15 @@ impl Store {
             self.head.next = successor(record.position);
         }
         self.head.written_bytes += record_bytes;
+        for (_, progress) in &mut self.uplinks {
+            progress.account.offered += records.len() as u64;
+        }
+        self.told(turns);
+        self.pass_time(now.boot);
         self.commit_head(batch)?;
         self.health.accepted.add(records.len() as u64);
         if !records.is_empty() {
-            self.put_progress(|progress, last| progress.tail(last))?;
+            self.put_side(|side, last| side.tail(last))?;
         }
         for (record, _) in records {
             self.tail.push(record);
@@ -144,12 +164,12 @@ impl Store {
         Ok(self.last())
     }
 
-    /// Makes cursors durable that moved since the last commit.
+    /// Makes progress durable that was made since the last commit.
     ///
     /// # Errors
     /// As [`Store::commit`].
-    pub fn commit_cursors(&mut self) -> Result<(), StoreError> {
-        if self.cursors_moved {
+    pub fn commit_progress(&mut self) -> Result<(), StoreError> {
+        if self.moved {
             self.commit_head(Batch::new())?;
             self.remove_settled()?;
         }
@@ -187,20 +207,94 @@ impl Store {
         self.read_newest(after, limits)
     }
 
-    /// An uplink settled everything up to and including `up_to`. Survives a kill at once; durable with the next commit.
-    /// Returns whether its cursor moved; positions that are not stored yet are cut to the last stored one.
+    /// [`Store::read`] for an uplink: leaves out what it has settled above its cursor.
     ///
     /// # Errors
-    /// When the progress file cannot be written.
-    pub fn settle(&mut self, uplink: UplinkId, up_to: Position) -> Result<bool, StoreError> {
-        let up_to = up_to.min(self.last());
-        match self.uplinks.get_mut(uplink.index()) {
-            Some((_, cursor)) if *cursor < up_to => *cursor = up_to,
-            _ => return Ok(false),
+    /// As [`Store::read`].
+    pub fn read_for(
+        &mut self,
+        uplink: UplinkId,
+        mut after: Position,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        loop {
+            let mut records = self.read(after, max_events, max_bytes)?;
+            let Some(last) = records.last().map(|record| record.position) else {
+                return Ok(records);
+            };
+            if let Some((_, progress)) = self.uplinks.get(uplink.index()) {
+                records.retain(|record| !progress.is_settled(record.position));
+            }
+            if !records.is_empty() {
+                return Ok(records);
+            }
+            after = last;
         }
-        self.cursors_moved = true;
-        self.put_progress(|progress, _| progress.cursor(uplink.index(), up_to))?;
+    }
+
+    /// An uplink settled events. Survives a kill at once; durable with the next commit. Returns whether anything is new;
+    /// positions that are not stored yet are cut to the last stored one.
+    ///
+    /// # Errors
+    /// When the side file cannot be written.
+    pub fn settle(&mut self, uplink: UplinkId, settled: &Settled) -> Result<bool, StoreError> {
+        let last = self.last();
+        let settled = Settled {
+            up_to: settled.up_to.min(last),
+            fates: settled
+                .fates
+                .iter()
+                .filter(|(at, _)| *at <= last)
+                .copied()
+                .collect(),
+        };
+        let index = uplink.index();
+        let Some((_, progress)) = self.uplinks.get_mut(index) else {
+            return Ok(false);
+        };
+        if !progress.settle(&settled) {
+            return Ok(false);
+        }
+        self.moved = true;
+        self.put_side_progress(index)?;
         Ok(true)
+    }
+
+    /// Events are gone before their uplinks had a verdict: said durably with the next commit, and told as an alert.
+    pub(super) fn dropped(&mut self, notice: DropNotice) {
+        if !self.head.untold.iter_mut().any(|known| known.join(&notice)) {
+            self.head.untold.push(notice.clone());
+        }
+        self.health.drops.add(notice);
+        self.moved = true;
+    }
+
+    /// Forgets the notices that these turns tell.
+    fn told(&mut self, turns: &[Turn]) {
+        for event in turns.iter().flat_map(|turn| &turn.events) {
+            let Body::Delivery(alert) = &event.body else {
+                continue;
+            };
+            let Some(told) = &alert.dropped else {
+                continue;
+            };
+            for known in &mut self.head.untold {
+                if known.reason == told.reason && known.uplink == told.uplink {
+                    known.count = known.count.saturating_sub(told.count);
+                }
+            }
+            self.head.untold.retain(|known| known.count > 0);
+        }
+    }
+
+    /// Time passes for the ages of events only while the gateway runs.
+    pub(super) fn pass_time(&mut self, now: BootTime) {
+        if let Some(before) = self.committed_at {
+            let passed = u64::try_from(now.since(before).as_nanos()).unwrap_or(u64::MAX);
+            self.head.powered_ns = self.head.powered_ns.saturating_add(passed);
+        }
+        self.committed_at = Some(now);
     }
 
     /// Encodes all events of the turns, each in its place.
@@ -224,6 +318,7 @@ impl Store {
             let record = Record {
                 position,
                 envelope,
+                class: event.class(),
                 payload: Bytes::from(json),
             };
             let bytes =
@@ -240,12 +335,12 @@ impl Store {
             && self.head.next > self.newest.first()
     }
 
-    /// Begins a generation: state and cursors are durable in it before it is used.
+    /// Begins a generation: state and progress are durable in it before it is used.
     fn rotate(&mut self) -> Result<(), StoreError> {
-        self.copy_cursors();
-        self.put_progress(|progress, _| progress.sync())?;
+        self.copy_progress();
+        self.put_side(|side, _| side.sync())?;
         let (first, last) = (self.newest.first(), self.last());
-        let (newest, head) = generations::create(&self.root, &self.head)?;
+        let (newest, head) = generations::create(&self.medium, &self.root, &self.head)?;
         self.newest = newest;
         self.head = head;
         self.older.push(first, last);
@@ -254,21 +349,21 @@ impl Store {
 
     /// Commits a batch with the state of the head.
     pub(super) fn commit_head(&mut self, mut batch: Batch) -> Result<(), StoreError> {
-        self.copy_cursors();
+        self.copy_progress();
         put_head(&mut self.head, &mut batch, &self.root)?;
         self.newest.commit(batch)?;
-        self.cursors_moved = false;
+        self.moved = false;
         self.health.commits.add(1);
         Ok(())
     }
 
-    fn copy_cursors(&mut self) {
-        self.head.cursors = self.uplinks.iter().cloned().collect();
+    fn copy_progress(&mut self) {
+        self.head.uplinks = self.uplinks.iter().cloned().collect();
     }
 
-    /// Removes what every uplink settled. Only after a commit: the cursors must be durable first.
+    /// Removes what every uplink settled. Only after a commit: the progress must be durable first.
     pub(super) fn remove_settled(&mut self) -> Result<(), StoreError> {
-        let cursors = self.uplinks.iter().map(|(_, cursor)| *cursor);
+        let cursors = self.uplinks.iter().map(|(_, progress)| progress.cursor());
         let settled = cursors.min().unwrap_or_else(|| self.last());
         let mut losses = Vec::new();
         let result = self.older.remove_settled(settled, &mut losses);
@@ -289,10 +384,10 @@ impl Store {
                     to: self.last(),
                     reason,
                 };
-                let (newest, head) = generations::create(&self.root, &self.head)?;
+                let (newest, head) = generations::create(&self.medium, &self.root, &self.head)?;
                 self.newest = newest;
                 self.head = head;
-                generations::set_aside(&self.root, lost.from)?;
+                generations::set_aside(self.medium.disk.as_ref(), &self.root, lost.from)?;
                 self.report(vec![lost]);
                 Ok(Vec::new())
             }
@@ -311,14 +406,41 @@ impl Store {
             }
             self.health.quarantined.add(loss.count());
             tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "stored events are lost");
+            self.lose(&loss);
         }
     }
 
-    fn put_progress(
+    /// What is lost is dropped for each uplink that had not settled it.
+    fn lose(&mut self, loss: &Loss) {
+        let drops = self
+            .uplinks
+            .iter_mut()
+            .map(|(_, progress)| progress.drop_range(loss.from, loss.to, DropReason::Damaged));
+        let count = drops.max().unwrap_or(0);
+        if count > 0 {
+            self.dropped(DropNotice {
+                reason: DropReason::Damaged,
+                uplink: None,
+                count,
+                from: loss.from,
+                to: loss.to,
+                detail: Some(loss.reason.clone()),
+            });
+        }
+    }
+
+    fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
+        let Some((_, progress)) = self.uplinks.get(uplink) else {
+            return Ok(());
+        };
+        self.put_side(|side, _| side.progress(uplink, progress))
+    }
+
+    fn put_side(
         &self,
-        work: impl FnOnce(&Progress, Position) -> std::io::Result<()>,
+        work: impl FnOnce(&SideFile, Position) -> std::io::Result<()>,
     ) -> Result<(), StoreError> {
-        work(&self.progress, self.last()).map_err(|error| io_error(&self.root, error))
+        work(&self.side, self.last()).map_err(|error| io_error(&self.root, error))
     }
 }
 

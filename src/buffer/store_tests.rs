@@ -1,7 +1,8 @@
 //! The store on a real directory: generations, cursors, reopening, epochs.
 
+use super::super::disk::Files;
 use super::super::generations::{Listing, path_of};
-use super::super::testing::{copy_tree, lost, options, payload, render, turn};
+use super::super::testing::{copy_tree, done, lost, options, payload, render, turn};
 use super::*;
 use crate::model::{CheckpointEntry, Restored};
 use std::path::Path;
@@ -19,7 +20,16 @@ fn open(path: &Path, uplinks: &[&str]) -> (Store, Restored) {
 
 fn append(store: &mut Store, count: u64) {
     let turn = turn(store.head.next, count);
-    store.commit(&[turn], UtcTime(1), &render).unwrap();
+    store
+        .commit(
+            &[turn],
+            Stamp {
+                utc: UtcTime(1),
+                ..Stamp::default()
+            },
+            &render,
+        )
+        .unwrap();
 }
 
 fn checkpoint(store: &mut Store, key: &str, value: Option<&[u8]>) {
@@ -30,7 +40,16 @@ fn checkpoint(store: &mut Store, key: &str, value: Option<&[u8]>) {
             value: value.map(<[u8]>::to_vec),
         }],
     };
-    store.commit(&[turn], UtcTime(1), &render).unwrap();
+    store
+        .commit(
+            &[turn],
+            Stamp {
+                utc: UtcTime(1),
+                ..Stamp::default()
+            },
+            &render,
+        )
+        .unwrap();
 }
 
 /// Reads everything after `after` in small steps and checks each payload.
@@ -75,7 +94,7 @@ fn a_new_store_begins_with_epoch_1_and_goes_on_after_a_reopen() {
     assert_eq!(again.checkpoint["slot"], b"open");
     assert_eq!(store.new_epoch(), None);
     assert_eq!(drain(&mut store, Position::default()), span(1, 1..=3));
-    assert_eq!(store.stored(MES), 3);
+    assert_eq!(store.account(MES).stored(), 3);
 }
 
 #[test]
@@ -87,9 +106,12 @@ fn rotation_keeps_checkpoint_and_cursors_and_settled_generations_go() {
         append(&mut store, 5);
     }
     assert!(store.older.len() > 3, "{}", store.older.len());
-    assert_eq!((store.stored(MES), store.stored(SCADA)), (300, 300));
-    assert!(store.settle(MES, at(1, 299)).unwrap());
-    store.commit_cursors().unwrap();
+    assert_eq!(
+        (store.account(MES).stored(), store.account(SCADA).stored()),
+        (300, 300)
+    );
+    assert!(done(&mut store, MES, at(1, 299)).unwrap());
+    store.commit_progress().unwrap();
     assert!(store.older.len() > 3, "one uplink has settled nothing");
     drop(store);
 
@@ -99,13 +121,16 @@ fn rotation_keeps_checkpoint_and_cursors_and_settled_generations_go() {
     assert_eq!(store.cursor(MES), at(1, 299));
     assert_eq!(store.cursor(SCADA), at(1, 0));
     assert_eq!(drain(&mut store, at(1, 0)), span(1, 1..=300));
-    assert_eq!((store.stored(MES), store.stored(SCADA)), (1, 300));
+    assert_eq!(
+        (store.account(MES).stored(), store.account(SCADA).stored()),
+        (1, 300)
+    );
 
-    store.settle(SCADA, at(1, 300)).unwrap();
+    done(&mut store, SCADA, at(1, 300)).unwrap();
     assert!(store.older.len() > 3, "the cursor is not durable yet");
-    store.commit_cursors().unwrap();
+    store.commit_progress().unwrap();
     assert_eq!(store.older.len(), 0);
-    assert_eq!(Listing::read(&store.root).unwrap().whole.len(), 1);
+    assert_eq!(Listing::read(&Files, &store.root).unwrap().whole.len(), 1);
 }
 
 #[test]
@@ -113,12 +138,12 @@ fn a_cursor_survives_a_kill_before_it_is_committed() {
     let home = tempfile::tempdir().unwrap();
     let (mut store, _) = open(home.path(), &["mes"]);
     append(&mut store, 9);
-    store.settle(MES, at(1, 6)).unwrap();
+    done(&mut store, MES, at(1, 6)).unwrap();
     assert!(
-        !store.settle(MES, at(1, 5)).unwrap(),
+        !done(&mut store, MES, at(1, 5)).unwrap(),
         "cursors never go back"
     );
-    store.settle(MES, at(1, 70)).unwrap();
+    done(&mut store, MES, at(1, 70)).unwrap();
     assert_eq!(store.cursor(MES), at(1, 9), "never past what is stored");
     drop(store);
     let (store, _) = open(home.path(), &["mes"]);
@@ -136,7 +161,7 @@ fn a_new_uplink_begins_where_its_settings_say() {
     let (mut store, _) = Store::open(&options).unwrap();
     assert_eq!(store.cursor(UplinkId(1)), at(1, 9));
     assert_eq!(store.cursor(UplinkId(2)), Position::default());
-    assert_eq!(store.stored(UplinkId(2)), 9);
+    assert_eq!(store.account(UplinkId(2)).stored(), 9);
     append(&mut store, 1);
     drop(store);
     let (store, _) = Store::open(&options).unwrap();
@@ -166,11 +191,11 @@ fn a_new_epoch_begins_when_the_end_cannot_be_proved() {
     append(&mut store, 2);
     let all = [span(1, 1..=4), span(2, 1..=2)].concat();
     assert_eq!(drain(&mut store, Position::default()), all);
-    assert_eq!(store.stored(MES), 6);
+    assert_eq!(store.account(MES).stored(), 6);
     drop(store);
 
     // The databases are gone, the progress file is not.
-    for first in Listing::read(&store_dir).unwrap().whole {
+    for first in Listing::read(&Files, &store_dir).unwrap().whole {
         std::fs::remove_dir_all(store_dir.join(first.to_string())).unwrap();
     }
     let (mut store, restored) = Store::open(&elsewhere).unwrap();
@@ -208,7 +233,7 @@ fn a_crash_at_any_step_of_rotation_or_removal_is_accepted() {
         append(&mut store, 5);
     }
     drop(store);
-    let firsts = Listing::read(&store_dir).unwrap().whole;
+    let firsts = Listing::read(&Files, &store_dir).unwrap().whole;
     // Rotation had not come to the rename; removal had come half way.
     copy_tree(
         &store_dir.join(firsts[0].to_string()),
@@ -221,12 +246,12 @@ fn a_crash_at_any_step_of_rotation_or_removal_is_accepted() {
     assert_eq!(restored.next, at(1, 101));
     assert_eq!(drain(&mut store, at(1, 0)), span(1, 1..=100));
     // Cursor durable, unlink not done: the next open does it.
-    store.settle(MES, at(1, 100)).unwrap();
+    done(&mut store, MES, at(1, 100)).unwrap();
     let cursors_only = Batch::new();
     store.commit_head(cursors_only).unwrap();
     drop(store);
     let (store, _) = open(home.path(), &["mes"]);
-    assert_eq!(Listing::read(&store.root).unwrap().whole.len(), 1);
+    assert_eq!(Listing::read(&Files, &store.root).unwrap().whole.len(), 1);
 }
 
 #[test]
@@ -237,7 +262,9 @@ fn a_damaged_older_generation_is_passed_over_and_reported() {
         append(&mut store, 5);
     }
     drop(store);
-    let firsts = Listing::read(&home.path().join("store")).unwrap().whole;
+    let firsts = Listing::read(&Files, &home.path().join("store"))
+        .unwrap()
+        .whole;
     let path = path_of(&home.path().join("store"), firsts[1]);
     std::fs::write(path.join("db"), vec![0x55; 600_000]).unwrap();
     let (mut store, restored) = open(home.path(), &["mes"]);
@@ -264,9 +291,9 @@ fn a_damaged_head_begins_a_new_epoch_with_the_state_of_the_generation_before() {
     for _ in 0..40 {
         append(&mut store, 5);
     }
-    store.settle(MES, at(1, 2)).unwrap();
+    done(&mut store, MES, at(1, 2)).unwrap();
     drop(store);
-    let head = *Listing::read(&home.path().join("store"))
+    let head = *Listing::read(&Files, &home.path().join("store"))
         .unwrap()
         .whole
         .last()
@@ -292,12 +319,12 @@ fn what_cannot_be_a_batch_is_refused() {
     let (mut store, _) = open(home.path(), &["mes"]);
     let gap = turn(at(1, 2), 1);
     assert!(matches!(
-        store.commit(&[gap], UtcTime(0), &render),
+        store.commit(&[gap], Stamp::default(), &render),
         Err(StoreError::Sequence { .. })
     ));
     let huge = |event: &Event, recorded| (render(event, recorded).0, vec![0; 300 << 10]);
     assert!(matches!(
-        store.commit(&[turn(at(1, 1), 1)], UtcTime(0), &huge),
+        store.commit(&[turn(at(1, 1), 1)], Stamp::default(), &huge),
         Err(StoreError::Event { .. })
     ));
 }
@@ -308,10 +335,10 @@ fn a_failed_barrier_accepts_nothing_and_the_next_open_goes_on() {
     let (mut store, _) = open(home.path(), &["mes"]);
     append(&mut store, 2);
     store.newest.break_barrier();
-    let failed = store.commit(&[turn(at(1, 3), 1)], UtcTime(0), &render);
+    let failed = store.commit(&[turn(at(1, 3), 1)], Stamp::default(), &render);
     assert!(failed.is_err());
     assert_eq!(store.health.accepted.get(), 2);
-    let refused = store.commit(&[turn(store.head.next, 1)], UtcTime(0), &render);
+    let refused = store.commit(&[turn(store.head.next, 1)], Stamp::default(), &render);
     assert!(refused.is_err());
     drop(store);
 }
@@ -365,7 +392,16 @@ fn an_event_keeps_what_it_says_and_when_it_was_recorded() {
         checkpoint: vec![],
     };
     assert_eq!(
-        store.commit(&[turn], UtcTime(77), &by_name).unwrap(),
+        store
+            .commit(
+                &[turn],
+                Stamp {
+                    utc: UtcTime(77),
+                    ..Stamp::default()
+                },
+                &by_name
+            )
+            .unwrap(),
         at(1, 1)
     );
     drop(store);

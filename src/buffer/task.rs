@@ -53,7 +53,7 @@ pub fn outlets(
     (outlets, receiver, durable)
 }
 
-/// Runs until `turns` closes, everything is committed, and the outlets are gone or [`STOP_GRACE`] is over; cursors are
+/// Runs until `turns` closes, everything is committed, and the outlets are gone or [`STOP_GRACE`] is over; progress is
 /// durable then. Blocks: never call it on a thread of the runtime.
 ///
 /// # Errors
@@ -140,7 +140,7 @@ impl Task<'_> {
         Ok(requests)
     }
 
-    /// Goes on answering while outlets wind up, then makes the cursors durable.
+    /// Goes on answering while outlets wind up, then makes the progress durable.
     async fn drain(
         &mut self,
         mut requests: mpsc::Receiver<Request>,
@@ -150,7 +150,7 @@ impl Task<'_> {
         while let Ok(Some(request)) = tokio::time::timeout_at(end, requests.recv()).await {
             self.answer(request)?;
         }
-        self.store.commit_cursors()
+        self.store.commit_progress()
     }
 
     /// Takes a turn and whatever is queued behind it, as far as one batch goes: at once does not mean one by one.
@@ -186,8 +186,8 @@ impl Task<'_> {
                 // A reader that went away wants no answer.
                 reply.send(records).ok();
             }
-            Request::Settle { uplink, up_to } => {
-                if self.store.settle(uplink, up_to)? {
+            Request::Settle { uplink, settled } => {
+                if self.store.settle(uplink, &settled)? {
                     self.rule.cursor(self.clock.now().boot);
                 }
             }
@@ -197,11 +197,11 @@ impl Task<'_> {
 
     /// Makes durable what waits, and only then shows it.
     fn commit(&mut self) -> Result<(), StoreError> {
-        let recorded = self.clock.now().utc;
+        let now = self.clock.now();
         if self.waiting.is_empty() {
-            self.store.commit_cursors()?;
+            self.store.commit_progress()?;
         } else {
-            let last = self.store.commit(&self.waiting, recorded, self.render)?;
+            let last = self.store.commit(&self.waiting, now, self.render)?;
             self.waiting.clear();
             self.durable
                 .send_if_modified(|shown| std::mem::replace(shown, last) != last);
@@ -210,13 +210,13 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn stopped(mut self) -> Stopped {
+    fn stopped(self) -> Stopped {
         let uplinks: Vec<UplinkId> = self.store.uplink_ids().collect();
         Stopped {
             last: self.store.last(),
             stored: uplinks
                 .into_iter()
-                .map(|uplink| self.store.stored(uplink))
+                .map(|uplink| self.store.account(uplink).stored())
                 .collect(),
         }
     }
@@ -226,6 +226,7 @@ impl Task<'_> {
 mod tests {
     use super::super::testing::{completed, options, payload, quiet, render};
     use super::*;
+    use crate::buffer::Settled;
     use crate::model::Event;
     use std::path::Path;
     use std::thread::JoinHandle;
@@ -291,18 +292,24 @@ mod tests {
                 }
             }
         }
-        running.outlets[0].settle(at(20)).await.unwrap();
-        running.outlets[1].settle(at(5)).await.unwrap();
+        running.outlets[0]
+            .settle(Settled::delivered(at(0), at(20)))
+            .await
+            .unwrap();
+        running.outlets[1]
+            .settle(Settled::delivered(at(0), at(5)))
+            .await
+            .unwrap();
         drop(running.turns);
         drop(running.outlets);
         let stopped = running.task.join().unwrap().unwrap();
         assert_eq!(stopped.last, at(20));
         assert_eq!(stopped.stored, [0, 15]);
 
-        let (mut store, restored) = Store::open(&options(home.path(), &["mes", "scada"])).unwrap();
+        let (store, restored) = Store::open(&options(home.path(), &["mes", "scada"])).unwrap();
         assert_eq!(restored.next, at(21));
         assert_eq!(store.cursor(UplinkId(0)), at(20));
-        assert_eq!(store.stored(UplinkId(1)), 15);
+        assert_eq!(store.account(UplinkId(1)).stored(), 15);
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! Events, records and options for the buffer's own tests.
 
-use super::{OpenOptions, Record};
+use super::engine::Medium;
+use super::{OpenOptions, Record, Settled, Store, StoreError};
 use crate::health::BufferHealth;
 use crate::model::{
-    Birth, Body, ClockQuality, ConnectionReport, ConnectionState, Envelope, Event, Position, Scope,
-    Stamp, Turn, UtcTime,
+    Birth, Body, Class, ClockQuality, ConnectionReport, ConnectionState, Envelope, Event, Position,
+    Scope, Stamp, Turn, UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -129,6 +130,7 @@ pub(super) fn record(seq: u64, bytes: usize) -> Record {
     Record {
         position,
         envelope: envelope(position, 0),
+        class: Class::Lasting,
         payload: Bytes::from(vec![1; bytes]),
     }
 }
@@ -144,6 +146,7 @@ pub(super) fn options(path: &Path, uplinks: &[&str]) -> OpenOptions {
             .collect(),
         machine_id: Some("this box".into()),
         health: Arc::new(BufferHealth::default()),
+        medium: Medium::sled(),
     }
 }
 
@@ -190,4 +193,14 @@ pub(super) fn trials(usual: usize) -> Vec<u64> {
                 .collect()
         }
     }
+}
+
+/// An uplink has delivered everything up to here.
+pub(super) fn done(
+    store: &mut Store,
+    uplink: UplinkId,
+    up_to: Position,
+) -> Result<bool, StoreError> {
+    let settled = Settled::delivered(store.cursor(uplink), up_to);
+    store.settle(uplink, &settled)
 }

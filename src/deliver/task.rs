@@ -104,7 +104,7 @@ impl Drain {
                     }
                     // What came with the end counts, also if the next connection is days away. A closed buffer ends
                     // the loop anyway.
-                    let _closed = self.outlet.settle(self.window.settled()).await;
+                    let _closed = self.outlet.settle(self.window.take_settled()).await;
                     ended
                 }
                 Err(ended) => ended,
@@ -161,7 +161,7 @@ impl Drain {
     async fn turn<U: Uplink>(&mut self, uplink: &mut U, terms: Terms) -> Result<(), Ended> {
         self.start_reading(&terms);
         // Before sending: the fewer events are out and not settled, the fewer come twice after a crash.
-        self.outlet.settle(self.window.settled()).await?;
+        self.outlet.settle(self.window.take_settled()).await?;
         let now = now();
         self.send_due(uplink, &terms, now);
         let wake = self.next_wake(&terms, now);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::buffer::Request;
 use crate::health::DestinationState;
-use crate::model::{Envelope, UplinkId};
+use crate::model::{Class, Envelope, UplinkId};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -67,6 +67,7 @@ fn record(seq: u64) -> Record {
             path: Vec::new(),
             time_ns: 0,
         },
+        class: Class::Lasting,
         payload: bytes::Bytes::from_static(b"{}"),
     }
 }
@@ -90,7 +91,7 @@ async fn run(
                 Request::Read { after, reply, .. } => {
                     drop(reply.send((after.seq + 1..=events).map(record).collect()));
                 }
-                Request::Settle { up_to, .. } => drop(settling.send_replace(up_to.seq)),
+                Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
             }
         }
     });

@@ -6,7 +6,7 @@
 use super::timing::Timing;
 use super::uplink::Terms;
 use crate::backoff::Backoff;
-use crate::buffer::Record;
+use crate::buffer::{Fate, Record, Settled};
 use crate::model::Position;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -27,6 +27,8 @@ pub(super) struct Window {
     read: Position,
     held_bytes: usize,
     in_flight: usize,
+    /// What became of events since [`Window::take_settled`].
+    fates: Vec<(Position, Fate)>,
     timing: Timing,
     seeds: fastrand::Rng,
 }
@@ -72,6 +74,7 @@ impl Window {
             read: cursor,
             held_bytes: 0,
             in_flight: 0,
+            fates: Vec::new(),
             timing,
             seeds: fastrand::Rng::with_seed(seed),
         }
@@ -108,6 +111,7 @@ impl Window {
                 });
             } else {
                 filtered += 1;
+                self.fates.push((record.position, Fate::Filtered));
                 match self.entries.back_mut() {
                     Some(last) => last.covers = record.position,
                     None => self.settled = record.position,
@@ -172,6 +176,7 @@ impl Window {
         let payload = std::mem::replace(&mut entry.record.payload, Bytes::new());
         self.held_bytes = self.held_bytes.saturating_sub(payload.len());
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.fates.push((position, Fate::Delivered));
         while let Some(first) = self.entries.front()
             && first.stage == Stage::Done
         {
@@ -246,8 +251,17 @@ impl Window {
     }
 
     /// Everything up to here is settled.
+    #[cfg(test)]
     pub(super) fn settled(&self) -> Position {
         self.settled
+    }
+
+    /// What was settled since this was asked before.
+    pub(super) fn take_settled(&mut self) -> Settled {
+        Settled {
+            up_to: self.settled,
+            fates: std::mem::take(&mut self.fates),
+        }
     }
 
     /// How many events are under way.

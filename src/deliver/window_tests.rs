@@ -1,7 +1,7 @@
 //! Tests of the window.
 
 use super::*;
-use crate::model::Envelope;
+use crate::model::{Class, Envelope};
 use std::collections::{BTreeMap, BTreeSet};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,6 +32,7 @@ fn record(seq: u64, key: &str) -> Record {
             path: Vec::new(),
             time_ns: 0,
         },
+        class: Class::Lasting,
         payload: Bytes::from_static(b"{}"),
     }
 }

@@ -196,11 +196,12 @@ struct DeliveryOut<'a> {
     dropped: Option<RangeOut>,
 }
 
-/// First and last position of what was dropped.
+/// First and last position of what was dropped, and why.
 #[derive(Serialize)]
 struct RangeOut {
     from: Shown<Position>,
     to: Shown<Position>,
+    reason: &'static str,
 }
 
 /// Something about delivery that somebody must look at.
@@ -214,9 +215,10 @@ pub(super) fn delivery(report: &DeliveryAlert) -> AlertOut<'_> {
             last_code: text(&report.last_code),
             detail: text(&report.detail),
             buffer_used_fraction: fraction(report.buffer_used_fraction),
-            dropped: report.dropped.map(|(from, to)| RangeOut {
-                from: Shown(from),
-                to: Shown(to),
+            dropped: report.dropped.as_ref().map(|dropped| RangeOut {
+                from: Shown(dropped.from),
+                to: Shown(dropped.to),
+                reason: dropped.reason.word(),
             }),
         },
     }

@@ -153,6 +153,84 @@ pub struct DeliveryAlert {
     pub detail: Option<String>,
     /// How full the buffer is, 0 to 1.
     pub buffer_used_fraction: Option<f64>,
-    /// First and last position that were dropped.
-    pub dropped: Option<(Position, Position)>,
+    /// What was dropped.
+    pub dropped: Option<DropNotice>,
+}
+
+/// Why stored events were dropped before their uplink had a verdict on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum DropReason {
+    /// Passing events went first when the buffer was full.
+    Evicted,
+    /// Lasting events went because the buffer was full.
+    Full,
+    /// Older than `max_age`.
+    Aged,
+    /// What the disk gave back cannot be read.
+    Damaged,
+    /// Their uplink left the settings.
+    UplinkRemoved,
+}
+
+impl DropReason {
+    /// All of them, in the order of their indices.
+    pub const ALL: [DropReason; 5] = [
+        DropReason::Evicted,
+        DropReason::Full,
+        DropReason::Aged,
+        DropReason::Damaged,
+        DropReason::UplinkRemoved,
+    ];
+
+    /// Its place in [`DropReason::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        DropReason::ALL
+            .iter()
+            .position(|reason| *reason == self)
+            .unwrap_or(0)
+    }
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            DropReason::Evicted => "evicted",
+            DropReason::Full => "full",
+            DropReason::Aged => "aged",
+            DropReason::Damaged => "damaged",
+            DropReason::UplinkRemoved => "uplink_removed",
+        }
+    }
+}
+
+/// Events that were dropped, still to be told: one notice per reason and uplink, which grows until it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropNotice {
+    /// Why.
+    pub reason: DropReason,
+    /// The uplink that did not get them; `None` where it concerns all.
+    pub uplink: Option<String>,
+    /// How many; of all uplinks, the one that lost most.
+    pub count: u64,
+    /// The first one.
+    pub from: Position,
+    /// The last one. Between the two, others may have been kept.
+    pub to: Position,
+    /// What was found, for damage.
+    pub detail: Option<String>,
+}
+
+impl DropNotice {
+    /// Takes in a later one of the same reason and uplink; false when it is of another.
+    pub fn join(&mut self, later: &DropNotice) -> bool {
+        let same = self.reason == later.reason && self.uplink == later.uplink;
+        if same {
+            self.count = self.count.saturating_add(later.count);
+            self.from = self.from.min(later.from);
+            self.to = self.to.max(later.to);
+            self.detail = later.detail.clone().or_else(|| self.detail.take());
+        }
+        same
+    }
 }

@@ -30,6 +30,18 @@ impl Value {
     }
 }
 
+impl std::fmt::Display for Value {
+    /// As a MES reads it: `true`, `17`, `12.5`, the text itself.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Bool(on) => on.fmt(f),
+            Value::Int(whole) => whole.fmt(f),
+            Value::Float(measured) => measured.fmt(f),
+            Value::Text(text) => text.fmt(f),
+        }
+    }
+}
+
 /// What a tag's values are, known from the settings: conditions are type-checked against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ValueKind {

@@ -23,6 +23,8 @@ pub struct Plant {
     pub calendars: IndexMap<String, shape::Calendar>,
     /// Where events wait.
     pub buffer: shape::Buffer,
+    /// Where commands find the running gateway.
+    pub control: shape::Control,
     /// Where events go; an [`UplinkId`] is an index.
     pub uplinks: Vec<Uplink>,
     /// Every event is marked as a test.

@@ -3,7 +3,7 @@
 
 use super::refusals::{child, works};
 use super::{DIRECTORY, open, render, turn};
-use millgate::model::UtcTime;
+use millgate::model::Stamp;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -17,7 +17,9 @@ fn committer() {
     let (mut store, restored) = open(Path::new(&path)).unwrap();
     let mut next = restored.next;
     for _ in 0..COMMITS {
-        store.commit(&[turn(next, 9)], UtcTime(0), &render).unwrap();
+        store
+            .commit(&[turn(next, 9)], Stamp::default(), &render)
+            .unwrap();
         next.seq += 9;
         println!("accepted {}", next.seq - 1);
     }

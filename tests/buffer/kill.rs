@@ -3,7 +3,8 @@
 
 use super::{DIRECTORY, MES, open, payload, render, turn};
 use fastrand::Rng;
-use millgate::model::{Position, UtcTime};
+use millgate::buffer::Settled;
+use millgate::model::{Position, Stamp};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,7 +24,7 @@ fn child() {
     loop {
         let count = random.u64(1..8);
         let last = store
-            .commit(&[turn(next, count)], UtcTime(0), &render)
+            .commit(&[turn(next, count)], Stamp::default(), &render)
             .unwrap();
         println!("accepted {}", last.seq);
         next.seq += count;
@@ -34,7 +35,8 @@ fn child() {
                 ..last
             };
             println!("settling {}", up_to.seq);
-            store.settle(MES, up_to).unwrap();
+            let settled = Settled::delivered(cursor, up_to);
+            store.settle(MES, &settled).unwrap();
             println!("settled {}", up_to.seq);
         }
     }
@@ -107,7 +109,7 @@ fn verify(path: &Path, said: &Said) {
         said.settled <= after.seq && after.seq <= said.settling,
         "the cursor is {after} after {said:?}"
     );
-    assert_eq!(store.stored(MES), last.seq - after.seq);
+    assert_eq!(store.account(MES).stored(), last.seq - after.seq);
     while after < last {
         let records = store.read(after, 100, 1 << 20).unwrap();
         assert!(!records.is_empty(), "nothing after {after} of {last}");

@@ -6,6 +6,7 @@ mod cutbox;
 mod kill;
 mod refusals;
 
+use millgate::buffer::engine::Medium;
 use millgate::buffer::{OpenOptions, Store, StoreError};
 use millgate::health::BufferHealth;
 use millgate::model::{
@@ -28,6 +29,7 @@ fn open(path: &Path) -> Result<(Store, Restored), StoreError> {
         uplinks: vec![("mes".into(), StartAt::Newest)],
         machine_id: None,
         health: Arc::new(BufferHealth::default()),
+        medium: Medium::sled(),
     };
     Store::open(&options)
 }

@@ -2,7 +2,7 @@
 //! nothing accepted is lost. File systems are mounted in a name space of the test's own.
 
 use super::{DIRECTORY, open, render, turn};
-use millgate::model::UtcTime;
+use millgate::model::Stamp;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn filler() {
     let (mut store, restored) = open(Path::new(&path)).unwrap();
     let mut next = restored.next;
     let error = loop {
-        match store.commit(&[turn(next, 7)], UtcTime(0), &render) {
+        match store.commit(&[turn(next, 7)], Stamp::default(), &render) {
             Ok(_) => next.seq += 7,
             Err(error) => break error,
         }

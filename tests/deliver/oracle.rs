@@ -115,6 +115,7 @@ pub(super) fn event(seq: u64, padding: usize) -> Record {
             path: vec!["ACME".into(), "PLANT1".into()],
             time_ns: 0,
         },
+        class: millgate::model::Class::Lasting,
         payload: format!(r#"{{"id":"{id}","subject":"{machine}","data":"{padding}"}}"#).into(),
     }
 }

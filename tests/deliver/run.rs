@@ -182,7 +182,8 @@ async fn serve(
                 // A reader that went away is no matter.
                 drop(reply.send(found.cloned().collect()));
             }
-            Request::Settle { up_to, .. } => {
+            Request::Settle { settled: done, .. } => {
+                let up_to = done.up_to;
                 records
                     .iter()
                     .filter(|record| record.position > settled && record.position <= up_to)

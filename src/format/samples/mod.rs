@@ -29,6 +29,7 @@ pub(in crate::format) fn plant() -> Plant {
         tags: Vec::new(),
         calendars: indexmap::IndexMap::new(),
         buffer: shape::Buffer::default(),
+        control: shape::Control::default(),
         uplinks: Vec::new(),
         shadow: false,
         digest: "sha256:5d2c5d2c5d2c5d2c".into(),

@@ -113,6 +113,7 @@ fn plant() -> Plant {
         tags: Vec::new(),
         calendars: indexmap::IndexMap::new(),
         buffer: shape::Buffer::default(),
+        control: shape::Control::default(),
         uplinks: vec![Uplink {
             id: UplinkId(0),
             name: "mes".into(),

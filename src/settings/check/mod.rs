@@ -68,6 +68,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
         tags: Vec::new(),
         calendars: file.calendars.clone(),
         buffer: file.buffer.clone(),
+        control: file.control.clone(),
         uplinks: Vec::new(),
         shadow: file.shadow,
         digest,

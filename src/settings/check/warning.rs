@@ -86,6 +86,17 @@ fn operations(operations: &IndexMap<String, Operation>, path: &str, found: &mut 
             let message = "no `recovery_counter`: after a power cut an operation that runs is taken for the one that was open";
             found.push(Problem::new(join(path, name), message));
         }
+        let abort = operation.abort.as_ref().map(|abort| abort.debounce);
+        let end = operation.ends().debounce;
+        if let Some(abort) = abort.filter(|abort| *abort > end) {
+            let message = format!(
+                "`abort` must hold for {}, `end` for {} only: where both come at once, the operation is completed before its abort counts; give `end` the longer `debounce`",
+                String::from(abort),
+                String::from(end)
+            );
+            let path = format!("{}.abort.debounce", join(path, name));
+            found.push(Problem::new(path, message));
+        }
     }
 }
 

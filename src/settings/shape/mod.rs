@@ -72,6 +72,9 @@ pub struct File {
     /// Where events wait for the MES.
     #[serde(default)]
     pub buffer: Buffer,
+    /// Where commands find the running gateway.
+    #[serde(default)]
+    pub control: Control,
     /// Where events go, by name.
     #[serde(default)]
     pub uplinks: IndexMap<String, Uplink>,
@@ -139,6 +142,16 @@ pub struct Buffer {
     /// How often the state of open operations is made durable.
     #[serde(default = "defaults::checkpoint_every")]
     pub checkpoint_every: Period,
+    /// Most disk space that the store takes, everything counted; at most 80 % of its file system. When it is full, what was
+    /// kept after delivery goes first, then passing events (heartbeats, progress, intervals, indicators), then the oldest.
+    #[serde(default = "defaults::max_size")]
+    pub max_size: ByteSize,
+    /// Events older than that are dropped and reported; time in which the gateway is off does not count.
+    #[serde(default = "defaults::max_age")]
+    pub max_age: Period,
+    /// How long delivered events are kept, so that they can be sent again, as far as `max_size` allows; nothing by default.
+    #[serde(default)]
+    pub keep_delivered: Period,
 }
 
 impl Default for Buffer {
@@ -147,8 +160,20 @@ impl Default for Buffer {
             path: defaults::buffer_path(),
             generation_size: defaults::generation_size(),
             checkpoint_every: defaults::checkpoint_every(),
+            max_size: defaults::max_size(),
+            max_age: defaults::max_age(),
+            keep_delivered: Period::default(),
         }
     }
+}
+
+/// The socket through which commands talk to the running gateway; owner and group only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// Its path; without it `control.sock` in `$RUNTIME_DIRECTORY`, else in `buffer.path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
 }
 
 /// The values of keys that are left out.
@@ -209,6 +234,12 @@ mod defaults {
     }
     pub(super) fn checkpoint_every() -> Period {
         Period::from_millis(5_000)
+    }
+    pub(super) fn max_size() -> ByteSize {
+        ByteSize(4 << 30)
+    }
+    pub(super) fn max_age() -> Period {
+        Period::from_millis(30 * 86_400_000)
     }
     pub(super) fn all_events() -> Vec<String> {
         vec!["*".into()]

@@ -1,6 +1,6 @@
 //! Operations, counters and characteristics against their machine.
 
-use super::{check, with};
+use super::{PRESS, check, warned, with};
 
 #[test]
 fn what_refers_to_a_tag_or_counter_must_find_it() {
@@ -191,5 +191,15 @@ fn characteristics_name_a_parameter_and_a_statistic_that_is_computed() {
             "of: forming_pressure.p05"
         ))
         .is_ok()
+    );
+}
+
+#[test]
+fn an_abort_that_counts_after_the_end_is_warned_of() {
+    warned(
+        PRESS,
+        "bit(status, 7)\", reason",
+        "bit(status, 7)\", debounce: 50ms, reason",
+        "the operation is completed before its abort counts",
     );
 }

@@ -2,7 +2,7 @@
 //! verifies a cut plays the same steps in memory.
 
 use fastrand::Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Uplinks of the workload: one keeps up, one falls behind.
 pub(super) const UPLINKS: usize = 2;
@@ -21,14 +21,47 @@ pub(super) enum Step {
         events: u64,
         entries: Vec<(String, Option<Vec<u8>>)>,
     },
-    /// An uplink settles everything up to this event; durable with a later commit.
-    Settle { uplink: usize, up_to: u64 },
-    /// Commits cursors alone.
-    CommitCursors,
+    /// An uplink settles everything up to an event, and some beyond; durable with a later commit.
+    Settle {
+        uplink: usize,
+        up_to: u64,
+        /// What was not settled before.
+        news: Vec<u64>,
+    },
+    /// Commits progress alone.
+    CommitProgress,
     /// Reads what the slow uplink has not settled.
     Read,
     /// The kernel writes back what nobody asked it to.
     WriteBack,
+}
+
+/// What an uplink settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// All up to here.
+    pub(super) up_to: u64,
+    above: BTreeSet<u64>,
+}
+
+impl Settled {
+    pub(super) fn contains(&self, seq: u64) -> bool {
+        seq <= self.up_to || self.above.contains(&seq)
+    }
+
+    /// Adds all up to one, and some beyond; returns what is new.
+    fn add(&mut self, up_to: u64, beyond: Vec<u64>) -> Vec<u64> {
+        let below = self.up_to + 1..=up_to;
+        let mut news: Vec<u64> = below.chain(beyond).collect();
+        news.retain(|seq| !self.contains(*seq));
+        self.up_to = self.up_to.max(up_to);
+        self.above.extend(&news);
+        while self.above.remove(&(self.up_to + 1)) {
+            self.up_to += 1;
+        }
+        self.above.retain(|seq| *seq > self.up_to);
+        news
+    }
 }
 
 /// What a store must say after a step.
@@ -37,9 +70,9 @@ pub(super) struct Model {
     /// The last event.
     pub(super) last: u64,
     /// What each uplink settled.
-    pub(super) cursors: [u64; UPLINKS],
+    pub(super) settled: [Settled; UPLINKS],
     /// The part of it that must outlive a power cut.
-    pub(super) durable: [u64; UPLINKS],
+    pub(super) durable: [Settled; UPLINKS],
     /// The commit that wrote each checkpoint entry.
     entries: BTreeMap<u8, u64>,
     commits: u64,
@@ -79,8 +112,11 @@ impl Plan {
             self.begun = true;
             Step::Open
         };
-        if matches!(step, Step::Open | Step::Commit { .. } | Step::CommitCursors) {
-            self.model.durable = self.model.cursors;
+        if matches!(
+            step,
+            Step::Open | Step::Commit { .. } | Step::CommitProgress
+        ) {
+            self.model.durable = self.model.settled.clone();
         }
         step
     }
@@ -92,7 +128,7 @@ impl Plan {
     fn choose(&mut self) -> Step {
         match self.random.u8(0..100) {
             0..2 => Step::Open,
-            2..6 => Step::CommitCursors,
+            2..6 => Step::CommitProgress,
             6..10 => Step::Read,
             10..14 => Step::WriteBack,
             14..45 => self.settle(),
@@ -122,19 +158,36 @@ impl Plan {
     }
 
     fn settle(&mut self) -> Step {
-        let uplink = self.random.usize(0..UPLINKS);
+        let uplink = self.random.usize(..UPLINKS);
         let last = self.model.last;
+        let settled = &mut self.model.settled[uplink];
         let from = match uplink {
-            0 => self.model.cursors[0],
-            _ => self.model.cursors[uplink].max(last.saturating_sub(MAX_BEHIND)),
+            0 => settled.up_to,
+            _ => settled.up_to.max(last.saturating_sub(MAX_BEHIND)),
         };
         let up_to = match self.random.u8(0..4) {
             0 => last,
             _ => self.random.u64(from..=last),
         };
-        self.model.cursors[uplink] = self.model.cursors[uplink].max(up_to);
-        Step::Settle { uplink, up_to }
+        let beyond = if self.random.bool() {
+            let chosen = (up_to + 1..=last).filter(|_| self.random.u8(0..4) == 0);
+            chosen.collect()
+        } else {
+            Vec::new()
+        };
+        let mut news = settled.add(up_to, beyond);
+        self.random.shuffle(&mut news);
+        Step::Settle {
+            uplink,
+            up_to,
+            news,
+        }
     }
+}
+
+/// Whether the uplinks leave an event out.
+pub(super) fn is_filtered(seq: u64) -> bool {
+    seq % 5 == 0
 }
 
 fn name(key: u8) -> String {
@@ -182,11 +235,12 @@ fn a_seed_decides_each_step_and_both_uplinks_come_forward() {
         let model = one.model();
         assert_eq!(model, other.model());
         for uplink in 0..UPLINKS {
-            assert!(model.durable[uplink] <= model.cursors[uplink]);
-            assert!(model.cursors[uplink] <= model.last);
+            let (durable, settled) = (&model.durable[uplink], &model.settled[uplink]);
+            assert!((1..=model.last).all(|seq| settled.contains(seq) || !durable.contains(seq)));
+            assert!(!settled.contains(model.last + 1));
         }
     }
     let model = one.model();
-    assert!(model.durable.iter().all(|cursor| *cursor > 1_000));
+    assert!(model.durable.iter().all(|durable| durable.up_to > 1_000));
     assert!(!model.checkpoint().is_empty());
 }

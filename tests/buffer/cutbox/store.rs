@@ -4,12 +4,13 @@
 use super::super::{DIRECTORY, event};
 use super::LOST;
 use super::device::Marks;
-use super::plan::{MAX_BATCH, Model, Plan, Step, UPLINKS, payload};
+use super::plan::{self, MAX_BATCH, Model, Plan, Step, UPLINKS, is_filtered, payload};
 use fastrand::Rng;
-use millgate::buffer::{OpenOptions, Store, StoreError};
+use millgate::buffer::engine::Medium;
+use millgate::buffer::{Account, Fate, OpenOptions, Settled, Store, StoreError};
 use millgate::health::BufferHealth;
 use millgate::model::{
-    CheckpointEntry, Envelope, Event, Position, Restored, Turn, UplinkId, UtcTime,
+    CheckpointEntry, Envelope, Event, Position, Restored, Stamp, Turn, UplinkId, UtcTime,
 };
 use millgate::settings::shape::StartAt;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -30,6 +31,8 @@ pub(super) const WHOLE: &str = "whole";
 
 /// Some thirty events: rotation and removal go on all the time.
 const GENERATION_BYTES: u64 = 60_000;
+/// The uplink that falls behind.
+const SLOW: usize = 1;
 /// Events that a judge appends: more than a batch of the workload has, so that both are told apart.
 const MORE: u64 = MAX_BATCH + 1;
 
@@ -42,6 +45,7 @@ fn open(path: &Path) -> Result<(Store, Restored), StoreError> {
             .to_vec(),
         machine_id: None,
         health: Arc::new(BufferHealth::default()),
+        medium: Medium::sled(),
     })
 }
 
@@ -110,20 +114,25 @@ fn perform(held: &mut Option<Store>, path: &Path, before: &Model, step: Step) {
         Step::Open => {}
         Step::Commit { events, entries } => {
             let turn = turn(store.last(), events, entries);
-            store.commit(&[turn], UtcTime(0), &render).unwrap();
+            store.commit(&[turn], Stamp::default(), &render).unwrap();
         }
         Step::Settle {
             uplink: index,
             up_to,
+            news,
         } => {
-            let up_to = Position {
-                seq: up_to,
+            let at = |seq| Position {
+                seq,
                 ..store.last()
             };
-            store.settle(uplink(index), up_to).unwrap();
+            let settled = Settled {
+                up_to: at(up_to),
+                fates: news.into_iter().map(|seq| (at(seq), fate(seq))).collect(),
+            };
+            store.settle(uplink(index), &settled).unwrap();
         }
-        Step::CommitCursors => store.commit_cursors().unwrap(),
-        Step::Read => assert_eq!(read(store, before.cursors[1], before.last), Ok(())),
+        Step::CommitProgress => store.commit_progress().unwrap(),
+        Step::Read => assert_eq!(read(store, SLOW), Ok(())),
         Step::WriteBack => nix::unistd::syncfs(File::open(path).unwrap()).unwrap(),
     }
 }
@@ -140,24 +149,35 @@ fn turn(last: Position, events: u64, entries: Vec<(String, Option<Vec<u8>>)>) ->
     }
 }
 
-/// Reads everything past `after` and checks it; the error says what is wrong.
-fn read(store: &mut Store, after: u64, last: u64) -> Result<(), String> {
-    let mut at = Position {
-        seq: after,
-        ..store.last()
-    };
-    while at.seq < last {
+fn fate(seq: u64) -> Fate {
+    if is_filtered(seq) {
+        Fate::Filtered
+    } else {
+        Fate::Delivered
+    }
+}
+
+/// Reads what an uplink has not settled and checks it; the error says what is wrong.
+fn read(store: &mut Store, index: usize) -> Result<(), String> {
+    let (last, progress) = (store.last(), store.progress(uplink(index)));
+    let mut at = progress.cursor();
+    let mut expected = (at.seq + 1..=last.seq)
+        .map(|seq| Position { seq, ..last })
+        .filter(|position| !progress.is_settled(*position))
+        .peekable();
+    while let Some(next) = expected.peek().copied() {
         let records = store
-            .read(at, 100, 1 << 20)
+            .read_for(uplink(index), at, 100, 1 << 20)
             .map_err(|error| format!("{LOST}: reading after {at} failed: {error}"))?;
         if records.is_empty() {
-            return Err(format!("{LOST}: nothing after {at}, of {last}"));
+            return Err(format!("{LOST}: {next} is not there, of {last}"));
         }
         for record in records {
-            if record.position.seq != at.seq + 1 {
-                return Err(format!("{LOST}: {} follows {at}", record.position));
-            }
             at = record.position;
+            let expected = expected.next();
+            if expected != Some(at) {
+                return Err(format!("{LOST}: {at} comes, not {expected:?}"));
+            }
             if record.payload != payload(at.seq) {
                 return Err(format!("{LOST}: {at} has another payload"));
             }
@@ -221,15 +241,44 @@ fn compare(
         return Err("the checkpoint is not that of the last event".into());
     }
     for index in 0..UPLINKS {
-        let cursor = store.cursor(uplink(index));
-        let possible = accepted.durable[index]..=offered.cursors[index];
-        if !possible.contains(&cursor.seq) {
-            return Err(format!("cursor {index} is {cursor}, not in {possible:?}"));
+        let (durable, offered) = (&model.durable[index], &offered.settled[index]);
+        settled(store, index, durable, offered)?;
+        read(store, index)?;
+    }
+    go_on(store)
+}
+
+/// No less is settled than was durable and no more than was ever said, and each event stands once in the account.
+fn settled(
+    store: &Store,
+    index: usize,
+    durable: &plan::Settled,
+    offered: &plan::Settled,
+) -> Result<(), String> {
+    let (last, progress) = (store.last(), store.progress(uplink(index)));
+    let mut account = Account {
+        offered: last.seq,
+        ..Account::default()
+    };
+    for seq in 1..=last.seq {
+        let is_settled = progress.is_settled(Position { seq, ..last });
+        if durable.contains(seq) && !is_settled {
+            return Err(format!("uplink {index} has {seq} again"));
+        }
+        if is_settled && !offered.contains(seq) {
+            return Err(format!("{LOST}: uplink {index} never settled {seq}"));
+        }
+        match is_settled.then(|| fate(seq)) {
+            Some(Fate::Delivered) => account.delivered += 1,
+            Some(Fate::Filtered) => account.filtered += 1,
+            None => {}
         }
     }
-    let oldest = (0..UPLINKS).map(|index| store.cursor(uplink(index)).seq);
-    read(store, oldest.min().unwrap(), last.seq)?;
-    go_on(store)
+    if progress.account != account {
+        let found = progress.account;
+        return Err(format!("uplink {index} counts {found:?}, not {account:?}"));
+    }
+    Ok(())
 }
 
 /// What a cut left takes events like any other store.
@@ -237,7 +286,10 @@ fn go_on(store: &mut Store) -> Result<(), String> {
     let last = store.last();
     let more = turn(last, MORE, vec![]);
     store
-        .commit(&[more], UtcTime(0), &render)
+        .commit(&[more], Stamp::default(), &render)
         .map_err(|error| format!("it takes nothing more: {error}"))?;
-    read(store, last.seq, last.seq + MORE)
+    for index in 0..UPLINKS {
+        read(store, index)?;
+    }
+    Ok(())
 }

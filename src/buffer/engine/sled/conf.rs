@@ -1,7 +1,7 @@
 //! sled's `conf` file: told apart are one of other settings, which must not be touched, and a damaged one, which sled
 //! would take at its word.
 
-use super::super::files::remove_file;
+use crate::buffer::disk::remove_file;
 use std::io;
 use std::path::Path;
 

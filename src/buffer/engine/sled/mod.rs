@@ -1,0 +1,266 @@
+//! The product's engine: one sled database. Everything that sled needs to be told or kept from is here: its `flush` is no
+//! barrier, its panics are damage, its leftovers stop an open.
+
+mod conf;
+mod waker;
+
+pub(in crate::buffer) use conf::SEGMENT_SIZE;
+
+use super::{Batch, Each, Engine, EngineError, Purpose, damaged, io_error};
+use crate::buffer::disk::{Disk, create_dirs, names, remove_file, sync_dir};
+use conf::Conf;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use waker::Waker;
+
+/// Pages that sled keeps in memory, per database. It divides this by 256; a full leaf should fit into such a part.
+const CACHE_BYTES: u64 = 8 << 20;
+/// A database that was just closed keeps its lock until sled's threads have let go of it.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// An open database.
+#[derive(Debug)]
+struct Sled {
+    path: PathBuf,
+    /// Taken out on drop only.
+    database: Option<sled::Db>,
+    /// The `db` file, opened before sled wrote to it: the kernel reports each failed write-back once per descriptor.
+    barrier: File,
+    poisoned: bool,
+    /// Only where it is written to.
+    waker: Option<Waker>,
+}
+
+/// Opens the database in `path`, or creates it. sled knows only real files: the disk is not asked.
+///
+/// # Errors
+/// Each [`EngineError`].
+pub fn open(
+    _: &Arc<dyn Disk>,
+    path: &Path,
+    purpose: Purpose,
+) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(Sled::open(path, purpose)?))
+}
+
+impl Sled {
+    fn open(path: &Path, purpose: Purpose) -> Result<Sled, EngineError> {
+        let io = |source| io_error(path, source);
+        create_dirs(path).map_err(io)?;
+        remove_snapshots(path, |name| name.ends_with(".generating")).map_err(io)?;
+        if let Conf::Foreign(found) = conf::check(path).map_err(io)? {
+            let path = path.to_owned();
+            return Err(EngineError::Foreign { path, found });
+        }
+        let barrier = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("db"))
+            .map_err(io)?;
+        if purpose == Purpose::Write {
+            barrier.sync_all().map_err(io)?;
+        }
+        let database = open_patiently(path).or_else(|error| match error {
+            // A snapshot only saves time; a bad one is the commonest reason not to open.
+            EngineError::Damaged { .. } => {
+                remove_snapshots(path, |_| true).map_err(io)?;
+                open_patiently(path)
+            }
+            other => Err(other),
+        })?;
+        let writes = purpose == Purpose::Write;
+        let mut engine = Sled {
+            path: path.to_owned(),
+            waker: writes
+                .then(|| Waker::start(&database))
+                .transpose()
+                .map_err(io)?,
+            database: Some(database),
+            barrier,
+            poisoned: false,
+        };
+        if writes {
+            engine.sync()?;
+            engine.sync_entries().map_err(io)?;
+        }
+        Ok(engine)
+    }
+
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&sled::Db) -> sled::Result<T>,
+    ) -> Result<T, EngineError> {
+        if self.poisoned {
+            return Err(EngineError::Poisoned(self.path.clone()));
+        }
+        let result = self.guarded(work).map_err(|error| match error {
+            // What fails in writing is the disk's, also where sled kept no more of the error than its text.
+            EngineError::Damaged { path, reason } => {
+                let source = io::Error::other(reason);
+                EngineError::Io { path, source }
+            }
+            other => other,
+        });
+        self.poisoned = result.is_err();
+        result
+    }
+
+    fn guarded<T>(
+        &self,
+        work: impl FnOnce(&sled::Db) -> sled::Result<T>,
+    ) -> Result<T, EngineError> {
+        let Some(database) = &self.database else {
+            return Err(EngineError::Poisoned(self.path.clone()));
+        };
+        guarded(&self.path, || work(database))
+    }
+
+    /// The names that make the database findable: a crash may have come between creating and syncing them.
+    fn sync_entries(&self) -> io::Result<()> {
+        File::open(self.path.join("conf"))?.sync_all()?;
+        sync_dir(&self.path.join("blobs"))?;
+        sync_dir(&self.path)?;
+        sync_dir(self.path.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+impl Engine for Sled {
+    fn put(&mut self, batch: Batch) -> Result<(), EngineError> {
+        let mut writes = sled::Batch::default();
+        for (key, value) in batch {
+            match value {
+                Some(value) => writes.insert(key, value),
+                None => writes.remove(key),
+            }
+        }
+        self.write(|database| database.apply_batch(writes))
+    }
+
+    fn sync(&mut self) -> Result<(), EngineError> {
+        self.write(|database| database.flush())?;
+        self.barrier.sync_data().map_err(|source| {
+            self.poisoned = true;
+            io_error(&self.path, source)
+        })
+    }
+
+    fn scan(&self, prefix: &[u8], from: &[u8], each: &mut Each<'_>) -> Result<(), EngineError> {
+        self.guarded(|database| {
+            for item in database.range(from.to_vec()..) {
+                let (key, value) = item?;
+                if !key.starts_with(prefix) || each(&key, &value).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn last(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        self.guarded(|database| {
+            let last = database.scan_prefix(prefix).next_back().transpose()?;
+            Ok(last.map(|(key, _)| key.to_vec()))
+        })
+    }
+
+    #[cfg(test)]
+    fn break_barrier(&mut self) {
+        // A character device has no fdatasync: EINVAL.
+        self.barrier = OpenOptions::new().write(true).open("/dev/null").unwrap();
+    }
+}
+
+impl Drop for Sled {
+    fn drop(&mut self) {
+        // It holds on to the database, too.
+        drop(self.waker.take());
+        let Some(database) = self.database.take() else {
+            return;
+        };
+        if self.poisoned {
+            // sled would flush again and panic when that fails. The process is about to end.
+            std::mem::forget(database);
+        } else if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+            tracing::error!(path = %self.path.display(), "the database panicked while it was closed");
+        }
+    }
+}
+
+fn open_patiently(path: &Path) -> Result<sled::Db, EngineError> {
+    let config = sled::Config::new()
+        .path(path)
+        .segment_size(SEGMENT_SIZE)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None)
+        .use_compression(false);
+    let mut tries = 1;
+    loop {
+        match guarded(path, || config.open()) {
+            Err(EngineError::Locked(_)) if tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn guarded<T>(path: &Path, work: impl FnOnce() -> sled::Result<T>) -> Result<T, EngineError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| sled_error(path, error)),
+        Err(panic) => Err(damaged(path, panic_text(panic.as_ref()))),
+    }
+}
+
+fn sled_error(path: &Path, error: sled::Error) -> EngineError {
+    match error {
+        sled::Error::Io(source) if source.to_string().contains("could not acquire lock") => {
+            EngineError::Locked(path.to_owned())
+        }
+        // What the kernel said is about the disk; what sled made up itself is about the content.
+        sled::Error::Io(source) if names_a_cause(&source) => io_error(path, source),
+        other => damaged(path, other.to_string()),
+    }
+}
+
+/// True for refusals of the kernel; that a block cannot be read is damage, though. sled keeps failed writes as a copy that
+/// has the kind alone.
+fn names_a_cause(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    error
+        .raw_os_error()
+        .is_some_and(|number| number != libc::EIO)
+        || matches!(
+            error.kind(),
+            Kind::StorageFull
+                | Kind::QuotaExceeded
+                | Kind::ReadOnlyFilesystem
+                | Kind::PermissionDenied
+        )
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "it panicked".to_owned())
+}
+
+fn remove_snapshots(path: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {
+    for name in names(path)? {
+        if name.starts_with("snap.") && which(&name) {
+            remove_file(&path.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
