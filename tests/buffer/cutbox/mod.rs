@@ -22,6 +22,8 @@ const CUTS: &str = "CUTS";
 const SEED: &str = "MILLGATE_SEED";
 /// Set for a box whose store has no barrier.
 const CONTROL: &str = "CUTBOX_CONTROL";
+/// Where disks of harmed stores are kept.
+const KEEP: &str = "CUTBOX_KEEP";
 /// A verdict that begins so says that something accepted is not there any more.
 const LOST: &str = "lost";
 /// Does in small what the box does: a loop device, and a file system of FUSE.
@@ -96,6 +98,8 @@ fn run(cuts: usize, control: bool) -> Report {
         .env(CUTS, cuts.to_string());
     if control {
         command.env(CONTROL, "1");
+    } else {
+        command.env(KEEP, env!("CARGO_TARGET_TMPDIR"));
     }
     println!("seed {seed}");
     let start = Instant::now();
@@ -132,7 +136,12 @@ fn no_power_cut_costs_an_accepted_event() {
     }
     let cuts = count(CUTS).unwrap_or(USUAL_CUTS);
     let report = run(cuts, false);
-    assert_eq!((report.cuts, report.harmed), (cuts, 0));
+    let kept = env!("CARGO_TARGET_TMPDIR");
+    assert_eq!(
+        (report.cuts, report.harmed),
+        (cuts, 0),
+        "some of the disks are in {kept}"
+    );
 }
 
 /// The box would show a loss: sled's own flush is none that a power cut respects.

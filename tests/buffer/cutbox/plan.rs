@@ -187,7 +187,7 @@ impl Plan {
 
 /// Whether the uplinks leave an event out.
 pub(super) fn is_filtered(seq: u64) -> bool {
-    seq % 5 == 0
+    seq.is_multiple_of(5)
 }
 
 fn name(key: u8) -> String {

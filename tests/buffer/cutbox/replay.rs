@@ -3,6 +3,7 @@
 
 use super::super::DIRECTORY;
 use super::super::refusals::child;
+use super::KEEP;
 use super::device::{Recorder, Scratch, mount_ext4, unmount};
 use super::log::{Cut, Log, Replay, Told};
 use super::store::{AGAIN, BEGUN, DONE, SEED, VERDICT, WHOLE};
@@ -12,6 +13,7 @@ use std::sync::Mutex;
 
 /// Far longer than any store takes to open; after that a child counts as hanging.
 const PATIENCE_S: &str = "60";
+const MAX_KEPT: usize = 5;
 
 /// What came of cuts.
 #[derive(Debug, Default)]
@@ -47,6 +49,7 @@ impl Case<'_> {
                         let mut tally = tally.lock().unwrap();
                         tally.cuts += 1;
                         if verdict != WHOLE {
+                            keep(tally.harmed.len(), replay.content(*cut));
                             tally.harmed.push((*cut, verdict));
                         }
                     }
@@ -101,6 +104,14 @@ impl Case<'_> {
             .output()
             .unwrap();
         Log::read(content, replay.told(), &recorder.stop())
+    }
+}
+
+/// Keeps the first few disks of harmed stores, to be looked at: what threads do is not in the seed, so that no other run
+/// is the same.
+fn keep(number: usize, content: &[u8]) {
+    if let Some(folder) = std::env::var_os(KEEP).filter(|_| number < MAX_KEPT) {
+        std::fs::write(Path::new(&folder).join(format!("harmed-{number}")), content).unwrap();
     }
 }
 
