@@ -150,6 +150,7 @@ async fn serve(mut requests: mpsc::Receiver<Request>, settled: watch::Sender<u64
                 drop(reply.send(records));
             }
             Request::Settle { settled: done, .. } => drop(settled.send_replace(done.up_to.seq)),
+            Request::Look(_) => {}
         }
     }
 }

@@ -14,6 +14,7 @@ mod error;
 mod generation;
 mod generations;
 mod head;
+pub mod inspect;
 mod keys;
 mod memory;
 #[cfg(test)]
@@ -38,4 +39,4 @@ pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
 pub use progress::{Account, Fate, MAX_ABOVE, Progress, Settled};
 pub use store::{OpenOptions, Render, Store};
-pub use task::{STOP_GRACE, Stopped, TURNS, outlets, run};
+pub use task::{STOP_GRACE, Stopped, TURNS, outlets, outlets_and_inspector, run};

@@ -2,6 +2,7 @@
 //!
 //! It only sends requests to the buffer's task, which alone touches the disk. Events are shown when they are durable, never before.
 
+use super::inspect::Look;
 use super::progress::Settled;
 use crate::model::{Class, Envelope, Position, UplinkId};
 use bytes::Bytes;
@@ -43,6 +44,8 @@ pub enum Request {
         /// Which, and what became of them.
         settled: Settled,
     },
+    /// Somebody looks into the store.
+    Look(Look),
 }
 
 /// The buffer has stopped: there is nothing more to deliver in this run.

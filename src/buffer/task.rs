@@ -3,6 +3,7 @@
 
 use super::commit::{CommitRule, Weight};
 use super::error::StoreError;
+use super::inspect::Inspector;
 use super::store::{Render, Store};
 use super::{Outlet, Request};
 use crate::clock::Clock;
@@ -41,6 +42,20 @@ pub fn outlets(
     mpsc::Receiver<Request>,
     watch::Sender<Position>,
 ) {
+    let (outlets, _, receiver, durable) = outlets_and_inspector(store);
+    (outlets, receiver, durable)
+}
+
+/// [`outlets`], and who looks into the store of a running gateway.
+#[must_use]
+pub fn outlets_and_inspector(
+    store: &Store,
+) -> (
+    Vec<Outlet>,
+    Inspector,
+    mpsc::Receiver<Request>,
+    watch::Sender<Position>,
+) {
     let (requests, receiver) = mpsc::channel(REQUESTS);
     let (durable, follower) = watch::channel(store.last());
     let outlets = store
@@ -50,7 +65,8 @@ pub fn outlets(
             Outlet::new(uplink, cursor, requests.clone(), follower.clone())
         })
         .collect();
-    (outlets, receiver, durable)
+    let inspector = Inspector::new(store, requests);
+    (outlets, inspector, receiver, durable)
 }
 
 /// Runs until `turns` closes, everything is committed, and the outlets are gone or [`STOP_GRACE`] is over; progress is
@@ -191,6 +207,7 @@ impl Task<'_> {
                     self.rule.cursor(self.clock.now().boot);
                 }
             }
+            Request::Look(look) => self.store.look(look)?,
         }
         Ok(())
     }

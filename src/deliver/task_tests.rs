@@ -92,6 +92,7 @@ async fn run(
                     drop(reply.send((after.seq + 1..=events).map(record).collect()));
                 }
                 Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
+                Request::Look(_) => {}
             }
         }
     });
