@@ -3,9 +3,12 @@
 //! On a stop only the two ends hear the signal: reading ends, delivery sends nothing new. The middle ends when its input
 //! ends, so what was read reaches the disk. A task that panics ends the gateway: never half of one.
 
+pub mod control;
+
 use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};
 use crate::buffer::engine::Medium;
+use crate::buffer::inspect::Inspector;
 use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError};
 use crate::clock::{self, Clock};
 use crate::deliver::{self, Prepared, SetupError, Timing};
@@ -259,7 +262,11 @@ impl Running {
             clock.clone(),
             move |now| cells.pulse.beat(now.boot),
         ));
-        let outlets = running.start_buffer(opened.store, turns_end, plant, clock);
+        let (outlets, inspector) = running.start_buffer(opened.store, turns_end, plant, clock);
+        // It ends with the first step of a stop, before the buffer waits for whoever may still ask.
+        let stopping = running.phases.stopping.clone();
+        let answering = control::run(plant.clone(), inspector, Arc::clone(health), stopping);
+        running.observe.spawn(answering);
         for (index, (prepared, outlet)) in opened.uplinks.into_iter().zip(outlets).enumerate() {
             let cells = health.uplinks.get(index).cloned().unwrap_or_default();
             let delivering = running.delivering.clone();
@@ -286,8 +293,8 @@ impl Running {
         turns: mpsc::Receiver<Turn>,
         plant: &Plant,
         clock: &Clock,
-    ) -> Vec<Outlet> {
-        let (outlets, requests, durable) = buffer::outlets(&store);
+    ) -> (Vec<Outlet>, Inspector) {
+        let (outlets, inspector, requests, durable) = buffer::outlets_and_inspector(&store);
         let renderer = Renderer::new(plant);
         let clock = clock.clone();
         let stop = self.phases.stopping.clone();
@@ -298,7 +305,7 @@ impl Running {
             };
             buffer::run(store, turns, requests, durable, &render, &clock, stop)
         });
-        outlets
+        (outlets, inspector)
     }
 
     /// Waits for the first stage that ends without being asked to.

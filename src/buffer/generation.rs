@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Joined pieces past this are no record.
-const MAX_RECORD: usize = MAX_PAYLOAD + MAX_ENVELOPE + 1024;
+pub(super) const MAX_RECORD: usize = MAX_PAYLOAD + MAX_ENVELOPE + 1024;
 
 /// How much one reading may bring.
 #[derive(Clone, Copy, Debug)]
@@ -91,11 +91,7 @@ impl Generation {
     /// The head state and checkpoint, checked against one another and against the last record. The inner error says what
     /// does not fit.
     pub(super) fn head(&self) -> Result<Result<Head, String>, EngineError> {
-        let mut state: Option<Vec<u8>> = None;
-        self.engine.scan(keys::HEAD, keys::HEAD, &mut |_, value| {
-            state.get_or_insert_default().extend_from_slice(value);
-            ControlFlow::Continue(())
-        })?;
+        let state = self.state()?;
         let mut entries = BTreeMap::<String, Vec<u8>>::new();
         let mut foreign = false;
         self.engine
@@ -119,6 +115,33 @@ impl Generation {
                 None if self.first != head.next => Err("its records are gone".into()),
                 _ => Ok(head),
             }),
+        )
+    }
+
+    /// The head state as it is written, without the checkpoint.
+    pub(super) fn state(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        let mut state: Option<Vec<u8>> = None;
+        self.engine.scan(keys::HEAD, keys::HEAD, &mut |_, value| {
+            state.get_or_insert_default().extend_from_slice(value);
+            ControlFlow::Continue(())
+        })?;
+        Ok(state)
+    }
+
+    /// Shows the pieces of all records from `start` on, in order, until `each` breaks.
+    pub(super) fn pieces(
+        &self,
+        start: Position,
+        each: &mut dyn FnMut(Position, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let from = keys::record(start);
+        self.engine.scan(
+            keys::RECORD,
+            &from,
+            &mut |key, value| match keys::position(key) {
+                Some(position) => each(position, value),
+                None => ControlFlow::Continue(()),
+            },
         )
     }
 

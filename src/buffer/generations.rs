@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 
 const CREATING: &str = "creating";
 const REMOVING: &str = "removing-";
-const DAMAGED: &str = "damaged-";
+pub(super) const DAMAGED: &str = "damaged-";
 /// Complete, and about to take the place of the generation of that name.
 const RENEWED: &str = "renewed-";
 /// Damaged generations that are kept for `buffer repair`; the oldest go first.
-const MAX_DAMAGED: usize = 8;
+pub(super) const MAX_DAMAGED: usize = 8;
 /// Generations open for reading at a time, beside the head: uplinks that are behind at different places.
 const MAX_READERS: usize = 3;
 
@@ -36,7 +36,7 @@ impl Listing {
     pub(super) fn read(disk: &dyn Disk, root: &Path) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for name in disk.names(root)? {
-            if name == CREATING || name.starts_with(REMOVING) {
+            if is_half_made(&name) {
                 disk.remove_tree(&root.join(name))?;
             } else if let Some(first) = name.strip_prefix(DAMAGED).and_then(parse) {
                 listing.damaged.push(first);
@@ -58,6 +58,11 @@ impl Listing {
         let all = self.whole.iter().chain(&self.damaged);
         all.map(|first| first.epoch).max().unwrap_or(0)
     }
+}
+
+/// Whether a crash left it when a generation was made or removed.
+pub(super) fn is_half_made(name: &str) -> bool {
+    name == CREATING || name.starts_with(REMOVING)
 }
 
 /// A generation that is complete.
@@ -255,6 +260,16 @@ impl Generations {
             .ok_or_else(|| EngineError::Poisoned(self.root.clone()))
     }
 
+    /// Sets aside the generation that begins there, on behalf of somebody who looked at it; `None` where there is none.
+    pub(super) fn set_aside_at(
+        &mut self,
+        first: Position,
+        reason: String,
+    ) -> Result<Option<Loss>, StoreError> {
+        let found = self.older.iter().position(|older| older.first == first);
+        found.map(|index| self.set_aside(index, reason)).transpose()
+    }
+
     fn set_aside(&mut self, index: usize, reason: String) -> Result<Loss, StoreError> {
         let older = self.forget(index);
         let Some(Older { first, last }) = older else {
@@ -401,6 +416,7 @@ pub(super) fn remove(disk: &dyn Disk, root: &Path, first: Position) -> Result<()
         .map_err(|error| io_error(root, error))
 }
 
+/// The position that the name of a whole generation is.
 pub(super) fn parse(name: &str) -> Option<Position> {
     let (epoch, seq) = name.split_once('.')?;
     let digits =

@@ -4,7 +4,7 @@
 use super::engine::Batch;
 use super::keys;
 use super::progress::Progress;
-use super::seal::{seal, unseal};
+use super::seal::{SealError, seal, unseal};
 use crate::model::{CheckpointEntry, DropNotice, Position};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -156,6 +156,14 @@ impl Head {
             digest: stored.digest,
             stored_length: bytes.len(),
         })
+    }
+}
+
+/// The version of a head state that is whole, but of another release.
+pub(super) fn other_version(state: &[u8]) -> Option<u8> {
+    match unseal(VERSION, state) {
+        Err(SealError::Version(version)) => Some(version),
+        _ => None,
     }
 }
 

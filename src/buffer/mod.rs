@@ -18,6 +18,7 @@ mod full_tests;
 mod generation;
 mod generations;
 mod head;
+pub mod inspect;
 mod keys;
 mod memory;
 #[cfg(test)]
@@ -49,4 +50,4 @@ pub use parked::{
 };
 pub use progress::{Account, Fate, Left, MAX_ABOVE, Progress, Settled};
 pub use store::{OpenOptions, Render, Store};
-pub use task::{STOP_GRACE, Stopped, TURNS, outlets, run};
+pub use task::{STOP_GRACE, Stopped, TURNS, outlets, outlets_and_inspector, run};

@@ -7,6 +7,7 @@ use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, Listing, path_of, span_after};
 use super::head::{Head, Machine};
+use super::inspect;
 use super::parked::ParkedEvents;
 use super::progress::Progress;
 use super::room::Ballast;
@@ -65,6 +66,7 @@ impl Store {
             .map_err(|error| making_error(&root, error))?;
         let lock = take_lock(disk, &root)?;
         let known = Known::read(disk, &root).map_err(io)?;
+        inspect::clear_copies(disk, &options.path);
         let listing = Listing::read(disk, &root).map_err(io)?;
         let newest = open_newest(medium, &root, &listing, known.furthest())?;
         let machine = options.machine_id.as_deref().and_then(epoch::machine);
@@ -272,7 +274,7 @@ fn progress(options: &OpenOptions, head: &Head, known: &Known) -> Vec<(String, P
 
 /// What the side file says was true when it was written, and is newer only where it says more. What was offered only
 /// commits know.
-fn further(stored: &Progress, beside: &Progress) -> Progress {
+pub(super) fn further(stored: &Progress, beside: &Progress) -> Progress {
     let reach = |progress: &Progress| (progress.cursor(), progress.above());
     if reach(beside) <= reach(stored) {
         return stored.clone();

@@ -2,6 +2,7 @@
 //!
 //! It only sends requests to the buffer's task, which alone touches the disk. Events are shown when they are durable, never before.
 
+use super::inspect::Look;
 use super::parked::ParkedRequest;
 use super::progress::Settled;
 use crate::model::{Class, Envelope, Position, UplinkId};
@@ -46,6 +47,8 @@ pub enum Request {
     },
     /// About parked events.
     Parked(ParkedRequest),
+    /// Somebody looks into the store.
+    Look(Look),
 }
 
 /// The buffer has stopped: there is nothing more to deliver in this run.

@@ -430,7 +430,7 @@ impl Store {
     }
 
     /// What is lost is dropped for each uplink that had not settled it.
-    fn lose(&mut self, loss: &Loss) {
+    pub(super) fn lose(&mut self, loss: &Loss) {
         let drops = self
             .uplinks
             .iter_mut()

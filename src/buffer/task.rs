@@ -3,15 +3,16 @@
 
 use super::commit::{CommitRule, Weight};
 use super::error::StoreError;
+use super::inspect::Inspector;
 use super::progress::Account;
 use super::refusal::{Refusal, Verdict};
 use super::store::{Render, Store};
-use super::{Outlet, Request};
+use super::{Outlet, Record, Request};
 use crate::clock::Clock;
 use crate::health::BEAT_EVERY;
 use crate::model::{BootTime, Position, Stamp, Turn, UplinkId};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +48,20 @@ pub fn outlets(
     mpsc::Receiver<Request>,
     watch::Sender<Position>,
 ) {
+    let (outlets, _, receiver, durable) = outlets_and_inspector(store);
+    (outlets, receiver, durable)
+}
+
+/// [`outlets`], and who looks into the store of a running gateway.
+#[must_use]
+pub fn outlets_and_inspector(
+    store: &Store,
+) -> (
+    Vec<Outlet>,
+    Inspector,
+    mpsc::Receiver<Request>,
+    watch::Sender<Position>,
+) {
     let (requests, receiver) = mpsc::channel(REQUESTS);
     let (durable, follower) = watch::channel(store.last());
     let outlets = store
@@ -56,7 +71,8 @@ pub fn outlets(
             Outlet::new(uplink, cursor, requests.clone(), follower.clone())
         })
         .collect();
-    (outlets, receiver, durable)
+    let inspector = Inspector::new(store, requests);
+    (outlets, inspector, receiver, durable)
 }
 
 /// Runs until `turns` closes, everything is committed, and the outlets are gone or [`STOP_GRACE`] is over; progress is
@@ -99,6 +115,21 @@ fn run_with(
     Ok(task.stopped())
 }
 
+/// What an outlet wants to read.
+struct Wanted {
+    uplink: UplinkId,
+    after: Position,
+    max_events: usize,
+    max_bytes: usize,
+    reply: oneshot::Sender<Vec<Record>>,
+}
+
+impl Wanted {
+    fn read(&self, store: &mut Store) -> Result<Vec<Record>, StoreError> {
+        store.read_for(self.uplink, self.after, self.max_events, self.max_bytes)
+    }
+}
+
 struct Task<'a> {
     store: Store,
     rule: CommitRule,
@@ -109,7 +140,7 @@ struct Task<'a> {
     stop: CancellationToken,
     refusal: Refusal,
     /// Reading that needs room on the disk: at most one request of each outlet.
-    held: Vec<Request>,
+    held: Vec<Wanted>,
     /// Set when it stops while the disk takes nothing: how many events were given up.
     given_up: Option<u64>,
 }
@@ -227,7 +258,19 @@ impl<'a> Task<'a> {
 
     fn answer(&mut self, request: Request) -> Result<(), StoreError> {
         match request {
-            read @ Request::Read { .. } => self.read(read)?,
+            Request::Read {
+                uplink,
+                after,
+                max_events,
+                max_bytes,
+                reply,
+            } => self.read(Wanted {
+                uplink,
+                after,
+                max_events: max_events.min(MAX_READ_EVENTS),
+                max_bytes: max_bytes.min(MAX_READ_BYTES),
+                reply,
+            })?,
             Request::Settle { uplink, settled } => {
                 if self.store.settle(uplink, &settled)? {
                     self.rule.cursor(self.clock.now().boot);
@@ -239,41 +282,26 @@ impl<'a> Task<'a> {
                     self.rule.cursor(now.boot);
                 }
             }
+            Request::Look(look) => self.store.look(look)?,
         }
         Ok(())
     }
 
     /// Reads for an outlet. A generation that is opened for it needs room: from the ballast, else it waits for room.
-    fn read(&mut self, request: Request) -> Result<(), StoreError> {
-        let Request::Read {
-            uplink,
-            after,
-            max_events,
-            max_bytes,
-            ..
-        } = &request
-        else {
-            return Ok(());
-        };
-        let events = (*max_events).min(MAX_READ_EVENTS);
-        let (uplink, after) = (*uplink, *after);
-        let bytes = (*max_bytes).min(MAX_READ_BYTES);
-        let mut read = self.store.read_for(uplink, after, events, bytes);
+    fn read(&mut self, wanted: Wanted) -> Result<(), StoreError> {
+        let mut read = wanted.read(&mut self.store);
         if matches!(read, Err(StoreError::Full(_))) {
             self.store.release_ballast()?;
-            read = self.store.read_for(uplink, after, events, bytes);
+            read = wanted.read(&mut self.store);
         }
-        match (read, request) {
+        match read {
             // A reader that went away wants no answer.
-            (Ok(records), Request::Read { reply, .. }) => {
-                reply.send(records).ok();
-            }
-            (Err(error @ StoreError::Full(_)), request) => {
-                self.held.push(request);
+            Ok(records) => drop(wanted.reply.send(records)),
+            Err(error @ StoreError::Full(_)) => {
+                self.held.push(wanted);
                 self.refuse(error, self.clock.now())?;
             }
-            (Err(other), _) => return Err(other),
-            (Ok(_), Request::Settle { .. } | Request::Parked(_)) => {}
+            Err(other) => return Err(other),
         }
         Ok(())
     }
@@ -363,126 +391,5 @@ impl<'a> Task<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{completed, options, payload, quiet, render};
-    use super::*;
-    use crate::buffer::Settled;
-    use crate::model::Event;
-    use std::path::Path;
-    use std::thread::JoinHandle;
-
-    struct Running {
-        turns: mpsc::Sender<Turn>,
-        outlets: Vec<Outlet>,
-        task: JoinHandle<Result<Stopped, StoreError>>,
-    }
-
-    fn start(path: &Path, uplinks: &[&str], grace: Duration) -> Running {
-        let (store, _) = Store::open(&options(path, uplinks)).unwrap();
-        let (outlets, requests, durable) = outlets(&store);
-        let (turns, receiver) = mpsc::channel(TURNS);
-        let task = std::thread::spawn(move || {
-            let clock = Clock::system();
-            let stop = CancellationToken::new();
-            let task = Task::new(store, durable, &render, &clock, stop);
-            run_with(task, receiver, requests, grace)
-        });
-        Running {
-            turns,
-            outlets,
-            task,
-        }
-    }
-
-    fn turn(event: Event) -> Turn {
-        Turn {
-            events: vec![event],
-            checkpoint: vec![],
-        }
-    }
-
-    fn at(seq: u64) -> Position {
-        Position { epoch: 1, seq }
-    }
-
-    /// Far longer than anything here takes.
-    async fn soon<T>(future: impl Future<Output = T>) -> T {
-        tokio::time::timeout(Duration::from_secs(60), future)
-            .await
-            .expect("it should have come long ago")
-    }
-
-    #[tokio::test]
-    async fn events_reach_every_outlet_in_order_and_verdicts_survive() {
-        let home = tempfile::tempdir().unwrap();
-        let mut running = start(home.path(), &["mes", "scada"], STOP_GRACE);
-        for seq in 1..=20 {
-            let event = if seq % 3 == 0 {
-                completed(seq)
-            } else {
-                quiet(seq)
-            };
-            running.turns.send(turn(event)).await.unwrap();
-        }
-        for outlet in &mut running.outlets {
-            let mut after = outlet.cursor();
-            while after < at(20) {
-                for record in soon(outlet.next(after, 6, 1 << 20)).await.unwrap() {
-                    assert_eq!(record.position.seq, after.seq + 1);
-                    assert_eq!(record.payload, payload(record.position));
-                    after = record.position;
-                }
-            }
-        }
-        running.outlets[0]
-            .settle(Settled::delivered(at(0), at(20)))
-            .await
-            .unwrap();
-        running.outlets[1]
-            .settle(Settled::delivered(at(0), at(5)))
-            .await
-            .unwrap();
-        drop(running.turns);
-        drop(running.outlets);
-        let stopped = running.task.join().unwrap().unwrap();
-        assert_eq!(stopped.last, at(20));
-        let stored: Vec<u64> = stopped.accounts.iter().map(Account::stored).collect();
-        assert_eq!(stored, [0, 15]);
-
-        let (store, restored) = Store::open(&options(home.path(), &["mes", "scada"])).unwrap();
-        assert_eq!(restored.next, at(21));
-        assert_eq!(store.cursor(UplinkId(0)), at(20));
-        assert_eq!(store.account(UplinkId(1)).stored(), 15);
-    }
-
-    #[tokio::test]
-    async fn a_quiet_event_is_committed_without_anything_else_happening() {
-        let home = tempfile::tempdir().unwrap();
-        let mut running = start(home.path(), &["mes"], STOP_GRACE);
-        running.turns.send(turn(quiet(1))).await.unwrap();
-        let records = soon(running.outlets[0].next(at(0), 9, 9)).await.unwrap();
-        assert_eq!(records.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn the_grace_ends_although_an_outlet_stays() {
-        let home = tempfile::tempdir().unwrap();
-        let mut running = start(home.path(), &["mes"], Duration::ZERO);
-        running.turns.send(turn(quiet(1))).await.unwrap();
-        drop(running.turns);
-        let stopped = running.task.join().unwrap().unwrap();
-        assert_eq!(stopped.accounts[0].stored(), 1);
-        let closed = soon(running.outlets[0].next(at(1), 9, 9)).await;
-        assert_eq!(closed, Err(super::super::Closed));
-    }
-
-    #[tokio::test]
-    async fn an_error_of_the_store_ends_the_task() {
-        let home = tempfile::tempdir().unwrap();
-        let running = start(home.path(), &["mes"], STOP_GRACE);
-        running.turns.send(turn(completed(7))).await.unwrap();
-        let result = running.task.join().unwrap();
-        assert!(matches!(result, Err(StoreError::Sequence { .. })));
-        assert!(running.turns.send(turn(completed(1))).await.is_err());
-    }
-}
+#[path = "task_tests.rs"]
+mod tests;

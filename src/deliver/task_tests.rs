@@ -93,6 +93,7 @@ async fn run(
                 }
                 Request::Parked(_) => {}
                 Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
+                Request::Look(_) => {}
             }
         }
     });

@@ -192,6 +192,7 @@ async fn serve(
                 settled = settled.max(up_to);
                 settling.send_replace(settled);
             }
+            Request::Look(_) => {}
         }
     }
 }

@@ -10,8 +10,8 @@ mod sled;
 
 pub(super) use closed::Closed;
 pub use log::open as open_log;
-pub(super) use sled::SEGMENT_SIZE;
 pub use sled::open as open_sled;
+pub(super) use sled::{SEGMENT_SIZE, conf_is_damaged};
 
 use super::disk::{Disk, Files};
 use std::fmt::Debug;

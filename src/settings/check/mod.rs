@@ -7,6 +7,7 @@ mod alarm;
 mod bus_load;
 mod calendar;
 mod conditioning;
+mod control;
 mod course;
 mod device;
 mod doubtful;
@@ -36,6 +37,7 @@ mod warning;
 
 pub(super) use bus_load::warnings as bus_warnings;
 pub(super) use calendar::of as calendar_of;
+pub use control::MAX_SOCKET_PATH;
 pub(super) use device::{MAX_SKEW, every, lost_after};
 pub(super) use lines::{EVERY as POLL_EVERY, TIMEOUT as POLL_TIMEOUT};
 pub(super) use modbus::{MAX_GAP, MAX_REGISTERS, kind};
@@ -103,6 +105,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
     lines::shared_ports(&plant, report);
     modbus::shared_ports(&plant, report);
     buffer(&file.buffer, report);
+    control::check(&file.control, report);
     uplink::check(file, &mut plant, report);
     plant
 }

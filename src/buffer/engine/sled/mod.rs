@@ -5,7 +5,7 @@ mod conf;
 mod waker;
 mod whole;
 
-pub(in crate::buffer) use conf::SEGMENT_SIZE;
+pub(in crate::buffer) use conf::{SEGMENT_SIZE, is_damaged as conf_is_damaged};
 
 use super::{Batch, Each, Engine, EngineError, Purpose, damaged, io_error};
 use crate::buffer::disk::{Disk, create_dirs, names, remove_file, sync_dir};
