@@ -31,6 +31,8 @@ pub(super) struct Ballast {
     path: PathBuf,
     bytes: u64,
     held: bool,
+    /// The file system does not reserve space: said once, and not asked again.
+    impossible: bool,
 }
 
 impl Ballast {
@@ -41,6 +43,7 @@ impl Ballast {
             path: root.join(NAME),
             bytes: generation_bytes / 2 + BALLAST_SEGMENTS * SEGMENT,
             held: false,
+            impossible: false,
         }
     }
 
@@ -61,13 +64,16 @@ impl Ballast {
 
     /// Takes the space, where there is enough; that there is not is no error.
     pub(super) fn take(&mut self, disk: &dyn Disk, space: Space) {
-        if self.held || !self.fits(space) || space.free < self.bytes + 2 * FLOOR {
+        let wanted = !self.held && self.fits(space);
+        if !wanted || space.free < self.bytes + 2 * FLOOR {
             return;
         }
         match disk.reserve(&self.path, self.bytes) {
             Ok(()) => self.held = true,
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "no ballast for a full disk");
+                // Somebody may have been quicker; what else is refused will be refused again.
+                self.impossible = error.kind() != io::ErrorKind::StorageFull;
                 disk.remove_file(&self.path).ok();
             }
         }
@@ -83,7 +89,7 @@ impl Ballast {
     }
 
     fn fits(&self, space: Space) -> bool {
-        self.bytes <= space.total / LARGEST_PART
+        !self.impossible && self.bytes <= space.total / LARGEST_PART
     }
 }
 
