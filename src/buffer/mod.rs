@@ -23,6 +23,9 @@ mod open;
 mod outlet;
 mod progress;
 pub mod record;
+mod refusal;
+mod renew;
+mod room;
 mod seal;
 mod side;
 mod store;
@@ -31,7 +34,6 @@ mod task;
 #[cfg(test)]
 mod testing;
 
-pub use epoch::Why;
 pub use error::StoreError;
 pub use generation::Loss;
 pub use memory::MemoryStore;

@@ -24,7 +24,7 @@ pub use equipment::{
 pub use event::{Body, Class, Event, EventKind, Scope};
 pub use gateway::{
     Birth, ClockChange, ClockReport, ConfigReport, ConnectionReport, ConnectionState,
-    DeliveryAlert, DeliveryAlertKind, DropNotice, DropReason, Heartbeat,
+    DeliveryAlert, DeliveryAlertKind, DropNotice, DropReason, EpochReason, Heartbeat,
 };
 pub use identity::{DeviceId, Position, TagId, UplinkId};
 pub use operation::{

@@ -15,9 +15,9 @@ use crate::buffer::head::Head;
 use crate::buffer::open::further;
 use crate::buffer::progress::Progress;
 use crate::buffer::side::Known;
-use crate::buffer::{OpenOptions, Store, Why};
+use crate::buffer::{OpenOptions, Store};
 use crate::health::BufferHealth;
-use crate::model::{DropReason, Position};
+use crate::model::{DropReason, EpochReason, Position};
 use crate::settings::shape::StartAt;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -271,6 +271,7 @@ impl ShutStore {
             used_bytes: Files.used(&self.root).map_err(io)?,
             max_bytes: None,
             free_bytes: Files.space(&self.root).map_err(io)?.free,
+            refusing: None,
             untold: head.head.untold.iter().map(|notice| notice.count).sum(),
         })
     }
@@ -285,7 +286,7 @@ impl ShutStore {
         uplinks: &[String],
         aside: &[(Position, String)],
         generation_bytes: u64,
-    ) -> Result<(Vec<SetAside>, Option<Why>), RepairError> {
+    ) -> Result<(Vec<SetAside>, Option<EpochReason>), RepairError> {
         let options = OpenOptions {
             path: self.path.clone(),
             generation_bytes,
