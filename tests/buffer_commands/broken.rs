@@ -7,12 +7,10 @@ use std::path::Path;
 
 const EVENTS: u64 = 40;
 
-/// Zeroes all but the first page of a file.
+/// Zeroes a file.
 fn zero(file: &Path) {
-    let mut bytes = std::fs::read(file).unwrap();
-    let length = bytes.len();
-    bytes[4096.min(length)..].fill(0);
-    std::fs::write(file, bytes).unwrap();
+    let length = std::fs::metadata(file).unwrap().len();
+    std::fs::write(file, vec![0; usize::try_from(length).unwrap()]).unwrap();
 }
 
 /// The numbers of the events in a generation.

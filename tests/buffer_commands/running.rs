@@ -83,7 +83,7 @@ impl Drop for Gateway {
 #[test]
 fn a_running_gateway_answers_for_its_store() {
     let home = tempfile::tempdir().unwrap();
-    store(home.path(), 40, 25);
+    store(home.path(), 40, 0);
     let gateway = Gateway::start(home.path(), "", None);
     gateway.says("commands are answered");
     let socket = home.path().join("control.sock");
@@ -170,7 +170,7 @@ fn damage_of_an_older_generation_is_set_aside_beside_the_gateway() {
     gateway.says("commands are answered");
     let file = found[2].join("db");
     let mut bytes = std::fs::read(&file).unwrap();
-    bytes[4096..].fill(0);
+    bytes.fill(0);
     std::fs::write(&file, bytes).unwrap();
     buffer("verify", home.path(), &[]).says(65, &["damaged: "]);
     buffer("repair", home.path(), &["--yes"]).says(0, &["set aside: "]);
