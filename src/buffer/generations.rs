@@ -36,7 +36,7 @@ impl Listing {
     pub(super) fn read(disk: &dyn Disk, root: &Path) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for name in disk.names(root)? {
-            if is_half_made(&name) {
+            if name == CREATING || name.starts_with(REMOVING) {
                 disk.remove_tree(&root.join(name))?;
             } else if let Some(first) = name.strip_prefix(DAMAGED).and_then(parse) {
                 listing.damaged.push(first);
@@ -60,9 +60,9 @@ impl Listing {
     }
 }
 
-/// Whether a crash left it when a generation was made or removed.
+/// Whether a crash left it when a generation was made, renewed or removed: the next start tidies it up.
 pub(super) fn is_half_made(name: &str) -> bool {
-    name == CREATING || name.starts_with(REMOVING)
+    name == CREATING || name.starts_with(REMOVING) || name.starts_with(RENEWED)
 }
 
 /// A generation that is complete.

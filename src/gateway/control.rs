@@ -116,6 +116,7 @@ impl Desk {
     async fn status(&self) -> Result<Answers, Refusal> {
         let mut status: StoreStatus = self.inspector.status().await.map_err(stopping)?;
         status.max_bytes = Some(self.max_bytes);
+        status.refusing = self.health.buffer.refusing.now().map(|now| now.why);
         for (uplink, cells) in status.uplinks.iter_mut().zip(&self.health.uplinks) {
             let state = cells.destination.other_than(&DestinationState::default());
             uplink.paused = state.and_then(|state| state.paused);

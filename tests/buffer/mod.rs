@@ -40,7 +40,7 @@ fn payload(position: Position) -> Vec<u8> {
     format!("{position} ").repeat(40).into_bytes()
 }
 
-fn render(event: &Event, _: UtcTime) -> (Envelope, Vec<u8>) {
+pub(crate) fn render(event: &Event, _: UtcTime) -> (Envelope, Vec<u8>) {
     let envelope = Envelope {
         id: Uuid::nil(),
         run: event.run,
@@ -73,7 +73,7 @@ fn event(position: Position) -> Event {
 }
 
 /// Some events, and a checkpoint that says which is the last.
-fn turn(next: Position, count: u64) -> Turn {
+pub(crate) fn turn(next: Position, count: u64) -> Turn {
     let seqs = next.seq..next.seq + count;
     Turn {
         checkpoint: vec![CheckpointEntry {

@@ -151,7 +151,8 @@ impl Store {
         tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "a generation is set aside by a command");
         self.health.quarantined.add(loss.count());
         self.lose(&loss);
-        self.commit_progress()?;
+        // On a full disk it becomes durable later, with the progress of the uplinks.
+        at_any_rate(self.commit_progress())?;
         let names = self.uplinks.iter().map(|(name, _)| name.clone());
         let lost = self.dropped_as_damaged().into_iter().zip(before);
         Ok(Ok(SetAside {
@@ -176,7 +177,7 @@ impl Store {
 
     fn status(&mut self) -> Result<StoreStatus, StoreError> {
         let last = self.last();
-        let newest = self.read(predecessor(last), 1, 0)?;
+        let newest = at_any_rate(self.read(predecessor(last), 1, 0))?;
         let names = self.names()?;
         let head = self.newest.first();
         let ids: Vec<_> = self.uplink_ids().collect();
@@ -185,7 +186,7 @@ impl Store {
             let progress = self.progress(id);
             let oldest = match progress.account.stored() {
                 0 => Vec::new(),
-                _ => self.read_for(id, progress.cursor(), READ_EVENTS, READ_BYTES)?,
+                _ => at_any_rate(self.read_for(id, progress.cursor(), READ_EVENTS, READ_BYTES))?,
             };
             let name = self.uplinks.get(id.index()).map(|(name, _)| name.clone());
             let mut uplink = UplinkStatus::of(&name.unwrap_or_default(), &progress);
@@ -205,8 +206,17 @@ impl Store {
             used_bytes: disk.used(&self.root).map_err(io)?,
             max_bytes: None,
             free_bytes: disk.space(&self.root).map_err(io)?.free,
+            refusing: None,
             untold: self.head.untold.iter().map(|notice| notice.count).sum(),
         })
+    }
+}
+
+/// On a full disk a generation may not open: then its events are not shown, and that is all.
+fn at_any_rate<T: Default>(result: Result<T, StoreError>) -> Result<T, StoreError> {
+    match result {
+        Err(StoreError::Full(_)) => Ok(T::default()),
+        result => result,
     }
 }
 

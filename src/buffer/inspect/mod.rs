@@ -62,7 +62,7 @@ pub fn root(path: &Path) -> PathBuf {
     path.join("store")
 }
 
-/// The generations of a store by their names, rising, and half-made directories that the next start removes. Changes nothing.
+/// The generations of a store by their names, rising, and half-made directories that the next start tidies up. Changes nothing.
 ///
 /// # Errors
 /// When the directory cannot be read.

@@ -17,8 +17,7 @@ use crate::buffer::progress::Progress;
 use crate::buffer::side::Known;
 use crate::buffer::{OpenOptions, Store};
 use crate::health::BufferHealth;
-use crate::model::EpochReason;
-use crate::model::{DropReason, Position};
+use crate::model::{DropReason, EpochReason, Position};
 use crate::settings::shape::StartAt;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -272,6 +271,7 @@ impl ShutStore {
             used_bytes: Files.used(&self.root).map_err(io)?,
             max_bytes: None,
             free_bytes: Files.space(&self.root).map_err(io)?.free,
+            refusing: None,
             untold: head.head.untold.iter().map(|notice| notice.count).sum(),
         })
     }

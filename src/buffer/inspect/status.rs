@@ -30,6 +30,8 @@ pub struct StoreStatus {
     pub max_bytes: Option<u64>,
     /// Bytes that are left on the file system.
     pub free_bytes: u64,
+    /// Why nothing is accepted at present; `None` where all is well, or no gateway runs.
+    pub refusing: Option<String>,
     /// Events of which it is not yet told that they were dropped.
     pub untold: u64,
 }

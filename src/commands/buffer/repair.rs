@@ -146,7 +146,7 @@ impl<'a> Plan<'a> {
                 renewed.push(format!("make the side file `progress` anew ({why})"));
             }
             for name in &survey.half_made {
-                renewed.push(format!("remove {name}, which a crash left"));
+                renewed.push(format!("tidy up {name}, which a crash left"));
             }
             for part in survey.parts.iter().filter(|part| part.conf_is_damaged) {
                 if !matches!(part.state, State::Broken(_)) {

@@ -111,6 +111,9 @@ impl Screen {
         );
         row("Disk", disk(status));
         row("Parts", parts(status));
+        if let Some(why) = &status.refusing {
+            row("Refusing", format!("nothing is stored at present: {why}"));
+        }
         for (name, why) in &self.broken {
             row(
                 "Broken",

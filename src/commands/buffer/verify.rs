@@ -55,7 +55,7 @@ fn told(place: &str, survey: &Survey) -> String {
     }
     for name in &survey.half_made {
         text += &format!(
-            "{name}: left by a crash, without events of its own; the next start removes it\n"
+            "{name}: left by a crash in mid-work; no event is lost by it, the next start tidies it up\n"
         );
     }
     let records: u64 = survey.parts.iter().map(|part| part.records).sum();
