@@ -12,8 +12,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-/// Steps of one workload. More cuts than these give come from further workloads.
+/// Steps of one workload.
 const STEPS: u64 = 400;
+/// Cuts of one workload; more of them come from further workloads.
+const ROUND_CUTS: usize = 2_000;
 /// One cut in so many is the second one.
 const AGAIN: usize = 5;
 /// Second cuts after the same first one.
@@ -45,7 +47,7 @@ fn the_box() {
             tally: Tally::default(),
             lost: 0,
         };
-        round.run(wanted - cuts);
+        round.run(ROUND_CUTS.min(wanted - cuts));
         cuts += round.tally.cuts;
         harmed += round.tally.harmed.len();
         lost += round.lost;
