@@ -6,6 +6,7 @@ use super::head::Head;
 use super::keys;
 use super::record::{self, MAX_ENVELOPE, MAX_PAYLOAD};
 use crate::model::Position;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub(super) struct Limits {
 }
 
 /// Records that were written and cannot be had any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// The first one.
     pub from: Position,
@@ -102,6 +103,11 @@ impl Generation {
             return Ok(Err("it has keys that nobody wrote".into()));
         }
         let last = self.last()?;
+        if let Some(first) = self.first_record()?
+            && first < self.first
+        {
+            return Ok(Err(format!("it has {first}, which its name leaves out")));
+        }
         Ok(
             Head::read(state.as_deref(), entries).and_then(|head| match last {
                 Some(last) if successor(last) != head.next => Err(format!(
@@ -112,6 +118,16 @@ impl Generation {
                 _ => Ok(head),
             }),
         )
+    }
+
+    fn first_record(&self) -> Result<Option<Position>, EngineError> {
+        let mut first = None;
+        self.engine
+            .scan(keys::RECORD, keys::RECORD, &mut |key, _| {
+                first = keys::position(key);
+                ControlFlow::Break(())
+            })?;
+        Ok(first)
     }
 
     /// The position of its last record.

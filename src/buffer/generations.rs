@@ -9,6 +9,7 @@ use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, Reading, predecessor};
 use super::head::Head;
 use crate::model::Position;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -104,6 +105,17 @@ impl Generations {
             root: root.to_owned(),
             older,
             readers: Vec::new(),
+        }
+    }
+
+    /// Where earlier epochs ended: the last generation of each ends there, whatever damage says.
+    pub(super) fn know_ends(&mut self, ends: &BTreeMap<u32, u64>) {
+        for older in &mut self.older {
+            let end = ends.get(&older.first.epoch).map(|seq| Position {
+                seq: *seq,
+                ..older.first
+            });
+            older.last = older.last.or(end);
         }
     }
 

@@ -15,6 +15,7 @@ mod generation;
 mod generations;
 mod head;
 mod keys;
+mod losses;
 mod memory;
 #[cfg(test)]
 mod model_tests;
@@ -30,6 +31,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 
+pub use epoch::Why;
 pub use error::StoreError;
 pub use generation::Loss;
 pub use memory::MemoryStore;
