@@ -67,7 +67,14 @@ impl Generation {
         purpose: Purpose,
     ) -> Result<Generation, EngineError> {
         let engine = medium.open(path, purpose)?;
-        Ok(Generation { engine, first })
+        let generation = Generation { engine, first };
+        if purpose == Purpose::Read
+            && let Some(reason) = generation.misnamed()?
+        {
+            let path = path.to_owned();
+            return Err(EngineError::Damaged { path, reason });
+        }
+        Ok(generation)
     }
 
     /// The position of its first record.
@@ -103,10 +110,8 @@ impl Generation {
             return Ok(Err("it has keys that nobody wrote".into()));
         }
         let last = self.last()?;
-        if let Some(first) = self.first_record()?
-            && first < self.first
-        {
-            return Ok(Err(format!("it has {first}, which its name leaves out")));
+        if let Some(reason) = self.misnamed()? {
+            return Ok(Err(reason));
         }
         Ok(
             Head::read(state.as_deref(), entries).and_then(|head| match last {
@@ -120,14 +125,17 @@ impl Generation {
         )
     }
 
-    fn first_record(&self) -> Result<Option<Position>, EngineError> {
+    /// What is wrong where its directory has the name of another one.
+    fn misnamed(&self) -> Result<Option<String>, EngineError> {
         let mut first = None;
-        self.engine
-            .scan(keys::RECORD, keys::RECORD, &mut |key, _| {
-                first = keys::position(key);
-                ControlFlow::Break(())
-            })?;
-        Ok(first)
+        let records = keys::RECORD;
+        self.engine.scan(records, records, &mut |key, _| {
+            first = keys::position(key);
+            ControlFlow::Break(())
+        })?;
+        let outside = |first: &Position| first.epoch != self.first.epoch || *first < self.first;
+        let first = first.filter(outside);
+        Ok(first.map(|first| format!("it has {first}, which its name leaves out")))
     }
 
     /// The position of its last record.

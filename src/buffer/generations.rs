@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 const CREATING: &str = "creating";
 const REMOVING: &str = "removing-";
-const DAMAGED: &str = "damaged-";
+/// What the names of generations begin with that were set aside.
+pub(super) const DAMAGED: &str = "damaged-";
 /// Damaged generations that are kept for `buffer repair`; the oldest go first.
 const MAX_DAMAGED: usize = 8;
 /// Generations open for reading at a time, beside the head: uplinks that are behind at different places.
@@ -115,7 +116,8 @@ impl Generations {
                 seq: *seq,
                 ..older.first
             });
-            older.last = older.last.or(end);
+            // A damaged name may claim to lie far ahead.
+            older.last = older.last.into_iter().chain(end).min();
         }
     }
 
@@ -276,7 +278,6 @@ impl Generations {
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.older.len()
     }

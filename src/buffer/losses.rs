@@ -139,6 +139,8 @@ fn gaps(
             .collect();
         match inside.first() {
             None => gap(begin, end),
+            // A damaged directory alone proves nothing of its epoch: its name may be what is damaged.
+            Some((_, false)) if end.is_none() && inside.len() == 1 => {}
             Some((first, _)) => gap(begin, first.checked_sub(1)),
         }
         for (index, (first, whole)) in inside.iter().enumerate() {
@@ -158,7 +160,7 @@ pub(super) fn lost(
     known: &Known,
     set_aside: Vec<Loss>,
 ) -> Vec<Loss> {
-    if head.is_some() && !set_aside.is_empty() {
+    if head.is_some() && set_aside.iter().any(|loss| loss.count() > 0) {
         return set_aside;
     }
     let tail = lost_tail(numbering, head, known);
@@ -189,7 +191,8 @@ fn lost_tail(numbering: Numbering, head: Option<&Head>, known: &Known) -> Option
 /// that, also after a crash right behind the creation.
 pub(super) fn into_new_epoch(mut head: Head, why: Why, losses: &[Loss]) -> Head {
     let end = predecessor(head.next);
-    let ends = losses.iter().map(|loss| loss.to).chain([end]);
+    let known = losses.iter().filter(|loss| loss.count() > 0);
+    let ends = known.map(|loss| loss.to).chain([end]);
     for end in ends.filter(|end| end.epoch > 0) {
         let known = head.ends.entry(end.epoch).or_default();
         *known = end.seq.max(*known);
@@ -198,7 +201,8 @@ pub(super) fn into_new_epoch(mut head: Head, why: Why, losses: &[Loss]) -> Head 
         head.ends.pop_first();
     }
     // What came behind the state that is left was offered, too.
-    let tos = losses.iter().map(|loss| loss.to);
+    let known = losses.iter().filter(|loss| loss.count() > 0);
+    let tos = known.map(|loss| loss.to);
     let furthest = tos.max().unwrap_or(end).max(end);
     let count = if furthest.epoch == end.epoch {
         furthest.seq - end.seq

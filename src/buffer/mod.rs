@@ -19,9 +19,12 @@ mod losses;
 mod memory;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod notices_tests;
 mod open;
 mod outlet;
 mod progress;
+mod publish;
 pub mod record;
 mod seal;
 mod side;

@@ -9,6 +9,7 @@ use super::generations::{self, Generations, Listing, path_of, span_after};
 use super::head::{Head, Machine};
 use super::losses::{self, Reported};
 use super::progress::Progress;
+use super::publish::Published;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
@@ -83,6 +84,7 @@ impl Store {
             committed_at: None,
             tail: TailCache::default(),
             reported: Reported::default(),
+            published: Published::default(),
             new_epoch: why(numbering),
             root,
             _lock: lock,

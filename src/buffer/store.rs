@@ -12,6 +12,7 @@ use super::head::Head;
 use super::keys;
 use super::losses::Reported;
 use super::progress::{Account, Progress, Settled};
+use super::publish::Published;
 use super::record;
 use super::side::SideFile;
 use super::tail::TailCache;
@@ -65,6 +66,7 @@ pub struct Store {
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
     pub(super) reported: Reported,
+    pub(super) published: Published,
     /// Why this run began a new epoch, if it did.
     pub(super) new_epoch: Option<EpochReason>,
     /// Held while the store is open: released last.
@@ -143,6 +145,9 @@ impl Store {
             self.head.next = successor(record.position);
         }
         self.head.written_bytes += record_bytes;
+        self.health
+            .written
+            .add(record_bytes + checkpoint_bytes(turns));
         for (_, progress) in &mut self.uplinks {
             progress.account.offered += records.len() as u64;
         }

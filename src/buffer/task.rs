@@ -120,6 +120,7 @@ impl Task<'_> {
         loop {
             let now = self.clock.now().boot;
             self.store.health.pulse.beat(now);
+            self.store.publish(now)?;
             let wait = self.rule.wake().map_or(BEAT_EVERY, |wake| wake.since(now));
             tokio::select! {
                 turn = turns.recv() => match turn {
