@@ -303,6 +303,8 @@ fn damage_under_an_open_store_harms_one_generation() {
         drop(store);
         let (mut store, _) = Store::open(&own(copy.path(), &medium)).unwrap();
         conserves(&mut store);
-        assert_eq!(dropped(&store), lost);
+        // What was in memory is read from the disk now.
+        let now = dropped(&store);
+        assert!(now.iter().zip(&lost).all(|(now, lost)| now >= lost));
     }
 }
