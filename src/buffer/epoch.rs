@@ -2,7 +2,8 @@
 
 use super::generation::{predecessor, successor};
 use super::head::Machine;
-use crate::model::{EpochReason as Why, Position};
+pub use crate::model::EpochReason as Why;
+use crate::model::Position;
 use sha2::{Digest, Sha256};
 
 /// What an open found.

@@ -6,6 +6,7 @@ use super::head::Head;
 use super::keys;
 use super::record::{self, MAX_ENVELOPE, MAX_PAYLOAD};
 use crate::model::Position;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub(super) struct Limits {
 }
 
 /// Records that were written and cannot be had any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// The first one.
     pub from: Position,
@@ -66,7 +67,14 @@ impl Generation {
         purpose: Purpose,
     ) -> Result<Generation, EngineError> {
         let engine = medium.open(path, purpose)?;
-        Ok(Generation { engine, first })
+        let generation = Generation { engine, first };
+        if purpose == Purpose::Read
+            && let Some(reason) = generation.misnamed()?
+        {
+            let path = path.to_owned();
+            return Err(EngineError::Damaged { path, reason });
+        }
+        Ok(generation)
     }
 
     /// Stands for the generation that begins with `first` until there is one: everything that is asked of it fails.
@@ -106,6 +114,9 @@ impl Generation {
             return Ok(Err("it has keys that nobody wrote".into()));
         }
         let last = self.last()?;
+        if let Some(reason) = self.misnamed()? {
+            return Ok(Err(reason));
+        }
         Ok(
             Head::read(state.as_deref(), entries).and_then(|head| match last {
                 Some(last) if successor(last) != head.next => Err(format!(
@@ -143,6 +154,19 @@ impl Generation {
                 None => ControlFlow::Continue(()),
             },
         )
+    }
+
+    /// What is wrong where its directory has the name of another one.
+    fn misnamed(&self) -> Result<Option<String>, EngineError> {
+        let mut first = None;
+        let records = keys::RECORD;
+        self.engine.scan(records, records, &mut |key, _| {
+            first = keys::position(key);
+            ControlFlow::Break(())
+        })?;
+        let outside = |first: &Position| first.epoch != self.first.epoch || *first < self.first;
+        let first = first.filter(outside);
+        Ok(first.map(|first| format!("it has {first}, which its name leaves out")))
     }
 
     /// The position of its last record.

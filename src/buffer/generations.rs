@@ -9,11 +9,13 @@ use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, Reading, predecessor};
 use super::head::Head;
 use crate::model::Position;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 const CREATING: &str = "creating";
 const REMOVING: &str = "removing-";
+/// What the names of generations begin with that were set aside.
 pub(super) const DAMAGED: &str = "damaged-";
 /// Complete, and about to take the place of the generation of that name.
 const RENEWED: &str = "renewed-";
@@ -117,6 +119,18 @@ impl Generations {
             root: root.to_owned(),
             older,
             readers: Vec::new(),
+        }
+    }
+
+    /// Where earlier epochs ended: the last generation of each ends there, whatever damage says.
+    pub(super) fn know_ends(&mut self, ends: &BTreeMap<u32, u64>) {
+        for older in &mut self.older {
+            let end = ends.get(&older.first.epoch).map(|seq| Position {
+                seq: *seq,
+                ..older.first
+            });
+            // A damaged name may claim to lie far ahead.
+            older.last = older.last.into_iter().chain(end).min();
         }
     }
 
@@ -295,7 +309,6 @@ impl Generations {
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.older.len()
     }

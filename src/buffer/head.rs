@@ -2,10 +2,11 @@
 //! digest that tells whether all of its entries came back. Only the newest generation's is in use. Pure.
 
 use super::engine::Batch;
+use super::generation::Loss;
 use super::keys;
 use super::progress::Progress;
 use super::seal::{SealError, seal, unseal};
-use crate::model::{CheckpointEntry, DropNotice, Position};
+use crate::model::{CheckpointEntry, DropNotice, EpochReason, Position};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +22,9 @@ struct Stored {
     machine: Option<Machine>,
     uplinks: BTreeMap<String, Progress>,
     untold: Vec<DropNotice>,
+    ends: BTreeMap<u32, u64>,
+    lost: Vec<Loss>,
+    new_epoch: Option<EpochReason>,
     powered_ns: u64,
     entries: u64,
     digest: u32,
@@ -38,6 +42,12 @@ pub(super) struct Head {
     pub(super) uplinks: BTreeMap<String, Progress>,
     /// What was dropped and is not told yet.
     pub(super) untold: Vec<DropNotice>,
+    /// Where earlier epochs ended.
+    pub(super) ends: BTreeMap<u32, u64>,
+    /// What was lost when this epoch began and is not counted yet.
+    pub(super) lost: Vec<Loss>,
+    /// Why this epoch began, until that is told.
+    pub(super) new_epoch: Option<EpochReason>,
     /// How long the gateway has been running with this store, over all its runs, at the last commit: the clock by which
     /// events age, since the wall clock may be wrong and a box in a cupboard loses nothing.
     pub(super) powered_ns: u64,
@@ -93,6 +103,9 @@ impl Head {
             machine: self.machine,
             uplinks: self.uplinks.clone(),
             untold: self.untold.clone(),
+            ends: self.ends.clone(),
+            lost: self.lost.clone(),
+            new_epoch: self.new_epoch,
             powered_ns: self.powered_ns,
             entries: self.checkpoint.len() as u64,
             digest: self.digest,
@@ -119,6 +132,9 @@ impl Head {
             machine: self.machine,
             uplinks: self.uplinks.clone(),
             untold: self.untold.clone(),
+            ends: self.ends.clone(),
+            lost: self.lost.clone(),
+            new_epoch: self.new_epoch,
             powered_ns: self.powered_ns,
             ..Head::default()
         };
@@ -150,6 +166,9 @@ impl Head {
             machine: stored.machine,
             uplinks: stored.uplinks,
             untold: stored.untold,
+            ends: stored.ends,
+            lost: stored.lost,
+            new_epoch: stored.new_epoch,
             powered_ns: stored.powered_ns,
             checkpoint,
             written_bytes: stored.written_bytes,

@@ -20,13 +20,17 @@ mod generations;
 mod head;
 pub mod inspect;
 mod keys;
+mod losses;
 mod memory;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod notices_tests;
 mod open;
 mod outlet;
 mod parked;
 mod progress;
+mod publish;
 pub mod record;
 mod refusal;
 mod renew;
@@ -39,6 +43,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 
+pub use epoch::Why;
 pub use error::StoreError;
 pub use generation::Loss;
 pub use memory::MemoryStore;

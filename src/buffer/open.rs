@@ -2,19 +2,21 @@
 
 use super::disk::Disk;
 use super::engine::{EngineError, Medium, Purpose};
-use super::epoch::{self, Found, Numbering};
+use super::epoch::{self, Found, Numbering, Why};
 use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, Listing, path_of, span_after};
 use super::head::{Head, Machine};
 use super::inspect;
+use super::losses::{self, Reported};
 use super::parked::ParkedEvents;
 use super::progress::Progress;
+use super::publish::Published;
 use super::room::Ballast;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
-use crate::model::{DropNotice, DropReason, EpochReason as Why, Position, Restored};
+use crate::model::{DropNotice, DropReason, Position, Restored};
 use crate::settings::shape::StartAt;
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -75,16 +77,17 @@ impl Store {
                 .opened
                 .as_ref()
                 .map(|(_, head)| (head.next, head.machine)),
-            head_quarantined: !newest.set_aside.is_empty(),
+            head_quarantined: !newest.set_aside.is_empty() || end_set_aside(&listing, &newest),
             greatest_epoch: listing.greatest_epoch(),
             progress: known.furthest(),
             machine,
         });
-        let mut losses = newest.set_aside;
-        losses.extend(lost_tail(numbering, &newest.opened, &known));
-        let (generation, head) = go_on(medium, &root, numbering, newest.opened, machine)?;
+        let Newest { opened, set_aside } = newest;
+        let head = opened.as_ref().map(|(_, head)| head);
+        let losses = losses::lost(numbering, head, &known, set_aside);
+        let (generation, head) = go_on(medium, &root, numbering, opened, machine, &losses)?;
         let uplinks = progress(options, &head, &known);
-        let gone = removed(options, &head);
+        let gone = removed(options, &head, &known);
         // The listing again: what was set aside moved.
         let listing = Listing::read(disk, &root).map_err(io)?;
         let mut store = Store {
@@ -100,7 +103,8 @@ impl Store {
             moved: false,
             committed_at: None,
             tail: TailCache::default(),
-            reported: BTreeSet::new(),
+            reported: Reported::default(),
+            published: Published::default(),
             abandoned: false,
             rotate_from: 0,
             ballast: Ballast::new(&root, options.generation_bytes),
@@ -112,9 +116,13 @@ impl Store {
         for notice in store.head.untold.clone() {
             store.health.drops.add(notice);
         }
-        store.count_for_new_uplinks();
+        store.older.know_ends(&store.head.ends);
+        let new = store.count_for_new_uplinks();
         store.adopt_parked(&listing)?;
-        store.report(losses);
+        let lost = std::mem::take(&mut store.head.lost);
+        store.moved |= !lost.is_empty();
+        store.report(lost);
+        store.report_gaps(&listing, &new);
         for notice in gone {
             store.dropped(notice);
         }
@@ -123,26 +131,38 @@ impl Store {
         let restored = Restored {
             next: store.head.next,
             run: Uuid::new_v4(),
-            new_epoch: store.new_epoch,
+            new_epoch: store.new_epoch.or(store.head.new_epoch),
             checkpoint: store.head.checkpoint.clone(),
         };
         Ok((store, restored))
     }
 
     /// What lies in the store for an uplink that it has not seen before.
-    fn count_for_new_uplinks(&mut self) {
+    fn count_for_new_uplinks(&mut self) -> BTreeSet<usize> {
+        let mut new = BTreeSet::new();
         for id in self.uplink_ids() {
             let Some((name, progress)) = self.uplinks.get(id.index()) else {
                 continue;
             };
-            if self.head.uplinks.contains_key(name) || progress.account.offered > 0 {
+            if self.head.uplinks.contains_key(name) {
                 continue;
             }
-            let offered = self.count_after(progress.cursor());
+            let (cursor, above) = (progress.cursor(), progress.above());
+            let gone = progress.account.gone();
+            if progress.account.offered == 0 {
+                new.insert(id.index());
+            }
+            // One that only the side file knows was offered what the head no longer tells.
+            let lost = self.head.lost.iter();
+            let lost: u64 = lost
+                .map(|loss| span_after(cursor, loss.from, loss.to))
+                .sum();
+            let stored = self.count_after(cursor).saturating_add(lost);
             if let Some((_, progress)) = self.uplinks.get_mut(id.index()) {
-                progress.account.offered = offered;
+                progress.account.offered = gone + stored.saturating_sub(above);
             }
         }
+        new
     }
 
     fn count_after(&mut self, cursor: Position) -> u64 {
@@ -193,15 +213,25 @@ fn open_newest(
         };
         tracing::error!(generation = %first, reason, "a damaged generation is set aside");
         generations::set_aside(medium.disk.as_ref(), root, *first)?;
-        let known = end.filter(|end| end.epoch == first.epoch && *end > *first);
+        let known = end.filter(|end| end.epoch == first.epoch);
         newest.set_aside.push(Loss {
             from: *first,
-            to: known.unwrap_or(*first),
+            to: known.unwrap_or(predecessor(*first)),
             reason,
         });
         end = Some(predecessor(*first));
     }
     Ok(newest)
+}
+
+/// A crash came between setting the newest generation aside and beginning anew: its end is as unknown as then.
+fn end_set_aside(listing: &Listing, newest: &Newest) -> bool {
+    let Some((_, head)) = &newest.opened else {
+        return false;
+    };
+    let same_epoch = |first: &&Position| first.epoch == head.next.epoch;
+    let damaged = listing.damaged.iter().filter(same_epoch);
+    damaged.max().is_some_and(|first| *first >= head.next)
 }
 
 fn open_one(
@@ -213,23 +243,6 @@ fn open_one(
     Ok(generation.head()?.map(|head| (generation, head)))
 }
 
-/// Events that the progress file knows of and the store does not have.
-fn lost_tail(
-    numbering: Numbering,
-    opened: &Option<(Generation, Head)>,
-    known: &Known,
-) -> Option<Loss> {
-    let (Numbering::BeginsAnew(_, Why::TailLost), Some((_, head))) = (numbering, opened) else {
-        return None;
-    };
-    let to = known.furthest()?;
-    (to.epoch == head.next.epoch && to >= head.next).then(|| Loss {
-        from: head.next,
-        to,
-        reason: Why::TailLost.words().into(),
-    })
-}
-
 /// The generation to write to: the one that opened, or the first of a new epoch with a copy of its state.
 fn go_on(
     medium: &Medium,
@@ -237,6 +250,7 @@ fn go_on(
     numbering: Numbering,
     opened: Option<(Generation, Head)>,
     machine: Option<Machine>,
+    losses: &[Loss],
 ) -> Result<(Generation, Head), StoreError> {
     match (numbering, opened) {
         (Numbering::GoesOn(_), Some(opened)) => Ok(opened),
@@ -245,7 +259,8 @@ fn go_on(
             if why != Why::Created {
                 tracing::warn!(epoch, reason = why.words(), "a new epoch begins");
             }
-            let mut head = opened.map(|(_, head)| head).unwrap_or_default();
+            let head = opened.map(|(_, head)| head).unwrap_or_default();
+            let mut head = losses::into_new_epoch(head, why, losses);
             head.next = epoch::first_of(epoch);
             head.machine = machine.or(head.machine);
             generations::create(medium, root, &head)
@@ -280,15 +295,17 @@ pub(super) fn further(stored: &Progress, beside: &Progress) -> Progress {
         return stored.clone();
     }
     let mut further = beside.clone();
-    further.account.offered = further.account.offered.max(stored.account.offered);
+    further.account.offered = stored.account.offered;
     further
 }
 
 /// Uplinks that left the settings: what they had not settled is dropped, and no generation waits for them.
-fn removed(options: &OpenOptions, head: &Head) -> Vec<DropNotice> {
+fn removed(options: &OpenOptions, head: &Head, known: &Known) -> Vec<DropNotice> {
     let stays = |name: &str| options.uplinks.iter().any(|(one, _)| one == name);
     let gone = head.uplinks.iter().filter(|(name, _)| !stays(name));
     gone.filter_map(|(name, progress)| {
+        let beside = known.progress(name);
+        let progress = beside.map_or_else(|| progress.clone(), |beside| further(progress, beside));
         let count = progress.account.stored();
         tracing::warn!(
             uplink = name,

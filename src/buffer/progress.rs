@@ -73,15 +73,21 @@ impl Account {
     /// Events that wait for it in the store.
     #[must_use]
     pub fn stored(&self) -> u64 {
-        let gone = self.delivered + self.filtered + self.parked + self.discarded;
-        let dropped: u64 = self.dropped.iter().sum();
-        self.offered.saturating_sub(gone.saturating_add(dropped))
+        self.offered.saturating_sub(self.gone())
     }
 
     /// Events dropped for that reason.
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason.index()).copied().unwrap_or(0)
+    }
+
+    /// Events of which it says what became of them.
+    #[must_use]
+    pub fn gone(&self) -> u64 {
+        let dropped: u64 = self.dropped.iter().sum();
+        let gone = self.delivered + self.filtered + self.parked + self.discarded;
+        gone.saturating_add(dropped)
     }
 
     fn drop(&mut self, reason: DropReason, count: u64) {
@@ -295,6 +301,13 @@ impl Progress {
 
     /// Events of one epoch, both ends included, are gone: counts those that were not settled, and returns how many.
     pub fn drop_range(&mut self, from: Position, to: Position, reason: DropReason) -> u64 {
+        let count = self.pass(from, to);
+        self.account.drop(reason, count);
+        count
+    }
+
+    /// Marks events of one epoch, both ends included, as settled, without a word in the account; returns how many were not.
+    pub fn pass(&mut self, from: Position, to: Position) -> u64 {
         let mut count = 0;
         let first = if from.epoch == self.cursor.epoch {
             from.seq.max(self.cursor.seq.saturating_add(1))
@@ -340,7 +353,6 @@ impl Progress {
             self.join(at - 1);
         }
         self.rise();
-        self.account.drop(reason, count);
         count
     }
 

@@ -10,26 +10,24 @@ use super::generation::{Generation, Limits, Loss, predecessor, successor};
 use super::generations::{self, Generations, put_head};
 use super::head::Head;
 use super::keys;
+use super::losses::Reported;
 use super::parked::ParkedEvents;
 use super::progress::{Account, Progress, Settled};
+use super::publish::Published;
 use super::record;
 use super::room::Ballast;
 use super::side::SideFile;
 use super::tail::TailCache;
 use crate::health::BufferHealth;
 use crate::model::{
-    Body, BootTime, DropNotice, DropReason, Envelope, EpochReason, Event, Position, Stamp, Turn,
-    UplinkId, UtcTime,
+    Body, BootTime, DeliveryAlertKind, DropNotice, Envelope, EpochReason, Event, Position, Stamp,
+    Turn, UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Losses that are remembered, so that each is counted and reported once; past them they are counted at each reading.
-const MAX_LOSSES: usize = 4096;
 
 /// Turns an event, and the time at which its batch is handed to the disk, into its envelope and its JSON.
 pub type Render<'a> = dyn Fn(&Event, UtcTime) -> (Envelope, Vec<u8>) + Send + 'a;
@@ -70,7 +68,8 @@ pub struct Store {
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
     pub(super) parked: ParkedEvents,
-    pub(super) reported: BTreeSet<Position>,
+    pub(super) reported: Reported,
+    pub(super) published: Published,
     /// A write to the newest generation failed: it is closed, see [`Store::renew`].
     pub(super) abandoned: bool,
     /// No rotation is tried before the head has so many bytes: the last one failed.
@@ -161,6 +160,9 @@ impl Store {
             self.head.next = successor(record.position);
         }
         self.head.written_bytes += record_bytes;
+        self.health
+            .written
+            .add(record_bytes + checkpoint_bytes(turns));
         for (_, progress) in &mut self.uplinks {
             progress.account.offered += records.len() as u64;
         }
@@ -224,7 +226,7 @@ impl Store {
         }
         let mut losses = Vec::new();
         let below = self.older.read(after, limits, &mut losses);
-        self.report(losses);
+        self.report_found(losses)?;
         let below = below?;
         if !below.records.is_empty() {
             return Ok(below.records);
@@ -301,12 +303,19 @@ impl Store {
             let Body::Delivery(alert) = &event.body else {
                 continue;
             };
+            if alert.kind == DeliveryAlertKind::NewEpoch {
+                self.head.new_epoch = None;
+            }
             let Some(told) = &alert.dropped else {
                 continue;
             };
             for known in &mut self.head.untold {
                 if known.reason == told.reason && known.uplink == told.uplink {
                     known.count = known.count.saturating_sub(told.count);
+                    // What came after the telling begins behind it, unless it was found further ahead.
+                    if told.from <= known.from && told.to < known.to {
+                        known.from = successor(told.to);
+                    }
                 }
             }
             self.head.untold.retain(|known| known.count > 0);
@@ -386,14 +395,14 @@ impl Store {
         let settled = cursors.min().unwrap_or_else(|| self.last());
         let mut losses = Vec::new();
         let result = self.older.remove_settled(settled, &mut losses);
-        self.report(losses);
+        self.report_found(losses)?;
         result
     }
 
     fn read_newest(&mut self, after: Position, limits: Limits) -> Result<Vec<Record>, StoreError> {
         match self.newest.read(after, self.last(), limits) {
             Ok(reading) => {
-                self.report(reading.losses);
+                self.report_found(reading.losses)?;
                 Ok(reading.records)
             }
             Err(EngineError::Damaged { reason, .. }) => {
@@ -407,44 +416,10 @@ impl Store {
                 self.newest = newest;
                 self.head = head;
                 generations::set_aside(self.medium.disk.as_ref(), &self.root, lost.from)?;
-                self.report(vec![lost]);
+                self.report_found(vec![lost])?;
                 Ok(Vec::new())
             }
             Err(other) => Err(other.into()),
-        }
-    }
-
-    /// Counts and logs losses, each once.
-    pub(super) fn report(&mut self, losses: Vec<Loss>) {
-        for loss in losses {
-            if self.reported.contains(&loss.from) {
-                continue;
-            }
-            if self.reported.len() < MAX_LOSSES {
-                self.reported.insert(loss.from);
-            }
-            self.health.quarantined.add(loss.count());
-            tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "stored events are lost");
-            self.lose(&loss);
-        }
-    }
-
-    /// What is lost is dropped for each uplink that had not settled it.
-    pub(super) fn lose(&mut self, loss: &Loss) {
-        let drops = self
-            .uplinks
-            .iter_mut()
-            .map(|(_, progress)| progress.drop_range(loss.from, loss.to, DropReason::Damaged));
-        let count = drops.max().unwrap_or(0);
-        if count > 0 {
-            self.dropped(DropNotice {
-                reason: DropReason::Damaged,
-                uplink: None,
-                count,
-                from: loss.from,
-                to: loss.to,
-                detail: Some(loss.reason.clone()),
-            });
         }
     }
 

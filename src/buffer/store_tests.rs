@@ -204,6 +204,8 @@ fn a_new_epoch_begins_when_the_end_cannot_be_proved() {
         (restored.next, store.new_epoch()),
         (at(3, 1), Some(Why::StoreMissing))
     );
+    assert_eq!(store.health.quarantined.get(), 2);
+    assert_eq!(store.account(MES).stored(), 0);
     append(&mut store, 5);
     drop(store);
 
@@ -222,7 +224,7 @@ fn a_new_epoch_begins_when_the_end_cannot_be_proved() {
         (restored.next, store.new_epoch()),
         (at(4, 1), Some(Why::TailLost))
     );
-    assert_eq!(store.health.quarantined.get(), 3);
+    assert_eq!(store.health.quarantined.get(), 2 + 3);
 }
 
 #[test]

@@ -177,6 +177,11 @@ impl<'a> Task<'a> {
         loop {
             let now = self.clock.now().boot;
             self.store.health.pulse.beat(now);
+            match self.store.publish(now) {
+                // What is not looked at while there is no room is looked at later.
+                Ok(()) | Err(StoreError::Full(_)) => {}
+                Err(other) => return Err(other),
+            }
             let refusing = self.refusal.retry_at().is_some() && self.given_up.is_none();
             tokio::select! {
                 turn = turns.recv(), if !refusing => match turn {
