@@ -5,8 +5,6 @@ mod barrier;
 mod kill;
 mod refusals;
 
-pub(crate) use refusals::works;
-
 use millgate::buffer::engine::Medium;
 use millgate::buffer::{OpenOptions, Store, StoreError};
 use millgate::health::BufferHealth;

