@@ -141,7 +141,7 @@ fn missing_permission_is_said_plainly() {
 }
 
 #[test]
-fn a_full_disk_is_met_before_it_is_written_to_and_opened_all_the_same() {
+fn a_full_disk_is_met_before_it_is_written_to_and_harms_nothing() {
     // The sizes differ so that the disk fills at different places of a generation.
     for kib in [5_000, 6_100, 18_000] {
         let home = tempfile::tempdir().unwrap();
