@@ -254,7 +254,7 @@ fn a_crash_while_a_generation_is_renewed_keeps_its_state() {
                 ..Plan::default()
             });
             let renewed = store.renew().is_ok();
-            for seed in 0..20 {
+            for seed in 0..6 {
                 let left = disk.crash(seed);
                 let (mut store, restored) = Store::open(&on(&left)).unwrap();
                 assert_eq!(store.new_epoch(), None, "cut {cut}");

@@ -6,8 +6,6 @@ mod cutbox;
 mod kill;
 mod refusals;
 
-pub(crate) use refusals::works;
-
 use millgate::buffer::engine::Medium;
 use millgate::buffer::{OpenOptions, Store, StoreError};
 use millgate::health::BufferHealth;

@@ -160,9 +160,9 @@ fn missing_permission_is_said_plainly() {
 }
 
 #[test]
-fn a_full_disk_is_met_before_it_is_written_to_and_opened_all_the_same() {
-    // The sizes differ so that the disk fills at different places of a generation. The largest has room for a ballast.
-    for (kib, opens_when_full) in [(5_000, false), (6_100, false), (18_000, true)] {
+fn a_full_disk_is_met_before_it_is_written_to_and_harms_nothing() {
+    // The sizes differ so that the disk fills at different places of a generation.
+    for kib in [5_000, 6_100, 18_000] {
         let home = tempfile::tempdir().unwrap();
         let (filler, opener) = (
             child("refusals::filler").join(" "),
@@ -185,13 +185,9 @@ fn a_full_disk_is_met_before_it_is_written_to_and_opened_all_the_same() {
         let full: Vec<&str> = full
             .filter(|line| line.starts_with("next") || line.starts_with("refused"))
             .collect();
-        if opens_when_full {
-            assert_eq!(full, [next.as_str()], "{text}");
-        } else {
-            // Without a ballast it may be refused, which harms nothing.
-            let said = full.iter().all(|it| it.contains("is full") || *it == next);
-            assert!(said && full.len() == 1, "{text}");
-        }
+        // It may be refused as long as nothing gives way, which harms nothing.
+        let said = full.iter().all(|it| it.contains("is full") || *it == next);
+        assert!(said && full.len() == 1, "{text}");
         assert_eq!(after(&text, "next is "), (accepted + 1).to_string());
     }
 }
@@ -204,7 +200,7 @@ fn persistent() {
     let (mut store, restored) = open(Path::new(&path)).unwrap();
     let mut next = restored.next;
     let mut errors = 0;
-    while next.seq < 400 && errors < 6 {
+    while next.seq < 4_000 && errors < 6 {
         match store.commit(&[turn(next, 7)], Stamp::default(), &render) {
             Ok(_) => {
                 println!("\naccepted up to {}", next.seq + 6);
@@ -239,7 +235,7 @@ fn after_a_failed_write_it_goes_on_in_the_same_process() {
         ("sync_file_range", "EDQUOT"),
         ("fdatasync", "EIO"),
     ] {
-        for when in [30, 41, 52] {
+        for when in [12, 23, 34] {
             let home = tempfile::tempdir().unwrap();
             let fault = format!("inject={call}:error={error}:when={when}");
             let Some(text) = faulty(home.path(), &fault, "refusals::persistent") else {
@@ -251,7 +247,7 @@ fn after_a_failed_write_it_goes_on_in_the_same_process() {
             let accepted: Vec<u64> = accepted.map(|it| it.parse().unwrap()).collect();
             failed += usize::from(text.contains("refused: "));
             let last = *accepted.last().unwrap();
-            assert!(last >= 400, "{fault}: {text}");
+            assert!(last >= 3_990, "{fault}: {text}");
             assert_eq!(after(&text, "read up to "), last.to_string(), "{fault}");
             let (mut store, restored) = open(home.path()).unwrap();
             assert_eq!((restored.next.epoch, restored.next.seq), (1, last + 1));
@@ -274,7 +270,7 @@ fn after_a_failed_write_it_goes_on_in_the_same_process() {
 #[test]
 fn a_disk_that_stays_full_is_refused_again_and_again_and_never_hangs() {
     let home = tempfile::tempdir().unwrap();
-    let fault = "inject=pwrite64:error=ENOSPC:when=60+";
+    let fault = "inject=pwrite64:error=ENOSPC:when=20+";
     let Some(text) = faulty(home.path(), fault, "refusals::persistent") else {
         return;
     };
