@@ -81,8 +81,10 @@ impl Store {
         });
         let mut losses = newest.set_aside;
         losses.extend(lost_tail(numbering, &newest.opened, &known));
+        let reached = newest.opened.as_ref().map(|(_, head)| head.next);
         let (generation, head) = go_on(medium, &root, numbering, newest.opened, machine)?;
-        let uplinks = progress(options, &head, &known);
+        let mut uplinks = progress(options, &head, &known);
+        offer_lost(&mut uplinks, &head, reached, &losses);
         let gone = removed(options, &head);
         // The listing again: what was set aside moved.
         let listing = Listing::read(disk, &root).map_err(io)?;
@@ -266,6 +268,24 @@ fn progress(options: &OpenOptions, head: &Head, known: &Known) -> Vec<(String, P
         (name.clone(), further)
     };
     options.uplinks.iter().map(one).collect()
+}
+
+/// The head that opened does not know of the events after it that are lost; they had been offered all the same.
+fn offer_lost(
+    uplinks: &mut [(String, Progress)],
+    head: &Head,
+    reached: Option<Position>,
+    losses: &[Loss],
+) {
+    let beyond = losses.iter().filter(|loss| Some(loss.from) >= reached);
+    let count: u64 = beyond.map(Loss::count).sum();
+    for (name, progress) in uplinks {
+        if let Some(stored) = head.uplinks.get(name) {
+            let offered = stored.account.offered.saturating_add(count);
+            // What the side file says may be of a time after some of them.
+            progress.account.offered = progress.account.offered.max(offered);
+        }
+    }
 }
 
 /// What the side file says was true when it was written, and is newer only where it says more. What was offered only

@@ -91,6 +91,7 @@ fn a_newest_generation_that_is_gone_begins_a_new_epoch() {
     assert_eq!((restored.next.epoch, restored.next.seq), (2, 1));
     let account = store.account(UplinkId(1));
     assert_eq!(account.dropped(DropReason::Damaged), lost.end - lost.start);
+    assert_eq!(account.stored(), lost.start - 1);
 }
 
 #[test]
