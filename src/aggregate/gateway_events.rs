@@ -3,6 +3,7 @@
 //! Devices are told by `links`, the wall clock by `clock_watch`.
 
 use super::Aggregate;
+use super::dead_letter::DeadLetters;
 use super::destination::Destinations;
 use super::machine::{Draft, Machine};
 use super::saved::{self, Saved};
@@ -27,6 +28,7 @@ pub(super) struct OwnLife {
     beat_due: BootTime,
     digest: String,
     destinations: Destinations,
+    dead_letters: DeadLetters,
 }
 
 impl OwnLife {
@@ -36,6 +38,7 @@ impl OwnLife {
             beat_due: began.plus(HEARTBEAT_EVERY),
             digest: plant.digest.clone(),
             destinations: Destinations::default(),
+            dead_letters: DeadLetters::default(),
         }
     }
 
@@ -55,6 +58,8 @@ impl Aggregate {
         &mut self,
         uplinks: impl IntoIterator<Item = (String, Arc<UplinkHealth>)>,
     ) {
+        let uplinks: Vec<_> = uplinks.into_iter().collect();
+        self.life.dead_letters = DeadLetters::new(uplinks.iter().cloned());
         self.life.destinations = Destinations::new(uplinks);
     }
 
@@ -103,7 +108,9 @@ impl Aggregate {
     }
 
     pub(super) fn look_at_destinations(&mut self, now: Stamp) {
-        for alert in self.life.destinations.look(now.boot) {
+        let mut alerts = self.life.destinations.look(now.boot);
+        alerts.extend(self.life.dead_letters.look(now.boot));
+        for alert in alerts {
             self.tell_own(now, Body::Delivery(alert));
         }
     }
