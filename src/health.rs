@@ -7,7 +7,7 @@ mod buffer;
 
 pub use buffer::{Backlog, Backlogs, BufferHealth, Refusal, Refused, Refusing};
 
-use crate::model::{BadReason, BootTime, DropNotice};
+use crate::model::{BadReason, BootTime, DropNotice, ParkedGroup};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -135,6 +135,27 @@ impl Drops {
     }
 
     fn notices(&self) -> MutexGuard<'_, Vec<DropNotice>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many events of each kind an uplink has parked: a cell that the uplink sets and aggregation turns into alerts.
+#[derive(Debug, Default)]
+pub struct ParkedCounts(Mutex<Vec<ParkedGroup>>);
+
+impl ParkedCounts {
+    /// These are all.
+    pub fn set(&self, groups: Vec<ParkedGroup>) {
+        *self.groups() = groups;
+    }
+
+    /// What was set last.
+    #[must_use]
+    pub fn get(&self) -> Vec<ParkedGroup> {
+        self.groups().clone()
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Vec<ParkedGroup>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -292,6 +313,8 @@ pub struct UplinkHealth {
     pub refused: Counter,
     /// Whether the destination takes events.
     pub destination: Destination,
+    /// What it does not take.
+    pub parked: ParkedCounts,
     /// Times the connection was made.
     pub connects: Counter,
 }

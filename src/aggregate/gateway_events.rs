@@ -4,6 +4,7 @@
 //! Devices are told by `links`, the wall clock by `clock_watch`.
 
 use super::Aggregate;
+use super::dead_letter::DeadLetters;
 use super::destination::Destinations;
 use super::machine::{Draft, Machine};
 use super::saved::{self, Saved};
@@ -32,6 +33,7 @@ pub(super) struct OwnLife {
     digest: String,
     destinations: Destinations,
     storage: Storage,
+    dead_letters: DeadLetters,
 }
 
 impl OwnLife {
@@ -42,6 +44,7 @@ impl OwnLife {
             digest: plant.digest.clone(),
             destinations: Destinations::default(),
             storage: Storage::default(),
+            dead_letters: DeadLetters::default(),
         }
     }
 
@@ -61,6 +64,8 @@ impl Aggregate {
         &mut self,
         uplinks: impl IntoIterator<Item = (String, Arc<UplinkHealth>)>,
     ) {
+        let uplinks: Vec<_> = uplinks.into_iter().collect();
+        self.life.dead_letters = DeadLetters::new(uplinks.iter().cloned());
         self.life.destinations = Destinations::new(uplinks);
     }
 
@@ -122,7 +127,9 @@ impl Aggregate {
     }
 
     pub(super) fn look_at_destinations(&mut self, now: Stamp) {
-        for alert in self.life.destinations.look(now.boot) {
+        let mut alerts = self.life.destinations.look(now.boot);
+        alerts.extend(self.life.dead_letters.look(now.boot));
+        for alert in alerts {
             self.tell_own(now, Body::Delivery(alert));
         }
         for alert in self.life.storage.look(now.boot) {

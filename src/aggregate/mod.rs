@@ -11,6 +11,7 @@ mod clock_watch;
 pub mod condition;
 pub mod counter;
 pub mod covered;
+mod dead_letter;
 mod definition;
 mod delay;
 mod destination;

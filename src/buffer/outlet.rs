@@ -61,6 +61,7 @@ pub struct Closed;
 pub struct Outlet {
     uplink: UplinkId,
     cursor: Position,
+    carried: (u64, Position),
     requests: mpsc::Sender<Request>,
     durable: watch::Receiver<Position>,
 }
@@ -77,9 +78,25 @@ impl Outlet {
         Outlet {
             uplink,
             cursor,
+            carried: (0, cursor),
             requests,
             durable,
         }
+    }
+
+    /// Of an uplink that settled so many events above its cursor, up to that position.
+    #[must_use]
+    pub fn carrying(self, count: u64, up_to: Position) -> Outlet {
+        Outlet {
+            carried: (count, up_to),
+            ..self
+        }
+    }
+
+    /// How many events above the cursor were settled in earlier runs, and up to where.
+    #[must_use]
+    pub fn carried(&self) -> (u64, Position) {
+        self.carried
     }
 
     /// A second view of the same uplink that only reads, so that a read may be under way while this one settles.
@@ -88,6 +105,7 @@ impl Outlet {
         Outlet {
             uplink: self.uplink,
             cursor: self.cursor,
+            carried: self.carried,
             requests: self.requests.clone(),
             durable: self.durable.clone(),
         }

@@ -67,8 +67,14 @@ pub fn outlets_and_inspector(
     let outlets = store
         .uplink_ids()
         .map(|uplink| {
-            let cursor = store.cursor(uplink);
-            Outlet::new(uplink, cursor, requests.clone(), follower.clone())
+            let progress = store.progress(uplink);
+            let outlet = Outlet::new(
+                uplink,
+                progress.cursor(),
+                requests.clone(),
+                follower.clone(),
+            );
+            outlet.carrying(progress.above(), progress.furthest())
         })
         .collect();
     let inspector = Inspector::new(store, requests);
