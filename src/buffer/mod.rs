@@ -17,7 +17,7 @@ mod head;
 mod keys;
 mod memory;
 #[cfg(test)]
-mod model_tests;
+mod model;
 mod open;
 mod outlet;
 mod progress;

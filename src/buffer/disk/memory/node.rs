@@ -217,9 +217,9 @@ impl Directory {
         }
     }
 
+    /// Some of it may be there. A journal does not forget the rest: the next sync has it to do.
     pub(super) fn fail_sync(&mut self, odds: Odds, random: &mut Rng) {
         self.durable = self.survivors(odds, random);
-        self.changes.clear();
     }
 
     /// What a power cut leaves: any of the changes, in any order.
