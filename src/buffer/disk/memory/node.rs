@@ -65,7 +65,7 @@ impl File {
 
     pub(super) fn set_length(&mut self, length: usize) {
         self.edits.push(Edit::Length(length));
-        self.data.resize(length, 0);
+        set_length(&mut self.data, length);
     }
 
     pub(super) fn sync(&mut self) {
@@ -105,7 +105,7 @@ impl File {
         for edit in &self.edits {
             let before = now.len();
             match edit {
-                Edit::Length(length) => now.resize(*length, 0),
+                Edit::Length(length) => set_length(&mut now, *length),
                 Edit::Write { from, to, offset } => {
                     put(&mut now, &self.edited[*from..*to], *offset);
                     for sector in sectors(*offset, to - from) {
@@ -125,7 +125,7 @@ impl File {
                 length = now.len();
             }
         }
-        kept.resize(length, 0);
+        set_length(&mut kept, length);
         kept
     }
 
@@ -153,9 +153,19 @@ impl File {
 fn put(to: &mut Vec<u8>, bytes: &[u8], offset: usize) {
     let end = offset + bytes.len();
     if to.len() < end {
-        to.resize(end, 0);
+        set_length(to, end);
     }
     to[offset..end].copy_from_slice(bytes);
+}
+
+/// As `resize` with zeros, which takes its time without an optimising compiler.
+fn set_length(bytes: &mut Vec<u8>, length: usize) {
+    static ZEROS: [u8; 8192] = [0; 8192];
+    bytes.truncate(length);
+    while bytes.len() < length {
+        let more = (length - bytes.len()).min(ZEROS.len());
+        bytes.extend_from_slice(&ZEROS[..more]);
+    }
 }
 
 fn sectors(offset: usize, length: usize) -> std::ops::Range<usize> {
