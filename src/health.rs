@@ -3,6 +3,10 @@
 //! Plain atomics behind one `Arc`: a stage adds to its own cells and never reads another's. Bounded by the settings. The one
 //! cell with words is [`Destination`], which aggregation turns into alerts.
 
+mod buffer;
+
+pub use buffer::{Backlog, Backlogs, BufferHealth, Refusal, Refused, Refusing};
+
 use crate::model::{BadReason, BootTime, DropNotice};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +26,23 @@ impl Counter {
     }
 
     /// The sum so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that rises and falls.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// It is this now.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// What it is.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -247,21 +268,6 @@ pub struct AggregateHealth {
     pub released_early: Counter,
     /// Times that a limit was exceeded and not told, because it fluttered.
     pub limits_held_back: Counter,
-}
-
-/// Of the buffer.
-#[derive(Debug, Default)]
-pub struct BufferHealth {
-    /// Beaten by the buffer's loop, only while the disk takes what it is given.
-    pub pulse: Pulse,
-    /// Events made durable in this run.
-    pub accepted: Counter,
-    /// Commits.
-    pub commits: Counter,
-    /// Records that could not be decoded.
-    pub quarantined: Counter,
-    /// Events that were dropped, to be told.
-    pub drops: Drops,
 }
 
 /// Of one uplink.

@@ -48,12 +48,31 @@ pub async fn run(
             aggregate.last_turn()
         };
         if let Some(turn) = turn
-            && turns.send(turn).await.is_err()
+            && hand_on(&turns, turn, &clock, &mut beat).await.is_none()
         {
             return;
         }
         if !more {
             return;
+        }
+    }
+}
+
+/// Hands a turn on, however long there is no room for it: while the disk is full the next stage takes nothing, and this one
+/// goes on showing that it is alive. `None` when there is no next stage any more.
+async fn hand_on(
+    turns: &mpsc::Sender<Turn>,
+    turn: Turn,
+    clock: &Clock,
+    beat: &mut impl FnMut(Stamp),
+) -> Option<()> {
+    loop {
+        match tokio::time::timeout(MAX_SLEEP, turns.reserve()).await {
+            Ok(room) => {
+                room.ok()?.send(turn);
+                return Some(());
+            }
+            Err(_) => beat(clock.now()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One generation: a database with a run of records and the head state of its last commit.
 
 use super::Record;
-use super::engine::{Batch, Engine, EngineError, Medium, Purpose};
+use super::engine::{Batch, Closed, Engine, EngineError, Medium, Purpose};
 use super::head::Head;
 use super::keys;
 use super::record::{self, MAX_ENVELOPE, MAX_PAYLOAD};
@@ -67,6 +67,14 @@ impl Generation {
     ) -> Result<Generation, EngineError> {
         let engine = medium.open(path, purpose)?;
         Ok(Generation { engine, first })
+    }
+
+    /// Stands for the generation that begins with `first` until there is one: everything that is asked of it fails.
+    pub(super) fn closed(root: &Path, first: Position) -> Generation {
+        Generation {
+            engine: Box::new(Closed(root.to_owned())),
+            first,
+        }
     }
 
     /// The position of its first record.

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const CREATING: &str = "creating";
 const REMOVING: &str = "removing-";
 const DAMAGED: &str = "damaged-";
+/// Complete, and about to take the place of the generation of that name.
+const RENEWED: &str = "renewed-";
 /// Damaged generations that are kept for `buffer repair`; the oldest go first.
 const MAX_DAMAGED: usize = 8;
 /// Generations open for reading at a time, beside the head: uplinks that are behind at different places.
@@ -38,10 +40,16 @@ impl Listing {
                 disk.remove_tree(&root.join(name))?;
             } else if let Some(first) = name.strip_prefix(DAMAGED).and_then(parse) {
                 listing.damaged.push(first);
+            } else if let Some(first) = name.strip_prefix(RENEWED).and_then(parse) {
+                take_place(disk, root, first)?;
+                listing.whole.push(first);
             } else if let Some(first) = parse(&name) {
                 listing.whole.push(first);
             }
         }
+        // The names came sorted; one that took another's place came after it.
+        listing.whole.sort_unstable();
+        listing.whole.dedup();
         Ok(listing)
     }
 
@@ -186,6 +194,14 @@ impl Generations {
             .sum()
     }
 
+    /// Whether a position lies in one of them.
+    pub(super) fn holds(&mut self, position: Position) -> bool {
+        let all = self.older.clone();
+        all.into_iter()
+            .filter(|older| older.first.epoch == position.epoch && older.first <= position)
+            .any(|older| self.last_of(older).is_ok_and(|last| position <= last))
+    }
+
     fn disk(&self) -> &dyn Disk {
         self.medium.disk.as_ref()
     }
@@ -288,25 +304,63 @@ pub(super) fn path_of(root: &Path, first: Position) -> PathBuf {
     root.join(first.to_string())
 }
 
-/// Makes the generation that begins at `head.next`, with a copy of the state, durable before anything knows of it.
+/// Makes the generation that begins at `head.next`, with a copy of the state, durable before anything knows of it. One of
+/// that name, which has no records then, is replaced. What a failure leaves is cleared away.
 pub(super) fn create(
     medium: &Medium,
     root: &Path,
     head: &Head,
 ) -> Result<(Generation, Head), StoreError> {
-    let (mut copy, entries) = head.copied();
     let path = root.join(CREATING);
+    let disk = medium.disk.as_ref();
     let io = |error| io_error(root, error);
-    medium.disk.remove_tree(&path).map_err(io)?;
-    let mut generation = Generation::open(medium, &path, copy.next, Purpose::Write)?;
+    disk.remove_tree(&path).map_err(io)?;
+    let (generation, copy) = fill(medium, root, &path, head).inspect_err(|_| {
+        // It takes room where there may be none. If it cannot be removed, the next attempt does.
+        disk.remove_tree(&path).ok();
+    })?;
+    let name = copy.next.to_string();
+    if disk.names(root).map_err(io)?.contains(&name) {
+        let renewed = root.join(format!("{RENEWED}{name}"));
+        disk.rename(&path, &renewed).map_err(io)?;
+        disk.sync_dir(root).map_err(io)?;
+        take_place(disk, root, copy.next).map_err(io)?;
+    } else {
+        disk.rename(&path, &root.join(name)).map_err(io)?;
+        disk.sync_dir(root).map_err(io)?;
+    }
+    Ok((generation, copy))
+}
+
+/// A database in `path` with a copy of the state and nothing else.
+fn fill(
+    medium: &Medium,
+    root: &Path,
+    path: &Path,
+    head: &Head,
+) -> Result<(Generation, Head), StoreError> {
+    let (mut copy, entries) = head.copied();
+    let mut generation = Generation::open(medium, path, copy.next, Purpose::Write)?;
     let mut batch = Batch::new();
     copy.change(&entries, &mut batch);
     put_head(&mut copy, &mut batch, root)?;
     generation.commit(batch)?;
-    let named = path_of(root, copy.next);
-    medium.disk.rename(&path, &named).map_err(io)?;
-    medium.disk.sync_dir(root).map_err(io)?;
     Ok((generation, copy))
+}
+
+/// Gives a renewed generation the name of the one that it replaces. Its own name is durable before: a crash at any place is
+/// followed by doing this again.
+fn take_place(disk: &dyn Disk, root: &Path, first: Position) -> io::Result<()> {
+    let named = path_of(root, first);
+    if disk.names(root)?.contains(&first.to_string()) {
+        let going = root.join(format!("{REMOVING}{first}"));
+        disk.remove_tree(&going)?;
+        disk.rename(&named, &going)?;
+        disk.sync_dir(root)?;
+        disk.remove_tree(&going)?;
+    }
+    disk.rename(&root.join(format!("{RENEWED}{first}")), &named)?;
+    disk.sync_dir(root)
 }
 
 /// [`Head::put`] with the store's error.
@@ -341,7 +395,7 @@ pub(super) fn remove(disk: &dyn Disk, root: &Path, first: Position) -> Result<()
         .map_err(|error| io_error(root, error))
 }
 
-fn parse(name: &str) -> Option<Position> {
+pub(super) fn parse(name: &str) -> Option<Position> {
     let (epoch, seq) = name.split_once('.')?;
     let digits =
         |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -2,7 +2,7 @@
 //!
 //! From the outside in: [`run`] is the task, [`Store`] what it drives, `generations` the directories of a store,
 //! `generation` one of them, `engine` the database in it, `disk` the
-//! files beside. `commit`, `epoch`, `head`, `keys`, `progress`, `record` and `seal` are pure.
+//! files beside, `parked` the dead letters. `commit`, `epoch`, `head`, `keys`, `progress`, `record` and `seal` are pure.
 
 pub mod commit;
 #[cfg(test)]
@@ -20,8 +20,12 @@ mod memory;
 mod model;
 mod open;
 mod outlet;
+mod parked;
 mod progress;
 pub mod record;
+mod refusal;
+mod renew;
+mod room;
 mod seal;
 mod side;
 mod store;
@@ -30,12 +34,15 @@ mod task;
 #[cfg(test)]
 mod testing;
 
-pub use epoch::Why;
 pub use error::StoreError;
 pub use generation::Loss;
 pub use memory::MemoryStore;
 pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
-pub use progress::{Account, Fate, MAX_ABOVE, Progress, Settled};
+pub use parked::{
+    Answered, Audit, DueParked, MAX_PARKED, Moment, Parked, ParkedError, ParkedRequest,
+    ParkedState, Parking, Retried, ToPark,
+};
+pub use progress::{Account, Fate, Left, MAX_ABOVE, Progress, Settled};
 pub use store::{OpenOptions, Render, Store};
 pub use task::{STOP_GRACE, Stopped, TURNS, outlets, run};

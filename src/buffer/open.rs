@@ -2,16 +2,18 @@
 
 use super::disk::Disk;
 use super::engine::{EngineError, Medium, Purpose};
-use super::epoch::{self, Found, Numbering, Why};
+use super::epoch::{self, Found, Numbering};
 use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, Listing, path_of, span_after};
 use super::head::{Head, Machine};
+use super::parked::ParkedEvents;
 use super::progress::Progress;
+use super::room::Ballast;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
-use crate::model::{DropNotice, DropReason, Position, Restored};
+use crate::model::{DropNotice, DropReason, EpochReason as Why, Position, Restored};
 use crate::settings::shape::StartAt;
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -40,6 +42,21 @@ impl Store {
     /// # Errors
     /// When the store is in use, cannot be written, or belongs to other settings.
     pub fn open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
+        match Store::try_open(options) {
+            Err(StoreError::Full(root)) => {
+                // What an open writes has its place in the ballast.
+                let disk = options.medium.disk.as_ref();
+                let mut ballast = Ballast::new(&root, options.generation_bytes);
+                ballast
+                    .release(disk)
+                    .map_err(|error| io_error(&root, error))?;
+                Store::try_open(options)
+            }
+            result => result,
+        }
+    }
+
+    fn try_open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
         let root = options.path.join("store");
         let io = |error| io_error(&root, error);
         let medium = &options.medium;
@@ -77,11 +94,16 @@ impl Store {
             newest: generation,
             side: SideFile::create(disk, &root, predecessor(head.next), &uplinks).map_err(io)?,
             head,
+            parked: ParkedEvents::at(options.path.join("parked"), uplinks.len()),
             uplinks,
             moved: false,
             committed_at: None,
             tail: TailCache::default(),
             reported: BTreeSet::new(),
+            abandoned: false,
+            rotate_from: 0,
+            ballast: Ballast::new(&root, options.generation_bytes),
+            was_full: false,
             new_epoch: why(numbering),
             root,
             _lock: lock,
@@ -90,14 +112,17 @@ impl Store {
             store.health.drops.add(notice);
         }
         store.count_for_new_uplinks();
+        store.adopt_parked(&listing)?;
         store.report(losses);
         for notice in gone {
             store.dropped(notice);
         }
         store.begin(machine)?;
+        store.begin_ballast()?;
         let restored = Restored {
             next: store.head.next,
             run: Uuid::new_v4(),
+            new_epoch: store.new_epoch,
             checkpoint: store.head.checkpoint.clone(),
         };
         Ok((store, restored))
@@ -134,7 +159,8 @@ impl Store {
             self.head.machine = machine;
             self.commit_head(Vec::new())?;
         }
-        self.remove_settled()
+        self.clear_away();
+        Ok(())
     }
 }
 

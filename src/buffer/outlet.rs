@@ -2,6 +2,7 @@
 //!
 //! It only sends requests to the buffer's task, which alone touches the disk. Events are shown when they are durable, never before.
 
+use super::parked::ParkedRequest;
 use super::progress::Settled;
 use crate::model::{Class, Envelope, Position, UplinkId};
 use bytes::Bytes;
@@ -43,6 +44,8 @@ pub enum Request {
         /// Which, and what became of them.
         settled: Settled,
     },
+    /// About parked events.
+    Parked(ParkedRequest),
 }
 
 /// The buffer has stopped: there is nothing more to deliver in this run.
@@ -116,7 +119,7 @@ impl Outlet {
                 max_bytes,
                 reply,
             };
-            self.requests.send(read).await.map_err(|_| Closed)?;
+            self.ask(read).await?;
             let records = answer.await.map_err(|_| Closed)?;
             if !records.is_empty() {
                 return Ok(records);
@@ -139,6 +142,14 @@ impl Outlet {
             uplink: self.uplink,
             settled,
         };
-        self.requests.send(settle).await.map_err(|_| Closed)
+        self.ask(settle).await
+    }
+
+    pub(super) fn uplink(&self) -> UplinkId {
+        self.uplink
+    }
+
+    pub(super) async fn ask(&self, request: Request) -> Result<(), Closed> {
+        self.requests.send(request).await.map_err(|_| Closed)
     }
 }

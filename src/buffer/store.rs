@@ -1,24 +1,25 @@
 //! The store: one open head generation that is written, older ones that are drained, the progress of each uplink.
 //!
-//! Synchronous and single-threaded; the buffer's task owns it. What returns from [`Store::commit`] is on the disk. The
-//! first error ends the use of a store: after a failed write nobody knows what the disk has.
+//! Synchronous and single-threaded; the buffer's task owns it. What returns from [`Store::commit`] is on the disk. After a
+//! failed write nobody knows what the disk has: the generation is closed, and `renew` begins a fresh one.
 
 use super::Record;
 use super::engine::{Batch, EngineError, Medium};
-use super::epoch::Why;
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, predecessor, successor};
 use super::generations::{self, Generations, put_head};
 use super::head::Head;
 use super::keys;
+use super::parked::ParkedEvents;
 use super::progress::{Account, Progress, Settled};
 use super::record;
+use super::room::Ballast;
 use super::side::SideFile;
 use super::tail::TailCache;
 use crate::health::BufferHealth;
 use crate::model::{
-    Body, BootTime, DropNotice, DropReason, Envelope, Event, Position, Stamp, Turn, UplinkId,
-    UtcTime,
+    Body, BootTime, DropNotice, DropReason, Envelope, EpochReason, Event, Position, Stamp, Turn,
+    UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -68,9 +69,17 @@ pub struct Store {
     /// The boot clock at the last commit of this run, from which `powered_ns` goes on.
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
+    pub(super) parked: ParkedEvents,
     pub(super) reported: BTreeSet<Position>,
+    /// A write to the newest generation failed: it is closed, see [`Store::renew`].
+    pub(super) abandoned: bool,
+    /// No rotation is tried before the head has so many bytes: the last one failed.
+    pub(super) rotate_from: u64,
+    pub(super) ballast: Ballast,
+    /// There was no room when it was last looked for.
+    pub(super) was_full: bool,
     /// Why this run began a new epoch, if it did.
-    pub(super) new_epoch: Option<Why>,
+    pub(super) new_epoch: Option<EpochReason>,
     /// Held while the store is open: released last.
     pub(super) _lock: Box<dyn Any + Send>,
 }
@@ -84,7 +93,7 @@ impl Store {
 
     /// Why this run began a new epoch; `None` when numbering went on.
     #[must_use]
-    pub fn new_epoch(&self) -> Option<Why> {
+    pub fn new_epoch(&self) -> Option<EpochReason> {
         self.new_epoch
     }
 
@@ -124,7 +133,8 @@ impl Store {
     /// Makes turns durable as one batch, together with all progress; returns the last durable position.
     ///
     /// # Errors
-    /// Any: nothing of the batch counts as accepted, and the store must not be used again.
+    /// Any: nothing of the batch counts as accepted. With [`StoreError::Full`] and [`StoreError::Io`] the same batch may be
+    /// tried again, and reading and settling go on.
     pub fn commit(
         &mut self,
         turns: &[Turn],
@@ -133,9 +143,13 @@ impl Store {
     ) -> Result<Position, StoreError> {
         let records = self.records(turns, now.utc, render)?;
         let record_bytes: u64 = records.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        if self.must_rotate(record_bytes + checkpoint_bytes(turns)) {
+        let more_bytes = record_bytes + checkpoint_bytes(turns);
+        self.room_for(more_bytes)?;
+        self.renew()?;
+        if self.must_rotate(more_bytes) {
             self.rotate()?;
         }
+        let undo = self.undo(turns, records.len() as u64);
         let mut batch = Batch::new();
         for (record, bytes) in &records {
             keys::put(&mut batch, &keys::record(record.position), bytes, None);
@@ -152,15 +166,21 @@ impl Store {
         }
         self.told(turns);
         self.pass_time(now.boot);
-        self.commit_head(batch)?;
-        self.health.accepted.add(records.len() as u64);
-        if !records.is_empty() {
-            self.put_side(|side, last| side.tail(last))?;
+        if let Err(error) = self.write_head(batch) {
+            self.take_back(undo);
+            self.abandon();
+            return Err(error);
         }
+        self.health.accepted.add(records.len() as u64);
+        let any = !records.is_empty();
         for (record, _) in records {
             self.tail.push(record);
         }
-        self.remove_settled()?;
+        // The batch is durable: nothing that fails from here on makes it less so.
+        if any && let Err(error) = self.put_side(|side, last| side.tail(last)) {
+            tracing::warn!(%error, "the side file cannot be written");
+        }
+        self.clear_away();
         Ok(self.last())
     }
 
@@ -170,8 +190,13 @@ impl Store {
     /// As [`Store::commit`].
     pub fn commit_progress(&mut self) -> Result<(), StoreError> {
         if self.moved {
+            self.room_for_progress()?;
+            if let Err(StoreError::Full(_)) = self.renew() {
+                self.release_ballast()?;
+                self.renew()?;
+            }
             self.commit_head(Batch::new())?;
-            self.remove_settled()?;
+            self.clear_away();
         }
         Ok(())
     }
@@ -329,26 +354,12 @@ impl Store {
         Ok(records)
     }
 
-    /// A generation without records is never rotated: its successor would have its name.
-    fn must_rotate(&self, more_bytes: u64) -> bool {
-        self.head.written_bytes.saturating_add(more_bytes) > self.generation_bytes
-            && self.head.next > self.newest.first()
+    /// Commits a batch with the state of the head. Nothing can be committed after an error, see [`Store::renew`].
+    pub(super) fn commit_head(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.write_head(batch).inspect_err(|_| self.abandon())
     }
 
-    /// Begins a generation: state and progress are durable in it before it is used.
-    fn rotate(&mut self) -> Result<(), StoreError> {
-        self.copy_progress();
-        self.put_side(|side, _| side.sync())?;
-        let (first, last) = (self.newest.first(), self.last());
-        let (newest, head) = generations::create(&self.medium, &self.root, &self.head)?;
-        self.newest = newest;
-        self.head = head;
-        self.older.push(first, last);
-        Ok(())
-    }
-
-    /// Commits a batch with the state of the head.
-    pub(super) fn commit_head(&mut self, mut batch: Batch) -> Result<(), StoreError> {
+    fn write_head(&mut self, mut batch: Batch) -> Result<(), StoreError> {
         self.copy_progress();
         put_head(&mut self.head, &mut batch, &self.root)?;
         self.newest.commit(batch)?;
@@ -357,8 +368,16 @@ impl Store {
         Ok(())
     }
 
-    fn copy_progress(&mut self) {
+    pub(super) fn copy_progress(&mut self) {
         self.head.uplinks = self.uplinks.iter().cloned().collect();
+    }
+
+    /// Removes what nobody needs any more, generations and files, behind a commit; what cannot be removed now is removed
+    /// behind a later one.
+    pub(super) fn clear_away(&mut self) {
+        if let Err(error) = self.sweep_parked().and_then(|()| self.remove_settled()) {
+            tracing::warn!(%error, "settled events cannot be removed");
+        }
     }
 
     /// Removes what every uplink settled. Only after a commit: the progress must be durable first.
@@ -429,18 +448,22 @@ impl Store {
         }
     }
 
-    fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
+    pub(super) fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
         let Some((_, progress)) = self.uplinks.get(uplink) else {
             return Ok(());
         };
         self.put_side(|side, _| side.progress(uplink, progress))
     }
 
-    fn put_side(
+    pub(super) fn put_side(
         &self,
         work: impl FnOnce(&SideFile, Position) -> std::io::Result<()>,
     ) -> Result<(), StoreError> {
-        work(&self.side, self.last()).map_err(|error| io_error(&self.root, error))
+        match work(&self.side, self.last()).map_err(|error| io_error(&self.root, error)) {
+            // It says less than it could: after a kill there are more duplicates, and nothing is lost.
+            Err(StoreError::Full(_)) => Ok(()),
+            result => result,
+        }
     }
 }
 

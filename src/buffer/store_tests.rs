@@ -4,6 +4,7 @@ use super::super::disk::Files;
 use super::super::generations::{Listing, path_of};
 use super::super::testing::{copy_tree, done, lost, options, payload, render, turn};
 use super::*;
+use crate::model::EpochReason as Why;
 use crate::model::{CheckpointEntry, Restored};
 use std::path::Path;
 

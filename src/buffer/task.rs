@@ -3,14 +3,17 @@
 
 use super::commit::{CommitRule, Weight};
 use super::error::StoreError;
+use super::progress::Account;
+use super::refusal::{Refusal, Verdict};
 use super::store::{Render, Store};
 use super::{Outlet, Request};
 use crate::clock::Clock;
 use crate::health::BEAT_EVERY;
-use crate::model::{Position, Turn, UplinkId};
+use crate::model::{BootTime, Position, Stamp, Turn, UplinkId};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Turns that may wait for the task. A turn holds a few events or at most 16 KiB of checkpoint: some MiB together.
 pub const TURNS: usize = 64;
@@ -28,8 +31,11 @@ const MAX_READ_BYTES: usize = 4 << 20;
 pub struct Stopped {
     /// The last durable position.
     pub last: Position,
-    /// Events that each uplink has not settled, by uplink id.
-    pub stored: Vec<u64>,
+    /// Where the events of each uplink went, by uplink id.
+    pub accounts: Vec<Account>,
+    /// Events that were made and could not be stored before the end, because the disk took nothing: never accepted, never
+    /// shown. What they tell of is not known after the next start.
+    pub unstored: u64,
 }
 
 /// One outlet per uplink of the store, in the order of their ids, and the ends of their channels for [`run`].
@@ -56,8 +62,10 @@ pub fn outlets(
 /// Runs until `turns` closes, everything is committed, and the outlets are gone or [`STOP_GRACE`] is over; progress is
 /// durable then. Blocks: never call it on a thread of the runtime.
 ///
+/// While the disk is full it takes no turns and goes on answering; `stop` ends that waiting, with what waits given up.
+///
 /// # Errors
-/// Any error of the store ends it at once: what was not committed was never shown to anybody.
+/// Any error of the store that waiting does not mend: what was not committed was never shown to anybody.
 pub fn run(
     store: Store,
     turns: mpsc::Receiver<Turn>,
@@ -65,34 +73,25 @@ pub fn run(
     durable: watch::Sender<Position>,
     render: &Render<'_>,
     clock: &Clock,
+    stop: CancellationToken,
 ) -> Result<Stopped, StoreError> {
-    run_with(store, turns, requests, durable, render, clock, STOP_GRACE)
+    let task = Task::new(store, durable, render, clock, stop);
+    run_with(task, turns, requests, STOP_GRACE)
 }
 
 fn run_with(
-    store: Store,
+    mut task: Task<'_>,
     turns: mpsc::Receiver<Turn>,
     requests: mpsc::Receiver<Request>,
-    durable: watch::Sender<Position>,
-    render: &Render<'_>,
-    clock: &Clock,
     grace: Duration,
 ) -> Result<Stopped, StoreError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|source| StoreError::Io {
-            path: store.root().to_owned(),
+            path: task.store.root().to_owned(),
             source,
         })?;
-    let mut task = Task {
-        store,
-        rule: CommitRule::default(),
-        waiting: Vec::new(),
-        durable,
-        render,
-        clock,
-    };
     runtime.block_on(async {
         let requests = task.work(turns, requests).await?;
         task.drain(requests, grace).await
@@ -107,9 +106,36 @@ struct Task<'a> {
     durable: watch::Sender<Position>,
     render: &'a Render<'a>,
     clock: &'a Clock,
+    stop: CancellationToken,
+    refusal: Refusal,
+    /// Reading that needs room on the disk: at most one request of each outlet.
+    held: Vec<Request>,
+    /// Set when it stops while the disk takes nothing: how many events were given up.
+    given_up: Option<u64>,
 }
 
-impl Task<'_> {
+impl<'a> Task<'a> {
+    fn new(
+        store: Store,
+        durable: watch::Sender<Position>,
+        render: &'a Render<'a>,
+        clock: &'a Clock,
+        stop: CancellationToken,
+    ) -> Task<'a> {
+        Task {
+            store,
+            rule: CommitRule::default(),
+            waiting: Vec::new(),
+            durable,
+            render,
+            clock,
+            stop,
+            refusal: Refusal::default(),
+            held: Vec::new(),
+            given_up: None,
+        }
+    }
+
     /// Until the turns end; gives the requests back.
     async fn work(
         &mut self,
@@ -120,9 +146,9 @@ impl Task<'_> {
         loop {
             let now = self.clock.now().boot;
             self.store.health.pulse.beat(now);
-            let wait = self.rule.wake().map_or(BEAT_EVERY, |wake| wake.since(now));
+            let refusing = self.refusal.retry_at().is_some() && self.given_up.is_none();
             tokio::select! {
-                turn = turns.recv() => match turn {
+                turn = turns.recv(), if !refusing => match turn {
                     Some(turn) => self.take(turn, &mut turns),
                     None => break,
                 },
@@ -130,14 +156,33 @@ impl Task<'_> {
                     Some(request) => self.answer(request)?,
                     None => asked = false,
                 },
-                () = tokio::time::sleep(wait.min(BEAT_EVERY)) => {}
+                () = self.stop.cancelled(), if refusing => self.give_up()?,
+                () = tokio::time::sleep(self.wait(now)) => {}
             }
-            if self.rule.is_due(self.clock.now().boot) {
+            if self.is_due() {
                 self.commit()?;
             }
         }
         self.commit()?;
+        if self.refusal.retry_at().is_some() {
+            self.discard();
+        }
         Ok(requests)
+    }
+
+    /// How long there is nothing to do unless something comes.
+    fn wait(&self, now: BootTime) -> Duration {
+        let due = self.refusal.retry_at().or_else(|| self.rule.wake());
+        due.map_or(BEAT_EVERY, |due| due.since(now)).min(BEAT_EVERY)
+    }
+
+    fn is_due(&self) -> bool {
+        let now = self.clock.now().boot;
+        match self.refusal.retry_at() {
+            _ if self.given_up.is_some() => false,
+            Some(retry) => retry <= now,
+            None => self.rule.is_due(now),
+        }
     }
 
     /// Goes on answering while outlets wind up, then makes the progress durable.
@@ -150,11 +195,21 @@ impl Task<'_> {
         while let Ok(Some(request)) = tokio::time::timeout_at(end, requests.recv()).await {
             self.answer(request)?;
         }
-        self.store.commit_progress()
+        match self.store.commit_progress() {
+            Err(error @ StoreError::Full(_)) => {
+                tracing::warn!(%error, "the progress of the uplinks is not durable: what was delivered last may come twice");
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     /// Takes a turn and whatever is queued behind it, as far as one batch goes: at once does not mean one by one.
     fn take(&mut self, turn: Turn, turns: &mut mpsc::Receiver<Turn>) {
+        if let Some(events) = &mut self.given_up {
+            *events += turn.events.len() as u64;
+            return;
+        }
         let mut next = Some(turn);
         let now = self.clock.now().boot;
         while let Some(turn) = next {
@@ -172,52 +227,137 @@ impl Task<'_> {
 
     fn answer(&mut self, request: Request) -> Result<(), StoreError> {
         match request {
-            Request::Read {
-                after,
-                max_events,
-                max_bytes,
-                reply,
-                ..
-            } => {
-                let events = max_events.min(MAX_READ_EVENTS);
-                let records = self
-                    .store
-                    .read(after, events, max_bytes.min(MAX_READ_BYTES))?;
-                // A reader that went away wants no answer.
-                reply.send(records).ok();
-            }
+            read @ Request::Read { .. } => self.read(read)?,
             Request::Settle { uplink, settled } => {
                 if self.store.settle(uplink, &settled)? {
                     self.rule.cursor(self.clock.now().boot);
+                }
+            }
+            Request::Parked(request) => {
+                let now = self.clock.now();
+                if self.store.answer_parked(request, now)? {
+                    self.rule.cursor(now.boot);
                 }
             }
         }
         Ok(())
     }
 
-    /// Makes durable what waits, and only then shows it.
+    /// Reads for an outlet. A generation that is opened for it needs room: from the ballast, else it waits for room.
+    fn read(&mut self, request: Request) -> Result<(), StoreError> {
+        let Request::Read {
+            uplink,
+            after,
+            max_events,
+            max_bytes,
+            ..
+        } = &request
+        else {
+            return Ok(());
+        };
+        let events = (*max_events).min(MAX_READ_EVENTS);
+        let (uplink, after) = (*uplink, *after);
+        let bytes = (*max_bytes).min(MAX_READ_BYTES);
+        let mut read = self.store.read_for(uplink, after, events, bytes);
+        if matches!(read, Err(StoreError::Full(_))) {
+            self.store.release_ballast()?;
+            read = self.store.read_for(uplink, after, events, bytes);
+        }
+        match (read, request) {
+            // A reader that went away wants no answer.
+            (Ok(records), Request::Read { reply, .. }) => {
+                reply.send(records).ok();
+            }
+            (Err(error @ StoreError::Full(_)), request) => {
+                self.held.push(request);
+                self.refuse(error, self.clock.now())?;
+            }
+            (Err(other), _) => return Err(other),
+            (Ok(_), Request::Settle { .. } | Request::Parked(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn answer_held(&mut self) -> Result<(), StoreError> {
+        for request in std::mem::take(&mut self.held) {
+            self.read(request)?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what waits, and only then shows it. Where the disk takes nothing, it goes on waiting.
     fn commit(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        if self.waiting.is_empty() {
-            self.store.commit_progress()?;
-        } else {
-            let last = self.store.commit(&self.waiting, now, self.render)?;
-            self.waiting.clear();
-            self.durable
-                .send_if_modified(|shown| std::mem::replace(shown, last) != last);
+        match self.try_commit(now) {
+            Ok(()) => {
+                self.rule.committed(self.clock.now().boot);
+                if self.refusal.over() {
+                    self.store.health.refusing.end(now);
+                    tracing::info!("the disk takes events again");
+                }
+                self.answer_held()
+            }
+            Err(error) => self.refuse(error, now),
         }
-        self.rule.committed(self.clock.now().boot);
+    }
+
+    fn try_commit(&mut self, now: Stamp) -> Result<(), StoreError> {
+        if self.waiting.is_empty() {
+            if self.refusal.retry_at().is_some() {
+                self.store.room_for(0)?;
+            }
+            return self.store.commit_progress();
+        }
+        let last = self.store.commit(&self.waiting, now, self.render)?;
+        self.waiting.clear();
+        self.durable
+            .send_if_modified(|shown| std::mem::replace(shown, last) != last);
         Ok(())
+    }
+
+    /// Keeps what waits for the next attempt. What was delivered meanwhile becomes durable all the same, from the ballast:
+    /// that is what makes room.
+    fn refuse(&mut self, error: StoreError, now: Stamp) -> Result<(), StoreError> {
+        let Verdict::Retry { say } = self.refusal.failed(&error, now.boot) else {
+            return Err(error);
+        };
+        self.store.health.refusing.begin(now, &error.to_string());
+        if say {
+            tracing::error!(%error, "nothing is accepted, so the machines are read no more");
+        }
+        if !matches!(error, StoreError::Full(_)) {
+            return Ok(());
+        }
+        match self.store.commit_progress() {
+            Err(StoreError::Full(_) | StoreError::Io { .. }) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The gateway stops while the disk takes nothing: one more attempt, then what waits and what comes is given up, so that
+    /// the stages before this one can end.
+    fn give_up(&mut self) -> Result<(), StoreError> {
+        self.commit()?;
+        if self.refusal.retry_at().is_some() {
+            self.discard();
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        let events = self.waiting.drain(..).map(|turn| turn.events.len() as u64);
+        *self.given_up.get_or_insert(0) += events.sum::<u64>();
     }
 
     fn stopped(self) -> Stopped {
         let uplinks: Vec<UplinkId> = self.store.uplink_ids().collect();
         Stopped {
             last: self.store.last(),
-            stored: uplinks
+            accounts: uplinks
                 .into_iter()
-                .map(|uplink| self.store.account(uplink).stored())
+                .map(|uplink| self.store.account(uplink))
                 .collect(),
+            unstored: self.given_up.unwrap_or(0),
         }
     }
 }
@@ -243,7 +383,9 @@ mod tests {
         let (turns, receiver) = mpsc::channel(TURNS);
         let task = std::thread::spawn(move || {
             let clock = Clock::system();
-            run_with(store, receiver, requests, durable, &render, &clock, grace)
+            let stop = CancellationToken::new();
+            let task = Task::new(store, durable, &render, &clock, stop);
+            run_with(task, receiver, requests, grace)
         });
         Running {
             turns,
@@ -304,7 +446,8 @@ mod tests {
         drop(running.outlets);
         let stopped = running.task.join().unwrap().unwrap();
         assert_eq!(stopped.last, at(20));
-        assert_eq!(stopped.stored, [0, 15]);
+        let stored: Vec<u64> = stopped.accounts.iter().map(Account::stored).collect();
+        assert_eq!(stored, [0, 15]);
 
         let (store, restored) = Store::open(&options(home.path(), &["mes", "scada"])).unwrap();
         assert_eq!(restored.next, at(21));
@@ -328,7 +471,7 @@ mod tests {
         running.turns.send(turn(quiet(1))).await.unwrap();
         drop(running.turns);
         let stopped = running.task.join().unwrap().unwrap();
-        assert_eq!(stopped.stored, [1]);
+        assert_eq!(stopped.accounts[0].stored(), 1);
         let closed = soon(running.outlets[0].next(at(1), 9, 9)).await;
         assert_eq!(closed, Err(super::super::Closed));
     }

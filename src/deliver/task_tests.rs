@@ -91,6 +91,7 @@ async fn run(
                 Request::Read { after, reply, .. } => {
                     drop(reply.send((after.seq + 1..=events).map(record).collect()));
                 }
+                Request::Parked(_) => {}
                 Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
             }
         }

@@ -7,6 +7,6 @@ mod pulses;
 mod systemd;
 
 pub use beating::beating;
-pub use notify::{Phases, run};
+pub use notify::{Phases, run, waits};
 pub use pulses::Pulses;
 pub use systemd::Systemd;

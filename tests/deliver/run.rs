@@ -182,6 +182,7 @@ async fn serve(
                 // A reader that went away is no matter.
                 drop(reply.send(found.cloned().collect()));
             }
+            Request::Parked(_) => {}
             Request::Settle { settled: done, .. } => {
                 let up_to = done.up_to;
                 records

@@ -4,9 +4,11 @@
 //! Two engines: `sled`, the product's, and `log`, a plain segment log for tests and as the yardstick of the benches. Rotation,
 //! progress, quota, classes and quarantine are the business of what is above.
 
+mod closed;
 mod log;
 mod sled;
 
+pub(super) use closed::Closed;
 pub use log::open as open_log;
 pub(super) use sled::SEGMENT_SIZE;
 pub use sled::open as open_sled;

@@ -328,7 +328,7 @@ impl Stage {
             mes: self.mes.counts(),
             turned_away: self.mes.turned_away(),
             not_shown: self.mes.not_shown(),
-            broker_lacks: broker.map_or(0, |(.., waiting)| *waiting),
+            broker_lacks: broker.map_or(0, |(_, account)| account.stored() + account.parked),
         }
     }
 }
