@@ -1,8 +1,9 @@
 //! What must be true: the accepted events as a list, and for each uplink what became of each of them.
 
+use super::super::generation::successor;
 use super::super::progress::{Account, Fate, Progress, Settled};
 use super::super::store::Store;
-use crate::model::{Position, UplinkId};
+use crate::model::{Position, Restored, UplinkId};
 use std::collections::BTreeMap;
 
 /// What became of an event, for one uplink.
@@ -108,14 +109,15 @@ pub(super) struct Expected {
     pub(super) events: Vec<u32>,
     pub(super) checkpoint: BTreeMap<String, Vec<u8>>,
     pub(super) uplinks: BTreeMap<String, Uplink>,
-    /// Handed to the store, and not answered: it is in, or it is not.
-    pub(super) under_way: Option<Batch>,
+    /// Handed to the store since it accepted one: the last has no answer yet, those before were refused. After a start one
+    /// of them may be in, or none.
+    pub(super) under_way: Vec<Batch>,
 }
 
 impl Expected {
     /// The batch under way is accepted, and all progress is durable with it.
     pub(super) fn accept(&mut self) {
-        if let Some(batch) = self.under_way.take() {
+        if let Some(batch) = self.under_way.pop() {
             for uplink in self.uplinks.values_mut() {
                 let more = batch.events.iter().map(|_| Now::Stored);
                 uplink.events.extend(more);
@@ -123,7 +125,8 @@ impl Expected {
             self.events.extend(batch.events);
             self.checkpoint = batch.checkpoint;
         }
-        self.uplinks.values_mut().for_each(Uplink::durable);
+        self.under_way.clear();
+        self.progress_is_known();
     }
 
     /// The last progress of each uplink is known, as far as no power cut comes.
@@ -131,19 +134,30 @@ impl Expected {
         self.uplinks.values_mut().for_each(Uplink::durable);
     }
 
-    /// After an open: whether the batch under way is in.
-    pub(super) fn decide(&mut self, next: Position, checkpoint: &BTreeMap<String, Vec<u8>>) {
-        let without = at(self.events.len() + 1);
-        let (with, changes) = self.under_way.as_ref().map_or((without, false), |batch| {
-            let with = at(self.events.len() + batch.events.len() + 1);
-            (with, batch.checkpoint == *checkpoint)
-        });
-        if next == with && changes && (with != without || *checkpoint != self.checkpoint) {
-            return self.accept();
+    /// After an open: whether one of the batches under way is in.
+    pub(super) fn decide(&mut self, store: &mut Store, restored: &Restored) {
+        let before = at(self.events.len());
+        // Where a disk fails in reading, nothing of what was refused can be told apart.
+        let found = store.read(before, 1, 0).unwrap_or_default();
+        let first = found.first().map(|record| record.envelope.run.as_u128());
+        let is_in = |batch: &Batch| {
+            restored.next == at(self.events.len() + batch.events.len() + 1)
+                && restored.checkpoint == batch.checkpoint
+                && batch.events.first().map(|tries| u128::from(*tries)) == first
+        };
+        let nothing_new =
+            restored.next == successor(before) && restored.checkpoint == self.checkpoint;
+        match self.under_way.iter().position(is_in) {
+            Some(index) if !nothing_new => {
+                self.under_way.truncate(index + 1);
+                self.accept();
+            }
+            _ => {
+                assert_eq!(restored.next, successor(before), "the next position");
+                assert_eq!(restored.checkpoint, self.checkpoint, "the checkpoint");
+                self.under_way.clear();
+            }
         }
-        assert_eq!(next, without, "the next position");
-        assert_eq!(*checkpoint, self.checkpoint, "the checkpoint");
-        self.under_way = None;
     }
 
     /// After an open with these uplinks, in this order.

@@ -4,6 +4,7 @@
 //! `place` is where the store lies, `expected` the list, `trial` plays. Seeds are printed when a trial fails;
 //! `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
 
+mod every_call;
 mod expected;
 mod place;
 mod trial;

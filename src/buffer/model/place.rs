@@ -44,13 +44,16 @@ impl Place {
         };
         let nth = disk.calls() + random.u64(1..24);
         let used = super::super::disk::Disk::used(disk, Path::new("/")).unwrap_or(0);
+        let raced = random.bool();
         let plan = match random.u8(0..8) {
             0 => Plan {
                 bytes: Some(used + random.u64(0..3000)),
+                raced,
                 ..Plan::default()
             },
             1 => Plan {
                 names: Some(random.u64(4..14)),
+                raced,
                 ..Plan::default()
             },
             2 | 3 => Plan {
@@ -63,6 +66,14 @@ impl Place {
             },
         };
         disk.plan(plan);
+    }
+
+    /// Nothing goes wrong any more; false where the disk is cut off for good.
+    pub(super) fn recover(&mut self) -> bool {
+        match self {
+            Place::Memory(disk) => disk.recover(),
+            Place::Files(..) => true,
+        }
     }
 
     /// The process ends as it stands; the disk is whole again. The directory before is for as long as the process lives on

@@ -27,6 +27,8 @@ pub(super) struct Trial {
     expected: Expected,
     /// Batches that were tried, so that no two events are alike.
     tries: u32,
+    /// A seed for what comes after the first failure.
+    fate: Option<u64>,
 }
 
 /// Bytes that no packing makes shorter.
@@ -61,7 +63,18 @@ fn render(event: &Event, recorded: UtcTime) -> (Envelope, Vec<u8>) {
 }
 
 impl Trial {
+    /// A random one, from its first start on.
     pub(super) fn new(seed: u64, place: Place) -> Trial {
+        let mut trial = Trial::before(seed, place);
+        if trial.random.u8(0..8) == 0 {
+            trial.place.plan(&mut trial.random);
+        }
+        trial.start();
+        trial
+    }
+
+    /// Before its first start.
+    pub(super) fn before(seed: u64, place: Place) -> Trial {
         let mut random = Rng::with_seed(seed);
         let mut options = options(&place.path(), &[]);
         options.generation_bytes = random.u64(200..2_500);
@@ -72,13 +85,22 @@ impl Trial {
             store: None,
             expected: Expected::default(),
             tries: 0,
+            fate: None,
         };
         trial.draw_uplinks();
-        if trial.random.u8(0..8) == 0 {
-            trial.place.plan(&mut trial.random);
-        }
-        trial.start();
         trial
+    }
+
+    /// A short life that is the same for a seed until something fails, and goes on by `fate` from there.
+    pub(super) fn script(&mut self, fate: u64) {
+        self.fate = Some(fate);
+        self.start();
+        for nth in 0..16 {
+            match nth {
+                7 | 13 => self.stop(),
+                _ => self.work(),
+            }
+        }
     }
 
     pub(super) fn step(&mut self) {
@@ -113,7 +135,8 @@ impl Trial {
         assert_eq!(store.older.len(), 0);
     }
 
-    /// What a gateway does all day; an error ends the use of the store, and the process or the power goes.
+    /// What a gateway does all day. After an error it goes on with the same store when the disk is well again, or the
+    /// process or the power goes.
     fn work(&mut self) {
         let result = match self.random.u8(0..15) {
             0..6 => self.append(),
@@ -123,10 +146,20 @@ impl Trial {
             _ => self.read_for(),
         };
         if result.is_err() {
-            match self.random.bool() {
-                true => self.kill(),
-                false => self.crash(),
+            self.new_fate();
+            let goes_on = self.random.bool() && self.place.recover();
+            match (goes_on, self.random.bool()) {
+                (true, _) => {}
+                (_, true) => self.kill(),
+                (_, false) => self.crash(),
             }
+        }
+    }
+
+    /// From the first failure on the same script may go on in many ways.
+    fn new_fate(&mut self) {
+        if let Some(seed) = self.fate.take() {
+            self.random = Rng::with_seed(seed);
         }
     }
 
@@ -156,7 +189,7 @@ impl Trial {
             }
             turns.push(turn);
         }
-        self.expected.under_way = Some(batch);
+        self.expected.under_way.push(batch);
         let store = self.store.as_mut().unwrap();
         let last = store.commit(&turns, Stamp::default(), &render)?;
         self.expected.accept();
@@ -209,7 +242,7 @@ impl Trial {
 
     fn commit_progress(&mut self) -> Result<(), StoreError> {
         self.store.as_mut().unwrap().commit_progress()?;
-        self.expected.accept();
+        self.expected.progress_is_known();
         Ok(())
     }
 
@@ -302,6 +335,7 @@ impl Trial {
                 Ok((store, restored)) => return self.started(store, &restored),
                 Err(error) => assert!(failed < MAX_FAILED_STARTS, "{error}"),
             }
+            self.new_fate();
             match self.random.bool() {
                 true => self.place.kill(),
                 false => self.place.crash(&mut self.random),
@@ -312,13 +346,13 @@ impl Trial {
         }
     }
 
-    fn started(&mut self, store: Store, restored: &Restored) {
+    fn started(&mut self, mut store: Store, restored: &Restored) {
         self.place.opened();
         assert_eq!(self.options.health.quarantined.get(), 0);
         if !self.expected.events.is_empty() {
             assert_eq!(store.new_epoch(), None);
         }
-        self.expected.decide(restored.next, &restored.checkpoint);
+        self.expected.decide(&mut store, restored);
         let names = self.options.uplinks.iter().map(|(name, _)| name.clone());
         self.expected.compare(&store, &names.collect::<Vec<_>>());
         self.store = Some(store);

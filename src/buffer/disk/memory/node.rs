@@ -47,6 +47,8 @@ pub(super) struct File {
     edits: Vec<Edit>,
     /// Of all edits, one behind the other.
     edited: Vec<u8>,
+    /// Bytes that it takes at least, whatever is in it.
+    reserved: u64,
 }
 
 impl File {
@@ -68,6 +70,15 @@ impl File {
         set_length(&mut self.data, length);
     }
 
+    pub(super) fn reserve(&mut self, bytes: u64) {
+        self.reserved = self.reserved.max(bytes);
+    }
+
+    /// Bytes that it takes on the disk.
+    pub(super) fn used(&self) -> u64 {
+        self.reserved.max(self.data.len() as u64)
+    }
+
     pub(super) fn sync(&mut self) {
         if !self.edits.is_empty() {
             self.durable.clone_from(&self.data);
@@ -87,6 +98,11 @@ impl File {
         File {
             data: durable.clone(),
             durable,
+            reserved: if odds.survives(random) {
+                self.reserved
+            } else {
+                0
+            },
             ..File::default()
         }
     }
