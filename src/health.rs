@@ -213,6 +213,8 @@ pub struct DeviceHealth {
     pub repeated: Counter,
     /// Times that the next stage was full and reading waited.
     pub waits: Counter,
+    /// Of these, stretches so long that the values in between are missing: marked as not read.
+    pub gaps: Counter,
     /// Lines that are none of those that the device should send.
     pub refused_lines: Counter,
     /// Lines thrown away because they were too long, too slow or broken off.
@@ -234,7 +236,10 @@ impl DeviceHealth {
             BadReason::Stamp => self.bad_stamps.add(1),
             BadReason::Overflow => self.overflows.add(1),
             BadReason::Source => self.bad_at_source.add(1),
-            BadReason::DeviceLost | BadReason::Exception(_) | BadReason::Frozen => {}
+            BadReason::DeviceLost
+            | BadReason::Exception(_)
+            | BadReason::Frozen
+            | BadReason::NotRead => {}
         }
     }
 }

@@ -320,8 +320,14 @@ pub(super) fn create(
         disk.remove_tree(&path).ok();
     })?;
     let name = copy.next.to_string();
-    if disk.names(root).map_err(io)?.contains(&name) {
-        let renewed = root.join(format!("{RENEWED}{name}"));
+    let renewed = format!("{RENEWED}{name}");
+    let names = disk.names(root).map_err(io)?;
+    if names.contains(&renewed) {
+        // An earlier attempt failed on its way: it is ended first, since it may be all that there is.
+        take_place(disk, root, copy.next).map_err(io)?;
+    }
+    if names.contains(&name) || names.contains(&renewed) {
+        let renewed = root.join(renewed);
         disk.rename(&path, &renewed).map_err(io)?;
         disk.sync_dir(root).map_err(io)?;
         take_place(disk, root, copy.next).map_err(io)?;
@@ -386,11 +392,12 @@ pub(super) fn set_aside(disk: &dyn Disk, root: &Path, first: Position) -> Result
     disk.sync_dir(root).map_err(io)
 }
 
-/// Removes a generation: its name first, so that no half of it is ever taken for a whole.
+/// Removes a generation: its name first, durably, so that no half of it is ever taken for a whole.
 pub(super) fn remove(disk: &dyn Disk, root: &Path, first: Position) -> Result<(), StoreError> {
     let going = root.join(format!("{REMOVING}{first}"));
     disk.remove_tree(&going)
         .and_then(|()| disk.rename(&path_of(root, first), &going))
+        .and_then(|()| disk.sync_dir(root))
         .and_then(|()| disk.remove_tree(&going))
         .map_err(|error| io_error(root, error))
 }

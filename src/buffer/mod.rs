@@ -11,6 +11,10 @@ pub mod disk;
 pub mod engine;
 mod epoch;
 mod error;
+#[cfg(test)]
+mod full_task_tests;
+#[cfg(test)]
+mod full_tests;
 mod generation;
 mod generations;
 mod head;

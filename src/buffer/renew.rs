@@ -8,6 +8,7 @@
 use super::error::StoreError;
 use super::generation::{Generation, successor};
 use super::generations;
+use super::head::Head;
 use super::store::Store;
 use crate::model::{CheckpointEntry, DropNotice, Position, Turn};
 use std::collections::BTreeMap;
@@ -81,20 +82,34 @@ impl Store {
         self.copy_progress();
         self.put_side(|side, _| side.sync())?;
         let (first, last) = (self.newest.first(), self.last());
-        match generations::create(&self.medium, &self.root, &self.head) {
+        match self.fresh() {
             Ok((newest, head)) => {
                 self.newest = newest;
                 self.head = head;
                 self.rotate_from = 0;
                 self.older.push(first, last);
             }
-            Err(error @ (StoreError::Full(_) | StoreError::Io { .. })) => {
+            Err(error @ (StoreError::Full(_) | StoreError::Io { .. })) if !self.abandoned => {
                 tracing::warn!(%error, "no new generation: the newest one grows past its size");
                 self.rotate_from = self.head.written_bytes + self.generation_bytes / 4;
             }
             Err(other) => return Err(other),
         }
         Ok(())
+    }
+
+    /// Makes a generation with what memory knows. Should that fail when the name of it is there already, nobody knows whether
+    /// it outlasts a power cut: nothing may be written beside it, and the newest one is closed.
+    pub(super) fn fresh(&mut self) -> Result<(Generation, Head), StoreError> {
+        let made = generations::create(&self.medium, &self.root, &self.head);
+        if made.is_err() {
+            let name = self.head.next.to_string();
+            let names = self.medium.disk.names(&self.root);
+            if names.map_or(true, |names| names.contains(&name)) {
+                self.abandon();
+            }
+        }
+        made
     }
 
     /// Goes on in a fresh generation where the newest one was closed after a failed write.
@@ -106,7 +121,7 @@ impl Store {
             return Ok(());
         }
         self.copy_progress();
-        let (newest, head) = generations::create(&self.medium, &self.root, &self.head)?;
+        let (newest, head) = self.fresh()?;
         tracing::warn!(from = %head.next, "the store goes on in a fresh generation after a failed write");
         self.newest = newest;
         self.head = head;

@@ -403,7 +403,7 @@ impl Store {
                     to: self.last(),
                     reason,
                 };
-                let (newest, head) = generations::create(&self.medium, &self.root, &self.head)?;
+                let (newest, head) = self.fresh()?;
                 self.newest = newest;
                 self.head = head;
                 generations::set_aside(self.medium.disk.as_ref(), &self.root, lost.from)?;

@@ -3,8 +3,11 @@
 
 mod barrier;
 mod clones;
+mod cutbox;
 mod kill;
 mod refusals;
+
+pub(crate) use refusals::works;
 
 use millgate::buffer::engine::Medium;
 use millgate::buffer::{OpenOptions, Store, StoreError};

@@ -143,7 +143,18 @@ impl Medium {
         path: &Path,
         purpose: Purpose,
     ) -> Result<Box<dyn Engine>, EngineError> {
-        (self.open)(&self.disk, path, purpose)
+        (self.open)(&self.disk, path, purpose).map_err(|error| match error {
+            // An open writes: one that fails for want of space must not look like damage, whatever the engine makes of it.
+            EngineError::Damaged { .. } if self.is_full(path) => {
+                io_error(path, io::ErrorKind::StorageFull.into())
+            }
+            other => other,
+        })
+    }
+
+    fn is_full(&self, path: &Path) -> bool {
+        let space = self.disk.space(path);
+        space.is_ok_and(|space| space.free < 2 * SEGMENT_SIZE as u64)
     }
 }
 
