@@ -29,6 +29,8 @@ pub(super) struct Trial {
     tries: u32,
     /// A seed for what comes after the first failure.
     fate: Option<u64>,
+    /// A call failed since the last start: the side file may say less than memory.
+    failed: bool,
 }
 
 /// Bytes that no packing makes shorter.
@@ -86,6 +88,7 @@ impl Trial {
             expected: Expected::default(),
             tries: 0,
             fate: None,
+            failed: false,
         };
         trial.draw_uplinks();
         trial
@@ -108,8 +111,10 @@ impl Trial {
             0..30 => self.work(),
             30 => self.stop(),
             31..33 => {
-                // Nothing failed: the side file knows all progress.
-                self.expected.progress_is_known();
+                if !self.failed {
+                    // The side file knows all progress.
+                    self.expected.progress_is_known();
+                }
                 self.kill();
             }
             33..36 => self.crash(),
@@ -146,6 +151,7 @@ impl Trial {
             _ => self.read_for(),
         };
         if result.is_err() {
+            self.failed = true;
             self.new_fate();
             let goes_on = self.random.bool() && self.place.recover();
             match (goes_on, self.random.bool()) {
@@ -348,6 +354,7 @@ impl Trial {
 
     fn started(&mut self, mut store: Store, restored: &Restored) {
         self.place.opened();
+        self.failed = false;
         assert_eq!(self.options.health.quarantined.get(), 0);
         if !self.expected.events.is_empty() {
             assert_eq!(store.new_epoch(), None);
