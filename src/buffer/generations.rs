@@ -420,11 +420,12 @@ pub(super) fn set_aside(disk: &dyn Disk, root: &Path, first: Position) -> Result
     disk.sync_dir(root).map_err(io)
 }
 
-/// Removes a generation: its name first, so that no half of it is ever taken for a whole.
+/// Removes a generation: its name first, durably, so that no half of it is ever taken for a whole.
 pub(super) fn remove(disk: &dyn Disk, root: &Path, first: Position) -> Result<(), StoreError> {
     let going = root.join(format!("{REMOVING}{first}"));
     disk.remove_tree(&going)
         .and_then(|()| disk.rename(&path_of(root, first), &going))
+        .and_then(|()| disk.sync_dir(root))
         .and_then(|()| disk.remove_tree(&going))
         .map_err(|error| io_error(root, error))
 }

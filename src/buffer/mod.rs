@@ -23,7 +23,7 @@ mod keys;
 mod losses;
 mod memory;
 #[cfg(test)]
-mod model_tests;
+mod model;
 #[cfg(test)]
 mod notices_tests;
 mod open;

@@ -66,6 +66,7 @@ impl Store {
         let disk = medium.disk.as_ref();
         disk.create_dirs(&root)
             .map_err(|error| making_error(&root, error))?;
+        sync_way_to(disk, &options.path).map_err(io)?;
         let lock = take_lock(disk, &root)?;
         let known = Known::read(disk, &root).map_err(io)?;
         inspect::clear_copies(disk, &options.path);
@@ -183,6 +184,19 @@ impl Store {
         self.clear_away();
         Ok(())
     }
+}
+
+/// An earlier run may have been killed, or refused, between making a directory and making it durable. Above `buffer.path`
+/// may lie what this user cannot read, or what is never written to and knows no sync; a broken disk is one everywhere.
+fn sync_way_to(disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
+    disk.sync_dir(path)?;
+    for above in path.ancestors().skip(1) {
+        match disk.sync_dir(above) {
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Two processes on one store would be the end of it. The lock goes with the process, also when it is killed.

@@ -2,6 +2,7 @@
 //! binary, so that none has to be built and found.
 
 mod barrier;
+mod clones;
 mod cutbox;
 mod kill;
 mod refusals;

@@ -29,6 +29,8 @@ pub(in crate::buffer) struct Plan {
     pub(in crate::buffer) bytes: Option<u64>,
     /// Files and directories past which no name can be made.
     pub(in crate::buffer) names: Option<u64>,
+    /// Others take the space between the asking and the writing: who asks is told that there is enough.
+    pub(in crate::buffer) raced: bool,
 }
 
 /// A disk in memory. Clones are the same disk.
@@ -65,6 +67,16 @@ impl Memory {
     /// From now on this goes wrong, and nothing else.
     pub(in crate::buffer) fn plan(&self, plan: Plan) {
         self.state().plan = plan;
+    }
+
+    /// Whatever was planned is over; false where the disk is cut off already.
+    pub(in crate::buffer) fn recover(&self) -> bool {
+        let mut state = self.state();
+        let cut = state.plan.cut.is_some_and(|cut| cut <= state.calls);
+        if !cut {
+            state.plan = Plan::default();
+        }
+        !cut
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,12 +141,7 @@ impl Disk for Memory {
     }
 
     fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
-        let mut state = self.state();
-        let id = state.open(path)?;
-        if state.file(id)?.data().len() as u64 >= bytes {
-            return Ok(());
-        }
-        state.set_length(id, bytes)
+        self.state().reserve(path, bytes)
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct File {
     edits: Vec<Edit>,
     /// Of all edits, one behind the other.
     edited: Vec<u8>,
+    /// Bytes that it takes at least, whatever is in it.
+    reserved: u64,
 }
 
 impl File {
@@ -65,7 +67,16 @@ impl File {
 
     pub(super) fn set_length(&mut self, length: usize) {
         self.edits.push(Edit::Length(length));
-        self.data.resize(length, 0);
+        set_length(&mut self.data, length);
+    }
+
+    pub(super) fn reserve(&mut self, bytes: u64) {
+        self.reserved = self.reserved.max(bytes);
+    }
+
+    /// Bytes that it takes on the disk.
+    pub(super) fn used(&self) -> u64 {
+        self.reserved.max(self.data.len() as u64)
     }
 
     pub(super) fn sync(&mut self) {
@@ -87,6 +98,11 @@ impl File {
         File {
             data: durable.clone(),
             durable,
+            reserved: if odds.survives(random) {
+                self.reserved
+            } else {
+                0
+            },
             ..File::default()
         }
     }
@@ -105,7 +121,7 @@ impl File {
         for edit in &self.edits {
             let before = now.len();
             match edit {
-                Edit::Length(length) => now.resize(*length, 0),
+                Edit::Length(length) => set_length(&mut now, *length),
                 Edit::Write { from, to, offset } => {
                     put(&mut now, &self.edited[*from..*to], *offset);
                     for sector in sectors(*offset, to - from) {
@@ -125,7 +141,7 @@ impl File {
                 length = now.len();
             }
         }
-        kept.resize(length, 0);
+        set_length(&mut kept, length);
         kept
     }
 
@@ -153,9 +169,19 @@ impl File {
 fn put(to: &mut Vec<u8>, bytes: &[u8], offset: usize) {
     let end = offset + bytes.len();
     if to.len() < end {
-        to.resize(end, 0);
+        set_length(to, end);
     }
     to[offset..end].copy_from_slice(bytes);
+}
+
+/// As `resize` with zeros, which takes its time without an optimising compiler.
+fn set_length(bytes: &mut Vec<u8>, length: usize) {
+    static ZEROS: [u8; 8192] = [0; 8192];
+    bytes.truncate(length);
+    while bytes.len() < length {
+        let more = (length - bytes.len()).min(ZEROS.len());
+        bytes.extend_from_slice(&ZEROS[..more]);
+    }
 }
 
 fn sectors(offset: usize, length: usize) -> std::ops::Range<usize> {
@@ -217,9 +243,9 @@ impl Directory {
         }
     }
 
+    /// Some of it may be there. A journal does not forget the rest: the next sync has it to do.
     pub(super) fn fail_sync(&mut self, odds: Odds, random: &mut Rng) {
         self.durable = self.survivors(odds, random);
-        self.changes.clear();
     }
 
     /// What a power cut leaves: any of the changes, in any order.

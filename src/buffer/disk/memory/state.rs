@@ -310,6 +310,17 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn reserve(&mut self, path: &Path, bytes: u64) -> io::Result<()> {
+        let id = self.open(path)?;
+        self.whole_call()?;
+        let more = bytes.saturating_sub(self.file(id)?.used());
+        if self.room()?.is_some_and(|room| (room as u64) < more) {
+            return Err(full());
+        }
+        self.file_mut(id)?.reserve(bytes);
+        Ok(())
+    }
+
     pub(super) fn sync(&mut self, id: usize) -> io::Result<()> {
         let fails = self.call()?;
         let (odds, mut random) = (Odds::draw(&mut self.random), self.random.fork());
@@ -329,7 +340,7 @@ impl State {
 
     fn used_by(&self, id: usize) -> (u64, u64) {
         match &self.nodes[id] {
-            Node::File(file) => (file.data().len() as u64, 1),
+            Node::File(file) => (file.used(), 1),
             Node::Directory(directory) => directory
                 .entries()
                 .values()
@@ -349,8 +360,9 @@ impl State {
 
     pub(super) fn space(&self) -> io::Result<Space> {
         let (bytes, names) = self.used(Path::new("/"))?;
-        let total = self.plan.bytes.unwrap_or(1 << 40);
-        let names_limit = self.plan.names.unwrap_or(u64::MAX);
+        let honest = !self.plan.raced;
+        let total = self.plan.bytes.filter(|_| honest).unwrap_or(1 << 40);
+        let names_limit = self.plan.names.filter(|_| honest).unwrap_or(u64::MAX);
         Ok(Space {
             free: total.saturating_sub(bytes),
             total,
