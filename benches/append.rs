@@ -12,7 +12,7 @@
 )]
 
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{OpenOptions, Settled, Store};
+use millgate::buffer::{OpenOptions, Quota, Settled, Store};
 use millgate::health::BufferHealth;
 use millgate::model::{
     Birth, Body, ClockQuality, Envelope, Event, Position, Restored, Scope, Stamp, Turn, UplinkId,
@@ -104,6 +104,7 @@ fn open(home: &Path) -> (Store, Restored) {
         generation_bytes: 8 << 20,
         uplinks: vec![("mes".into(), StartAt::Newest)],
         machine_id: None,
+        quota: Quota::default(),
         health: Arc::new(BufferHealth::default()),
         medium: Medium::sled(),
     };

@@ -6,7 +6,7 @@
 use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};
 use crate::buffer::engine::Medium;
-use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError, Why};
+use crate::buffer::{self, OpenOptions, Outlet, Quota, Stopped, Store, StoreError, Why};
 use crate::clock::{self, Clock};
 use crate::deliver::{self, Prepared, SetupError, Timing};
 use crate::format::Renderer;
@@ -132,6 +132,11 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
             .iter()
             .map(|uplink| (uplink.name.clone(), uplink.start_at))
             .collect(),
+        quota: Quota {
+            max_bytes: plant.buffer.max_size.0,
+            max_age: plant.buffer.max_age.get(),
+            keep_delivered: plant.buffer.keep_delivered.get(),
+        },
         machine_id: buffer::machine_id(),
         health: Arc::clone(&health.buffer),
         medium: Medium::sled(),

@@ -3,7 +3,7 @@
 
 use super::Store;
 use super::disk::{Files, names};
-use super::generations::{Listing, path_of};
+use super::listing::{Listing, path_of};
 use super::testing::{copy_tree, fast_home, options, payload, render, trials, turn};
 use crate::model::{CheckpointEntry, Position, Stamp};
 use fastrand::Rng;

@@ -2,6 +2,7 @@
 //! digest that tells whether all of its entries came back. Only the newest generation's is in use. Pure.
 
 use super::engine::Batch;
+use super::kept::Kept;
 use super::keys;
 use super::progress::Progress;
 use super::seal::{seal, unseal};
@@ -22,6 +23,10 @@ struct Stored {
     uplinks: BTreeMap<String, Progress>,
     untold: Vec<DropNotice>,
     powered_ns: u64,
+    began_ns: u64,
+    swept: Position,
+    kept: Kept,
+    passing_bytes: u64,
     entries: u64,
     digest: u32,
     written_bytes: u64,
@@ -41,6 +46,15 @@ pub(super) struct Head {
     /// How long the gateway has been running with this store, over all its runs, at the last commit: the clock by which
     /// events age, since the wall clock may be wrong and a box in a cupboard loses nothing.
     pub(super) powered_ns: u64,
+    /// The same clock when this generation was begun.
+    pub(super) began_ns: u64,
+    /// Generations up to the one that begins here have no passing events to give up any more. A rewritten one beside its
+    /// original counts when it is not above this, and not before: its evicted events are in the accounts then.
+    pub(super) swept: Position,
+    /// Since when what is settled is settled.
+    pub(super) kept: Kept,
+    /// Of `written_bytes`, those of passing events.
+    pub(super) passing_bytes: u64,
     /// The aggregation's state.
     pub(super) checkpoint: BTreeMap<String, Vec<u8>>,
     /// Record and checkpoint bytes that were written to this generation.
@@ -94,6 +108,10 @@ impl Head {
             uplinks: self.uplinks.clone(),
             untold: self.untold.clone(),
             powered_ns: self.powered_ns,
+            began_ns: self.began_ns,
+            swept: self.swept,
+            kept: self.kept.clone(),
+            passing_bytes: self.passing_bytes,
             entries: self.checkpoint.len() as u64,
             digest: self.digest,
             written_bytes: self.written_bytes,
@@ -120,6 +138,9 @@ impl Head {
             uplinks: self.uplinks.clone(),
             untold: self.untold.clone(),
             powered_ns: self.powered_ns,
+            began_ns: self.powered_ns,
+            swept: self.swept,
+            kept: self.kept.clone(),
             ..Head::default()
         };
         (head, entries)
@@ -151,6 +172,10 @@ impl Head {
             uplinks: stored.uplinks,
             untold: stored.untold,
             powered_ns: stored.powered_ns,
+            began_ns: stored.began_ns,
+            swept: stored.swept,
+            kept: stored.kept,
+            passing_bytes: stored.passing_bytes,
             checkpoint,
             written_bytes: stored.written_bytes,
             digest: stored.digest,

@@ -2,8 +2,10 @@
 //!
 //! From the outside in: [`run`] is the task, [`Store`] what it drives, `generations` the directories of a store,
 //! `generation` one of them, `engine` the database in it, `disk` the
-//! files beside. `commit`, `epoch`, `head`, `keys`, `progress`, `record` and `seal` are pure.
+//! files beside. `absent`, `commit`, `epoch`, `head`, `kept`,
+//! `keys`, `progress`, `quota`, `record` and `seal` are pure.
 
+mod absent;
 pub mod commit;
 #[cfg(test)]
 mod damage_tests;
@@ -14,14 +16,21 @@ mod error;
 mod generation;
 mod generations;
 mod head;
+mod kept;
 mod keys;
+mod listing;
 mod memory;
 #[cfg(test)]
 mod model_tests;
+mod older;
 mod open;
 mod outlet;
 mod progress;
+mod quota;
+mod reclaim;
 pub mod record;
+mod rewrite;
+mod room;
 mod seal;
 mod side;
 mod store;
@@ -37,5 +46,6 @@ pub use memory::MemoryStore;
 pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
 pub use progress::{Account, Fate, MAX_ABOVE, Progress, Settled};
+pub use quota::{Extent, Quota};
 pub use store::{OpenOptions, Render, Store};
 pub use task::{STOP_GRACE, Stopped, TURNS, outlets, run};

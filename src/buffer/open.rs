@@ -5,9 +5,11 @@ use super::engine::{EngineError, Medium, Purpose};
 use super::epoch::{self, Found, Numbering, Why};
 use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
-use super::generations::{self, Generations, Listing, path_of, span_after};
+use super::generations::{self, Generations, span_after};
 use super::head::{Head, Machine};
+use super::listing::{self, Listing, lean_path_of, path_of};
 use super::progress::Progress;
+use super::room::Room;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
@@ -62,8 +64,12 @@ impl Store {
             machine,
         });
         let mut losses = newest.set_aside;
+        if let Some((_, head)) = &newest.opened {
+            settle_copies(disk, &root, &listing, head.swept)?;
+        }
         losses.extend(lost_tail(numbering, &newest.opened, &known));
-        let (generation, head) = go_on(medium, &root, numbering, newest.opened, machine)?;
+        let opened = newest.opened;
+        let (generation, head) = go_on(medium, &root, &listing, numbering, opened, machine)?;
         let uplinks = progress(options, &head, &known);
         let gone = removed(options, &head);
         // The listing again: what was set aside moved.
@@ -80,6 +86,11 @@ impl Store {
             moved: false,
             committed_at: None,
             tail: TailCache::default(),
+            room: Room::new(
+                options.quota,
+                disk.space(&root).map_err(io)?.total,
+                options.generation_bytes,
+            ),
             reported: BTreeSet::new(),
             new_epoch: why(numbering),
             root,
@@ -155,7 +166,8 @@ fn open_newest(
     let mut end = furthest;
     let mut newest = Newest::default();
     for first in listing.whole.iter().rev() {
-        let reason = match open_one(medium, root, *first) {
+        let path = listing.path_of(root, *first);
+        let reason = match open_one(medium, &path, *first) {
             Ok(Ok(opened)) => {
                 newest.opened = Some(opened);
                 break;
@@ -164,7 +176,7 @@ fn open_newest(
             Err(other) => return Err(other.into()),
         };
         tracing::error!(generation = %first, reason, "a damaged generation is set aside");
-        generations::set_aside(medium.disk.as_ref(), root, *first)?;
+        listing::set_aside(medium.disk.as_ref(), root, &path, *first)?;
         let known = end.filter(|end| end.epoch == first.epoch && *end > *first);
         newest.set_aside.push(Loss {
             from: *first,
@@ -178,11 +190,30 @@ fn open_newest(
 
 fn open_one(
     medium: &Medium,
-    root: &Path,
+    path: &Path,
     first: Position,
 ) -> Result<Result<(Generation, Head), String>, EngineError> {
-    let generation = Generation::open(medium, &path_of(root, first), first, Purpose::Write)?;
+    let generation = Generation::open(medium, path, first, Purpose::Write)?;
     Ok(generation.head()?.map(|head| (generation, head)))
+}
+
+/// Where a crash came between rewriting a generation and removing the original: the copy counts when its evicted events
+/// are in the accounts.
+fn settle_copies(
+    disk: &dyn Disk,
+    root: &Path,
+    listing: &Listing,
+    swept: Position,
+) -> Result<(), StoreError> {
+    for first in &listing.twice {
+        let surplus = if *first <= swept {
+            path_of(root, *first)
+        } else {
+            lean_path_of(root, *first)
+        };
+        listing::remove(disk, root, &surplus)?;
+    }
+    Ok(())
 }
 
 /// Events that the progress file knows of and the store does not have.
@@ -206,11 +237,18 @@ fn lost_tail(
 fn go_on(
     medium: &Medium,
     root: &Path,
+    listing: &Listing,
     numbering: Numbering,
     opened: Option<(Generation, Head)>,
     machine: Option<Machine>,
 ) -> Result<(Generation, Head), StoreError> {
     match (numbering, opened) {
+        // To a rewritten generation nothing is added.
+        (Numbering::GoesOn(_), Some((generation, head)))
+            if listing.path_of(root, generation.first()) != path_of(root, generation.first()) =>
+        {
+            generations::create(medium, root, &head)
+        }
         (Numbering::GoesOn(_), Some(opened)) => Ok(opened),
         (Numbering::GoesOn(next), None) => generations::create(medium, root, &Head::at(next)),
         (Numbering::BeginsAnew(epoch, why), opened) => {

@@ -11,14 +11,16 @@ use super::generation::{Generation, Limits, Loss, predecessor, successor};
 use super::generations::{self, Generations, put_head};
 use super::head::Head;
 use super::keys;
+use super::listing::{self, path_of};
 use super::progress::{Account, Progress, Settled};
+use super::quota::Quota;
 use super::record;
+use super::room::Room;
 use super::side::SideFile;
 use super::tail::TailCache;
 use crate::health::BufferHealth;
 use crate::model::{
-    Body, BootTime, DropNotice, DropReason, Envelope, Event, Position, Stamp, Turn, UplinkId,
-    UtcTime,
+    Body, BootTime, Class, DropNotice, Envelope, Event, Position, Stamp, Turn, UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -44,6 +46,8 @@ pub struct OpenOptions {
     pub uplinks: Vec<(String, StartAt)>,
     /// The id of this box, see [`super::machine_id`]; `None` where there is none.
     pub machine_id: Option<String>,
+    /// What it may take, and for how long.
+    pub quota: Quota,
     /// Where it counts.
     pub health: Arc<BufferHealth>,
     /// Where it lies: [`Medium::sled`] but in tests and benches.
@@ -68,6 +72,7 @@ pub struct Store {
     /// The boot clock at the last commit of this run, from which `powered_ns` goes on.
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
+    pub(super) room: Room,
     pub(super) reported: BTreeSet<Position>,
     /// Why this run began a new epoch, if it did.
     pub(super) new_epoch: Option<Why>,
@@ -133,12 +138,17 @@ impl Store {
     ) -> Result<Position, StoreError> {
         let records = self.records(turns, now.utc, render)?;
         let record_bytes: u64 = records.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        if self.must_rotate(record_bytes + checkpoint_bytes(turns)) {
+        let more_bytes = record_bytes + checkpoint_bytes(turns);
+        self.keep_within_quota(more_bytes)?;
+        if self.must_rotate(more_bytes) {
             self.rotate()?;
         }
         let mut batch = Batch::new();
         for (record, bytes) in &records {
             keys::put(&mut batch, &keys::record(record.position), bytes, None);
+            if record.class == Class::Passing {
+                self.head.passing_bytes += bytes.len() as u64;
+            }
         }
         for turn in turns {
             self.head.change(&turn.checkpoint, &mut batch);
@@ -245,7 +255,7 @@ impl Store {
             fates: settled
                 .fates
                 .iter()
-                .filter(|(at, _)| *at <= last)
+                .filter(|(at, _)| *at <= last && !self.is_evicted(*at))
                 .copied()
                 .collect(),
         };
@@ -331,19 +341,22 @@ impl Store {
 
     /// A generation without records is never rotated: its successor would have its name.
     fn must_rotate(&self, more_bytes: u64) -> bool {
-        self.head.written_bytes.saturating_add(more_bytes) > self.generation_bytes
-            && self.head.next > self.newest.first()
+        let full = self.head.written_bytes.saturating_add(more_bytes) > self.generation_bytes;
+        (full && self.head.next > self.newest.first()) || self.is_head_old()
     }
 
     /// Begins a generation: state and progress are durable in it before it is used.
-    fn rotate(&mut self) -> Result<(), StoreError> {
-        self.copy_progress();
+    pub(super) fn rotate(&mut self) -> Result<(), StoreError> {
+        let facts = self.facts();
         self.put_side(|side, _| side.sync())?;
         let (first, last) = (self.newest.first(), self.last());
-        let (newest, head) = generations::create(&self.medium, &self.root, &self.head)?;
+        let durable = self.head.uplinks.clone();
+        self.copy_progress();
+        let created = generations::create(&self.medium, &self.root, &self.head);
+        let (newest, head) = created.inspect_err(|_| self.head.uplinks = durable)?;
         self.newest = newest;
         self.head = head;
-        self.older.push(first, last);
+        self.older.push(first, last, facts);
         Ok(())
     }
 
@@ -359,16 +372,6 @@ impl Store {
 
     fn copy_progress(&mut self) {
         self.head.uplinks = self.uplinks.iter().cloned().collect();
-    }
-
-    /// Removes what every uplink settled. Only after a commit: the progress must be durable first.
-    pub(super) fn remove_settled(&mut self) -> Result<(), StoreError> {
-        let cursors = self.uplinks.iter().map(|(_, progress)| progress.cursor());
-        let settled = cursors.min().unwrap_or_else(|| self.last());
-        let mut losses = Vec::new();
-        let result = self.older.remove_settled(settled, &mut losses);
-        self.report(losses);
-        result
     }
 
     fn read_newest(&mut self, after: Position, limits: Limits) -> Result<Vec<Record>, StoreError> {
@@ -387,7 +390,8 @@ impl Store {
                 let (newest, head) = generations::create(&self.medium, &self.root, &self.head)?;
                 self.newest = newest;
                 self.head = head;
-                generations::set_aside(self.medium.disk.as_ref(), &self.root, lost.from)?;
+                let path = path_of(&self.root, lost.from);
+                listing::set_aside(self.medium.disk.as_ref(), &self.root, &path, lost.from)?;
                 self.report(vec![lost]);
                 Ok(Vec::new())
             }
@@ -407,25 +411,6 @@ impl Store {
             self.health.quarantined.add(loss.count());
             tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "stored events are lost");
             self.lose(&loss);
-        }
-    }
-
-    /// What is lost is dropped for each uplink that had not settled it.
-    fn lose(&mut self, loss: &Loss) {
-        let drops = self
-            .uplinks
-            .iter_mut()
-            .map(|(_, progress)| progress.drop_range(loss.from, loss.to, DropReason::Damaged));
-        let count = drops.max().unwrap_or(0);
-        if count > 0 {
-            self.dropped(DropNotice {
-                reason: DropReason::Damaged,
-                uplink: None,
-                count,
-                from: loss.from,
-                to: loss.to,
-                detail: Some(loss.reason.clone()),
-            });
         }
     }
 

@@ -7,7 +7,7 @@ use super::store::{Render, Store};
 use super::{Outlet, Request};
 use crate::clock::Clock;
 use crate::health::BEAT_EVERY;
-use crate::model::{Position, Turn, UplinkId};
+use crate::model::{BootTime, Position, Turn, UplinkId};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -18,6 +18,8 @@ pub const TURNS: usize = 64;
 const REQUESTS: usize = 64;
 /// How long outlets may go on settling after the last turn was committed.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How often the store is looked after: ages, what is kept, what it takes.
+const KEEP_HOUSE_EVERY: Duration = Duration::from_secs(60);
 /// Most records in one answer, whatever was asked for.
 const MAX_READ_EVENTS: usize = 1024;
 /// Most payload bytes past the first record in one answer, whatever was asked for.
@@ -92,6 +94,7 @@ fn run_with(
         durable,
         render,
         clock,
+        kept_house: None,
     };
     runtime.block_on(async {
         let requests = task.work(turns, requests).await?;
@@ -107,6 +110,7 @@ struct Task<'a> {
     durable: watch::Sender<Position>,
     render: &'a Render<'a>,
     clock: &'a Clock,
+    kept_house: Option<BootTime>,
 }
 
 impl Task<'_> {
@@ -135,9 +139,21 @@ impl Task<'_> {
             if self.rule.is_due(self.clock.now().boot) {
                 self.commit()?;
             }
+            self.keep_house()?;
         }
         self.commit()?;
         Ok(requests)
+    }
+
+    /// Looks after the store now and then, also when nothing comes.
+    fn keep_house(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let due = |at: BootTime| now.boot.since(at) >= KEEP_HOUSE_EVERY;
+        if self.kept_house.is_none_or(due) {
+            self.store.keep_house(now)?;
+            self.kept_house = Some(now.boot);
+        }
+        Ok(())
     }
 
     /// Goes on answering while outlets wind up, then makes the progress durable.

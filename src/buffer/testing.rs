@@ -1,7 +1,7 @@
 //! Events, records and options for the buffer's own tests.
 
 use super::engine::Medium;
-use super::{OpenOptions, Record, Settled, Store, StoreError};
+use super::{OpenOptions, Quota, Record, Settled, Store, StoreError};
 use crate::health::BufferHealth;
 use crate::model::{
     Birth, Body, Class, ClockQuality, ConnectionReport, ConnectionState, Envelope, Event, Position,
@@ -145,6 +145,7 @@ pub(super) fn options(path: &Path, uplinks: &[&str]) -> OpenOptions {
             .map(|name| ((*name).to_owned(), StartAt::Newest))
             .collect(),
         machine_id: Some("this box".into()),
+        quota: Quota::default(),
         health: Arc::new(BufferHealth::default()),
         medium: Medium::sled(),
     }
