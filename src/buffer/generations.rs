@@ -229,7 +229,13 @@ impl Generations {
                 if self.readers.len() >= MAX_READERS {
                     self.readers.remove(0);
                 }
-                Generation::open(&self.medium, &older.path(&self.root), first, Purpose::Read)?
+                let path = older.path(&self.root);
+                let opened = Generation::open(&self.medium, &path, first, Purpose::Read)?;
+                if older.lean && opened.absent().is_empty() {
+                    let reason = "it does not say which events were taken out of it".into();
+                    return Err(EngineError::Damaged { path, reason });
+                }
+                opened
             }
         };
         self.readers.push(reader);

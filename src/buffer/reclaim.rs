@@ -260,6 +260,11 @@ impl Store {
         match rewrite::copy(&self.medium, &self.root, source, last) {
             Ok(copied) => {
                 self.report(copied.losses);
+                if copied.evicted.is_empty() {
+                    self.head.swept = first;
+                    self.moved = true;
+                    return rewrite::discard(&self.medium, &self.root, first);
+                }
                 if copied.left == 0 && self.oldest() == first {
                     rewrite::discard(&self.medium, &self.root, first)?;
                     return self.drop_generation(first, DropReason::Evicted);
@@ -399,3 +404,11 @@ impl Store {
 pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+#[path = "reclaim_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "reclaim_random_tests.rs"]
+mod random_tests;

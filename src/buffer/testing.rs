@@ -4,8 +4,8 @@ use super::engine::Medium;
 use super::{OpenOptions, Quota, Record, Settled, Store, StoreError};
 use crate::health::BufferHealth;
 use crate::model::{
-    Birth, Body, Class, ClockQuality, ConnectionReport, ConnectionState, Envelope, Event, Position,
-    Scope, Stamp, Turn, UplinkId, UtcTime,
+    Birth, Body, Class, ClockQuality, ConnectionReport, ConnectionState, Envelope, Event,
+    Heartbeat, Position, Scope, Stamp, Turn, UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -40,7 +40,21 @@ pub(super) fn quiet_at(position: Position) -> Event {
     )
 }
 
-/// The same in epoch 1.
+/// An event that a full buffer drops first.
+pub(super) fn passing_at(position: Position) -> Event {
+    event(
+        position,
+        Body::Heartbeat(Heartbeat {
+            version: "0",
+            last: None,
+            boot_id: String::new(),
+            up_s: 0.0,
+            open_operations: vec![],
+        }),
+    )
+}
+
+/// [`quiet_at`] in epoch 1.
 pub(super) fn quiet(seq: u64) -> Event {
     quiet_at(Position { epoch: 1, seq })
 }
