@@ -30,7 +30,6 @@ mod quota;
 mod reclaim;
 pub mod record;
 mod rewrite;
-mod room;
 mod seal;
 mod side;
 mod store;
@@ -38,6 +37,7 @@ mod tail;
 mod task;
 #[cfg(test)]
 mod testing;
+mod used;
 
 pub use epoch::Why;
 pub use error::StoreError;

@@ -12,8 +12,8 @@ use super::generations::Facts;
 use super::listing::{damaged_path_of, path_of, remove};
 use super::quota::{self, Extent, Found, Limits, Step, Work};
 use super::rewrite::{self, CopyError};
-use super::room::GROWTH;
 use super::store::Store;
+use super::used::GROWTH;
 use crate::model::{DropNotice, DropReason, Position, Stamp};
 use std::time::Duration;
 

@@ -15,9 +15,9 @@ use super::listing::{self, path_of};
 use super::progress::{Account, Progress, Settled};
 use super::quota::Quota;
 use super::record;
-use super::room::Room;
 use super::side::SideFile;
 use super::tail::TailCache;
+use super::used::Room;
 use crate::health::BufferHealth;
 use crate::model::{
     Body, BootTime, Class, DropNotice, Envelope, Event, Position, Stamp, Turn, UplinkId, UtcTime,
