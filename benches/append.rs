@@ -50,6 +50,7 @@ fn event(position: Position) -> Event {
             last: None,
             boot_id: String::new(),
             open_operations: vec![],
+            new_epoch: None,
         }),
     }
 }

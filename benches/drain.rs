@@ -149,7 +149,10 @@ async fn serve(mut requests: mpsc::Receiver<Request>, settled: watch::Sender<u64
                     .collect();
                 drop(reply.send(records));
             }
+            // Nothing is refused here.
+            Request::Parked(_) => {}
             Request::Settle { settled: done, .. } => drop(settled.send_replace(done.up_to.seq)),
+            Request::Look(_) => {}
         }
     }
 }

@@ -3,22 +3,25 @@
 //! On a stop only the two ends hear the signal: reading ends, delivery sends nothing new. The middle ends when its input
 //! ends, so what was read reaches the disk. A task that panics ends the gateway: never half of one.
 
+pub mod control;
+
 use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};
 use crate::buffer::engine::Medium;
-use crate::buffer::{self, OpenOptions, Outlet, Quota, Stopped, Store, StoreError, Why};
+use crate::buffer::inspect::Inspector;
+use crate::buffer::{self, OpenOptions, Outlet, Quota, Stopped, Store, StoreError};
 use crate::clock::{self, Clock};
 use crate::deliver::{self, Prepared, SetupError, Timing};
 use crate::format::Renderer;
 use crate::health::Health;
-use crate::model::{Restored, Turn};
+use crate::model::{EpochReason, Restored, Turn};
 use crate::observe::{self, Phases, Pulses, Systemd};
 use crate::settings::{Plant, Problem};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -27,6 +30,11 @@ const BATCHES: usize = 256;
 
 /// How long the buffer may take to say why it ended.
 const BUFFER_LAST_WORD: Duration = Duration::from_secs(2);
+
+/// Between two attempts to open the store on a full disk, at the most.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
+/// Between two lines in the log about that.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Why a gateway did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +57,12 @@ pub enum GatewayError {
 }
 
 /// What a gateway did in one run: for the last log line, and for whoever counts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Account {
     /// Events made durable in this run.
     pub accepted: u64,
-    /// Per uplink: name, events settled in this run, events left out by its `events:`, events that wait for it.
-    pub uplinks: Vec<(String, u64, u64, u64)>,
+    /// Per uplink: name, and where its events went since the store knows it.
+    pub uplinks: Vec<(String, buffer::Account)>,
 }
 
 /// Everything that is checked and opened before the first task starts.
@@ -101,7 +109,10 @@ pub async fn run(
     let clock = Clock::system();
     let health = Health::new(plant.devices.len(), plant.uplinks.len());
     let systemd = Systemd::from_environment().map_err(GatewayError::Systemd)?;
-    let opened = open(&plant, &health, &clock)?;
+    let Some(opened) = open_patiently(&plant, &health, &clock, &systemd, &stop).await? else {
+        info!("stopped before there was room for the store");
+        return Ok(Account::default());
+    };
     let mut running = Running::start(opened, &plant, &health, &clock, systemd, phases);
     running.phases.ready.cancel();
     info!(gateway = %plant.gateway.id, machines = plant.machines.len(), tags = plant.tags.len(), "running");
@@ -113,9 +124,43 @@ pub async fn run(
     if let Some(failed) = failed {
         return Err(failed);
     }
-    let account = account(&plant, &health, &stopped?);
-    tell(&account);
+    let stopped = stopped?;
+    let account = account(&plant, &health, &stopped);
+    tell(&account, stopped.unstored);
     Ok(account)
+}
+
+/// Opens everything. On a full disk it waits for room instead of ending: a restart makes none. `None` when it is to stop
+/// before there is any.
+async fn open_patiently(
+    plant: &Plant,
+    health: &Health,
+    clock: &Clock,
+    systemd: &Systemd,
+    stop: &CancellationToken,
+) -> Result<Option<Opened>, GatewayError> {
+    let mut said: Option<Instant> = None;
+    let refusing = &health.buffer.refusing;
+    loop {
+        let why = match open(plant, health, clock) {
+            Err(GatewayError::Store(error @ StoreError::Full(_))) => error.to_string(),
+            result => {
+                refusing.end(clock.now());
+                return result.map(Some);
+            }
+        };
+        refusing.begin(clock.now(), &why);
+        if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            said = Some(Instant::now());
+            error!("the store cannot be opened, so the machines are not read: {why}");
+        }
+        observe::waits(systemd, &why);
+        let pause = systemd.watchdog().map_or(OPEN_AGAIN, |it| it / 3);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = sleep(pause.min(OPEN_AGAIN)) => {}
+        }
+    }
 }
 
 fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, GatewayError> {
@@ -143,7 +188,7 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
     })?;
     match store.new_epoch() {
         None => {}
-        Some(Why::Created) => info!(path = %plant.buffer.path.display(), "a new store"),
+        Some(EpochReason::Created) => info!(path = %plant.buffer.path.display(), "a new store"),
         Some(why) => warn!(why = why.words(), next = %restored.next, "numbering begins anew"),
     }
     let aggregate = resume(plant, restored, health, clock)?;
@@ -176,6 +221,7 @@ fn resume(
         .map_err(GatewayError::Conditions)?;
     let names = plant.uplinks.iter().map(|uplink| uplink.name.clone());
     aggregate.watch_uplinks(names.zip(health.uplinks.iter().cloned()));
+    aggregate.watch_buffer(Arc::clone(&health.buffer));
     Ok(aggregate)
 }
 
@@ -221,7 +267,11 @@ impl Running {
             clock.clone(),
             move |now| cells.pulse.beat(now.boot),
         ));
-        let outlets = running.start_buffer(opened.store, turns_end, plant, clock);
+        let (outlets, inspector) = running.start_buffer(opened.store, turns_end, plant, clock);
+        // It ends with the first step of a stop, before the buffer waits for whoever may still ask.
+        let stopping = running.phases.stopping.clone();
+        let answering = control::run(plant.clone(), inspector, Arc::clone(health), stopping);
+        running.observe.spawn(answering);
         for (index, (prepared, outlet)) in opened.uplinks.into_iter().zip(outlets).enumerate() {
             let cells = health.uplinks.get(index).cloned().unwrap_or_default();
             let delivering = running.delivering.clone();
@@ -248,18 +298,19 @@ impl Running {
         turns: mpsc::Receiver<Turn>,
         plant: &Plant,
         clock: &Clock,
-    ) -> Vec<Outlet> {
-        let (outlets, requests, durable) = buffer::outlets(&store);
+    ) -> (Vec<Outlet>, Inspector) {
+        let (outlets, inspector, requests, durable) = buffer::outlets_and_inspector(&store);
         let renderer = Renderer::new(plant);
         let clock = clock.clone();
+        let stop = self.phases.stopping.clone();
         self.buffer.spawn_blocking(move || {
             let render = move |event: &_, recorded| {
                 let rendered = renderer.render(event, recorded);
                 (rendered.envelope, rendered.json)
             };
-            buffer::run(store, turns, requests, durable, &render, &clock)
+            buffer::run(store, turns, requests, durable, &render, &clock, stop)
         });
-        outlets
+        (outlets, inspector)
     }
 
     /// Waits for the first stage that ends without being asked to.
@@ -319,33 +370,32 @@ fn buffer_failure(ended: Result<Result<Stopped, StoreError>, JoinError>) -> Gate
 }
 
 fn account(plant: &Plant, health: &Health, stopped: &Stopped) -> Account {
-    let uplink = |index: usize, name: &String| {
-        let cells = health.uplinks.get(index);
-        let stored = stopped.stored.get(index).copied();
-        (
-            name.clone(),
-            cells.map_or(0, |cells| cells.delivered.get()),
-            cells.map_or(0, |cells| cells.filtered.get()),
-            stored.unwrap_or(0),
-        )
-    };
     Account {
         accepted: health.buffer.accepted.get(),
         uplinks: plant
             .uplinks
             .iter()
-            .enumerate()
-            .map(|(index, settings)| uplink(index, &settings.name))
+            .zip(&stopped.accounts)
+            .map(|(settings, account)| (settings.name.clone(), *account))
             .collect(),
     }
 }
 
-fn tell(account: &Account) {
-    info!(
-        accepted = account.accepted,
-        "stopped: everything that was read is on disk"
-    );
-    for (uplink, delivered, filtered, waiting) in &account.uplinks {
-        info!(uplink = %uplink, delivered, filtered, waiting, "stopped");
+fn tell(account: &Account, unstored: u64) {
+    if unstored > 0 {
+        warn!(
+            unstored,
+            "the disk was full to the end: the last events could not be stored"
+        );
+    } else {
+        info!(
+            accepted = account.accepted,
+            "stopped: everything that was read is on disk"
+        );
+    }
+    for (uplink, account) in &account.uplinks {
+        info!(uplink = %uplink, offered = account.offered, delivered = account.delivered, filtered = account.filtered,
+            parked = account.parked, discarded = account.discarded, dropped = account.dropped.iter().sum::<u64>(),
+            waiting = account.stored(), "stopped");
     }
 }

@@ -7,7 +7,7 @@ mod buffer;
 
 pub use buffer::{Backlog, Backlogs, BufferHealth, Refusal, Refused, Refusing};
 
-use crate::model::{BadReason, BootTime, DropNotice};
+use crate::model::{BadReason, BootTime, DropNotice, ParkedGroup};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -139,6 +139,27 @@ impl Drops {
     }
 }
 
+/// How many events of each kind an uplink has parked: a cell that the uplink sets and aggregation turns into alerts.
+#[derive(Debug, Default)]
+pub struct ParkedCounts(Mutex<Vec<ParkedGroup>>);
+
+impl ParkedCounts {
+    /// These are all.
+    pub fn set(&self, groups: Vec<ParkedGroup>) {
+        *self.groups() = groups;
+    }
+
+    /// What was set last.
+    #[must_use]
+    pub fn get(&self) -> Vec<ParkedGroup> {
+        self.groups().clone()
+    }
+
+    fn groups(&self) -> MutexGuard<'_, Vec<ParkedGroup>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// All that the stages publish.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -213,6 +234,8 @@ pub struct DeviceHealth {
     pub repeated: Counter,
     /// Times that the next stage was full and reading waited.
     pub waits: Counter,
+    /// Of these, stretches so long that the values in between are missing: marked as not read.
+    pub gaps: Counter,
     /// Lines that are none of those that the device should send.
     pub refused_lines: Counter,
     /// Lines thrown away because they were too long, too slow or broken off.
@@ -234,7 +257,10 @@ impl DeviceHealth {
             BadReason::Stamp => self.bad_stamps.add(1),
             BadReason::Overflow => self.overflows.add(1),
             BadReason::Source => self.bad_at_source.add(1),
-            BadReason::DeviceLost | BadReason::Exception(_) | BadReason::Frozen => {}
+            BadReason::DeviceLost
+            | BadReason::Exception(_)
+            | BadReason::Frozen
+            | BadReason::NotRead => {}
         }
     }
 }
@@ -287,6 +313,8 @@ pub struct UplinkHealth {
     pub refused: Counter,
     /// Whether the destination takes events.
     pub destination: Destination,
+    /// What it does not take.
+    pub parked: ParkedCounts,
     /// Times the connection was made.
     pub connects: Counter,
 }

@@ -9,6 +9,7 @@ mod aggregate_properties;
 mod architecture;
 mod boards;
 mod buffer;
+mod buffer_commands;
 mod cases;
 mod clock_steps;
 mod counterpart;

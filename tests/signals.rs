@@ -1,11 +1,18 @@
 //! Signals that a running gateway gets from people and from the service manager.
 
+use millgate::buffer::engine::Medium;
+use millgate::buffer::{OpenOptions, Quota, Store, machine_id};
+use millgate::health::BufferHealth;
+use millgate::model::UplinkId;
+use millgate::settings::shape::StartAt;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -207,4 +214,64 @@ fn settings_with_which_no_start_is_possible_give_way_to_those_before() {
     gateway.wait_for("back to those before");
     gateway.wait_for("no connection to");
     gateway.stop();
+}
+
+/// The alerts of dropped events that a store holds, as JSON, and how many notices wait to be told.
+fn alerts_of_drops(state: &Path) -> (Vec<Value>, usize) {
+    let health = Arc::new(BufferHealth::default());
+    let uplinks = [("mes-3", StartAt::Newest), ("everything", StartAt::Oldest)];
+    let (mut store, _) = Store::open(&OpenOptions {
+        path: state.to_owned(),
+        generation_bytes: 8 << 20,
+        uplinks: uplinks.map(|(name, at)| (name.to_owned(), at)).into(),
+        machine_id: machine_id(),
+        health: Arc::clone(&health),
+        quota: Quota::default(),
+        medium: Medium::sled(),
+    })
+    .unwrap();
+    let reader = UplinkId(1);
+    let (mut after, mut count, mut alerts) = (store.cursor(reader), 0, Vec::new());
+    loop {
+        let records = store.read_for(reader, after, 100, 1 << 20).unwrap();
+        let Some(last) = records.last() else { break };
+        after = last.position;
+        count += records.len() as u64;
+        for record in records {
+            let event: Value = serde_json::from_slice(&record.payload).unwrap();
+            if event["data"]["delivery"]["kind"] == "dropped" {
+                alerts.push(event["data"]["delivery"].clone());
+            }
+        }
+    }
+    assert_eq!(store.account(reader).stored(), count);
+    (alerts, health.drops.take().len())
+}
+
+#[test]
+fn an_uplink_renamed_at_a_hangup_is_another_one_and_what_it_had_not_sent_is_told() {
+    let mut gateway = Gateway::start();
+    gateway.wait_for("no connection to");
+    for name in ["mes-2", "mes-3"] {
+        let uplink = format!("\n  {name}:\n    start_at: oldest\n");
+        let renamed = gateway.text.replace("\n  mes:\n", &uplink);
+        std::fs::write(&gateway.settings, renamed).unwrap();
+        gateway.signal(Signal::SIGHUP);
+        gateway.wait_for("an uplink left the settings");
+        gateway.wait_for("no connection to");
+    }
+    gateway.signal(Signal::SIGTERM);
+    gateway.wait_for("everything that was read is on disk");
+    assert_eq!(gateway.process.wait().unwrap().code(), Some(0));
+
+    let (alerts, untold) = alerts_of_drops(&gateway.settings.with_file_name("state"));
+    assert_eq!(alerts.len() + untold, 2, "{alerts:?}");
+    for (alert, name) in alerts.iter().zip(["mes", "mes-2"]) {
+        assert_eq!(alert["destination"], name);
+        assert_eq!(alert["dropped"]["reason"], "uplink_removed");
+        // It had sent nothing: all events up to the last one are told.
+        let to = alert["dropped"]["to"].as_str().unwrap();
+        let (_, seq) = to.split_once('.').unwrap();
+        assert_eq!(alert["count"].as_u64(), seq.parse().ok());
+    }
 }

@@ -91,6 +91,9 @@ fn what_the_gateway_needs_gets_through_the_sandbox() {
         // Wrong settings and a wrong command line (sysexits): a person is needed.
         "RestartPreventExitStatus=64 78",
         "StateDirectory=millgate",
+        // The control socket, which the group may use.
+        "RuntimeDirectory=millgate",
+        "RuntimeDirectoryMode=0750",
         // The quality of the time labels is read with these.
         "SystemCallFilter=adjtimex clock_adjtime",
         // Modbus and uplinks, and the notify socket.

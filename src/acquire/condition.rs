@@ -13,7 +13,7 @@ mod tests;
 
 use super::driver::Reading;
 use crate::health::DeviceHealth;
-use crate::model::{Quality, Sample, Stamp, TagId, Value, ValueKind};
+use crate::model::{BadReason, Quality, Sample, Stamp, TagId, Value, ValueKind};
 use crate::settings::shape::{self, Timestamps};
 use crate::settings::{Conditioning, Device, Protocol, Tag};
 use course::Course;
@@ -168,6 +168,19 @@ impl Conditioner {
         }
     }
 
+    /// All its tags are bad from `stamp` on, because nothing is read: what comes next is news, and no number is held against
+    /// one from before.
+    pub(super) fn not_read(&mut self, stamp: Stamp) -> Vec<Sample> {
+        self.lost();
+        let tags = self.first..self.first + self.rules.len();
+        let tags = tags.filter_map(|tag| u32::try_from(tag).ok());
+        tags.map(|tag| {
+            let made = Made::bad(None, BadReason::NotRead);
+            sample(TagId(tag), stamp, made)
+        })
+        .collect()
+    }
+
     /// What became of the device's clock since the last time, in words for the log.
     pub(super) fn take_news(&mut self) -> Vec<String> {
         let news = self.stamps.as_mut().map(|stamps| stamps.take_news());
@@ -207,7 +220,7 @@ fn followed(course: &mut Course, made: &mut Made, stamp: Stamp) -> bool {
     };
     let usable = number.filter(|_| !matches!(made.quality, Quality::Bad(_)));
     if !course.believes(stamp.boot, usable) {
-        made.quality = Quality::Bad(crate::model::BadReason::TooFast);
+        made.quality = Quality::Bad(BadReason::TooFast);
     }
     course.is_told(stamp.boot, number, made.quality)
 }

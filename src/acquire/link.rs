@@ -23,6 +23,9 @@ use tracing::{debug, info, warn};
 /// Batches that wait for room in the next stage before reading waits too. A batch is one poll cycle of one device, so
 /// this is what a shared link of that many devices brings at once.
 const MAX_WAITING: usize = 16;
+/// How long reading waits for room before what was not read is a gap in the data: a disk that stalls for a moment makes
+/// none, a full one does.
+const GAP_AFTER: Duration = Duration::from_secs(3);
 
 /// First and longest wait between two attempts.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +99,7 @@ struct LinkLoop {
     not_before: Instant,
     /// Something answered on this connection.
     proven: bool,
-    /// Read, but not yet taken by the next stage; at most [`MAX_WAITING`] and one loss per device.
+    /// Read, but not yet taken by the next stage; at most [`MAX_WAITING`], and one loss and one gap per device.
     waiting: VecDeque<Batch>,
     quiet: Quiet,
     clock: Clock,
@@ -134,13 +137,19 @@ impl LinkLoop {
         }
     }
 
-    /// Reads no more while too much waits. The devices cannot answer meanwhile, so the time does not count as silence.
+    /// Reads no more while too much waits. The devices cannot answer meanwhile, so the time does not count as silence. Where
+    /// it takes long, all their tags are bad from the last reading until the next: nobody knows what they were.
     async fn wait_for_room<D: Driver>(&mut self, driver: &mut D) -> Option<()> {
         let since = Instant::now();
+        let mut gap = false;
         while self.waiting.len() >= MAX_WAITING {
             select! {
                 step = self.meanwhile(None) => step?,
                 () = driver.idle() => {}
+                () = sleep_until(since + GAP_AFTER), if !gap => {
+                    gap = true;
+                    self.mark_gap();
+                }
             }
         }
         let waited = since.elapsed();
@@ -148,6 +157,23 @@ impl LinkLoop {
             watch.excuse(waited);
         }
         Some(())
+    }
+
+    /// Nothing is read from here on: that goes behind what waits, so that the next stage knows it before it learns that time
+    /// has passed.
+    fn mark_gap(&mut self) {
+        let mark = |watch: &mut Watch| {
+            let (stamp, samples) = watch.not_read()?;
+            Some(Batch {
+                device: watch.device.id,
+                stamp,
+                content: Content::Samples(samples),
+            })
+        };
+        let marks: Vec<Batch> = self.watches.iter_mut().filter_map(mark).collect();
+        self.waiting.extend(marks);
+        let name = self.name.clone();
+        self.say(|swallowed| warn!(link = %name, swallowed, "not read: nothing takes what was read before"));
     }
 
     /// Waits for `work`, and does what is to be done meanwhile. `None` when it is time to end.
@@ -229,6 +255,7 @@ impl LinkLoop {
         };
         let anew = watch.tells_anew();
         let was_lost = watch.answered(now);
+        let was_unread = watch.read_again();
         let stamp = watch.after_loss(stamp, &mut readings);
         let beat = watch.beat(&readings, now);
         let conditioner = &mut watch.device.conditioner;
@@ -245,7 +272,7 @@ impl LinkLoop {
                 Some(Content::Lost(watch.freeze()))
             }
             Beat::Lives | Beat::Returns => {
-                let returns = was_lost && !anew || beat == Beat::Returns;
+                let returns = (was_lost || was_unread) && !anew || beat == Beat::Returns;
                 let samples = conditioner.hear(readings, stamp, returns);
                 let count = u64::try_from(samples.len()).unwrap_or(u64::MAX);
                 watch.device.health.samples.add(count);
@@ -362,6 +389,9 @@ impl LinkLoop {
     /// Hands over at once where there is room, else counts that it has to wait.
     fn pass_on(&mut self, batch: Batch) {
         let device = batch.device;
+        if let Some(watch) = self.watch(device) {
+            watch.handed_over(batch.stamp);
+        }
         self.waiting.push_back(batch);
         while let Ok(room) = self.out.try_reserve() {
             let Some(next) = self.waiting.pop_front() else {

@@ -7,7 +7,7 @@ use super::driver::{Reading, later, link_error};
 use super::heartbeat::{Beat, Heartbeat};
 use crate::backoff::Backoff;
 use crate::health::DeviceHealth;
-use crate::model::{DeviceId, LinkError, Stamp, TagId};
+use crate::model::{DeviceId, LinkError, Sample, Stamp, TagId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,6 +41,10 @@ pub(super) struct Watch {
     lost: bool,
     /// When its loss was told; what it said before that is known only now.
     lost_at: Option<Stamp>,
+    /// The stamp of the last that was handed over.
+    told: Option<Stamp>,
+    /// Its tags are bad because it was not read.
+    unread: bool,
     /// It has not answered on the connection that there is.
     unheard: bool,
     rests_until: Option<Instant>,
@@ -59,6 +63,8 @@ impl Watch {
             answered: now,
             lost: false,
             lost_at: None,
+            told: None,
+            unread: false,
             unheard: true,
             rests_until: None,
             error: None,
@@ -80,6 +86,33 @@ impl Watch {
     /// Its loss is told with this stamp.
     pub(super) fn told_lost(&mut self, stamp: Stamp) {
         self.lost_at = Some(stamp);
+    }
+
+    /// This was handed over with this stamp.
+    pub(super) fn handed_over(&mut self, stamp: Stamp) {
+        if self.told.is_none_or(|told| told.boot < stamp.boot) {
+            self.told = Some(stamp);
+        }
+    }
+
+    /// It is not read for a while: says that of all its tags, right behind what was handed over last. `None` where they are
+    /// bad already, or nothing is known of them.
+    pub(super) fn not_read(&mut self) -> Option<(Stamp, Vec<Sample>)> {
+        let told = self.told.filter(|_| !self.lost && !self.unread)?;
+        let stamp = later(told, told);
+        let samples = self.device.conditioner.not_read(stamp);
+        if samples.is_empty() {
+            return None;
+        }
+        self.unread = true;
+        self.lost_at = Some(stamp);
+        self.device.health.gaps.add(1);
+        Some((stamp, samples))
+    }
+
+    /// It is read again: whether its tags were bad until now because it was not.
+    pub(super) fn read_again(&mut self) -> bool {
+        std::mem::take(&mut self.unread)
     }
 
     /// What was read while it was declared lost holds from then on: before that it was bad, and the next stage has been told.

@@ -1,13 +1,18 @@
-//! What the gateway tells about itself: its birth, that it lives, other settings, and destinations that take nothing. Pure.
+//! What the gateway tells about itself: its birth, that it lives, other settings, destinations that take nothing, and what
+//! its buffer noticed. Pure.
 //!
 //! Devices are told by `links`, the wall clock by `clock_watch`.
 
 use super::Aggregate;
+use super::dead_letter::DeadLetters;
 use super::destination::Destinations;
 use super::machine::{Draft, Machine};
 use super::saved::{self, Saved};
-use crate::health::UplinkHealth;
-use crate::model::{Birth, Body, BootTime, ConfigReport, Heartbeat, Position, Scope, Stamp};
+use super::storage::{self, Storage};
+use crate::health::{BufferHealth, UplinkHealth};
+use crate::model::{
+    Birth, Body, BootTime, ConfigReport, EpochReason, Heartbeat, Position, Scope, Stamp,
+};
 use crate::settings::Plant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +32,8 @@ pub(super) struct OwnLife {
     beat_due: BootTime,
     digest: String,
     destinations: Destinations,
+    storage: Storage,
+    dead_letters: DeadLetters,
 }
 
 impl OwnLife {
@@ -36,6 +43,8 @@ impl OwnLife {
             beat_due: began.plus(HEARTBEAT_EVERY),
             digest: plant.digest.clone(),
             destinations: Destinations::default(),
+            storage: Storage::default(),
+            dead_letters: DeadLetters::default(),
         }
     }
 
@@ -55,17 +64,32 @@ impl Aggregate {
         &mut self,
         uplinks: impl IntoIterator<Item = (String, Arc<UplinkHealth>)>,
     ) {
+        let uplinks: Vec<_> = uplinks.into_iter().collect();
+        self.life.dead_letters = DeadLetters::new(uplinks.iter().cloned());
         self.life.destinations = Destinations::new(uplinks);
     }
 
-    pub(super) fn birth(&mut self, last: Option<Position>) {
+    /// From now on alerts are told of this buffer.
+    pub fn watch_buffer(&mut self, buffer: Arc<BufferHealth>) {
+        self.life.storage = Storage::new(buffer);
+    }
+
+    pub(super) fn birth(&mut self, last: Option<Position>, new_epoch: Option<EpochReason>) {
         let birth = Birth {
             version: VERSION,
             last,
             boot_id: self.boot_id.clone(),
             open_operations: self.all_open_operations(),
+            new_epoch,
         };
         self.tell_own(self.now, Body::Birth(birth));
+    }
+
+    /// Numbering from 1 again is an alarm, but in a new store.
+    pub(super) fn tell_new_epoch(&mut self, reason: Option<EpochReason>) {
+        if let Some(alert) = reason.and_then(storage::new_epoch) {
+            self.tell_own(self.now, Body::Delivery(alert));
+        }
     }
 
     /// Other settings than those of the run before. A first start has nothing to compare with.
@@ -103,7 +127,12 @@ impl Aggregate {
     }
 
     pub(super) fn look_at_destinations(&mut self, now: Stamp) {
-        for alert in self.life.destinations.look(now.boot) {
+        let mut alerts = self.life.destinations.look(now.boot);
+        alerts.extend(self.life.dead_letters.look(now.boot));
+        for alert in alerts {
+            self.tell_own(now, Body::Delivery(alert));
+        }
+        for alert in self.life.storage.look(now.boot) {
             self.tell_own(now, Body::Delivery(alert));
         }
     }

@@ -11,6 +11,7 @@ mod clock_watch;
 pub mod condition;
 pub mod counter;
 pub mod covered;
+mod dead_letter;
 mod definition;
 mod delay;
 mod destination;
@@ -37,6 +38,7 @@ mod saved;
 mod scan;
 pub mod sequence;
 pub mod statistics;
+mod storage;
 mod task;
 pub mod trigger;
 mod used;
@@ -184,10 +186,12 @@ impl Aggregate {
             notes: None,
         };
         let resumed = aggregate.restore(plant, &restored);
-        aggregate.birth(last.map(|seq| Position {
+        let last = last.map(|seq| Position {
             seq,
             ..restored.next
-        }));
+        });
+        aggregate.birth(last, restored.new_epoch);
+        aggregate.tell_new_epoch(restored.new_epoch);
         aggregate.tell_other_settings(&restored.checkpoint);
         if let Some(resumed) = resumed {
             aggregate.close_removed(plant, &restored.checkpoint, resumed);

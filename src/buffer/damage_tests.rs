@@ -1,31 +1,55 @@
-//! Random damage to the files of a store: it opens, only the damaged generation suffers, nothing wrong is delivered, and
-//! no position is ever given twice. Seeds are printed; `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
+//! Random damage to every file of a store, and to the names of its directories: it opens, only the damaged generation
+//! suffers, nothing wrong is delivered, each loss is counted and told once, and no position is ever given twice. Seeds are
+//! printed; `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
 
-use super::Store;
-use super::disk::{Files, names};
+use super::disk::{Disk, Files, names};
+use super::engine::Medium;
 use super::listing::{Listing, path_of};
-use super::testing::{copy_tree, fast_home, options, payload, render, trials, turn};
-use crate::model::{CheckpointEntry, Position, Stamp};
+use super::testing::{copy_tree, done, fast_home, options, payload, render, trials, turn};
+use super::{OpenOptions, Store};
+use crate::health::BufferHealth;
+use crate::model::{CheckpointEntry, DropReason, Position, Stamp, UplinkId};
 use fastrand::Rng;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-const EVENTS: u64 = 150;
+const EVENTS: u64 = 60;
+/// So far the second uplink has come; the first has settled nothing.
+const SETTLED: u64 = 17;
+const UPLINKS: [&str; 2] = ["mes", "scada"];
+/// The longest that a start may take, whatever the damage.
+const LONGEST_START: Duration = Duration::from_secs(10);
 
-fn build(path: &Path) -> Vec<Position> {
-    let mut options = options(path, &["mes"]);
-    options.generation_bytes = 15_000;
+fn at(seq: u64) -> Position {
+    Position { epoch: 1, seq }
+}
+
+/// Options with cells of their own.
+fn own(path: &Path, medium: &Medium) -> OpenOptions {
+    OpenOptions {
+        generation_bytes: 6_000,
+        health: Arc::new(BufferHealth::default()),
+        medium: medium.clone(),
+        ..options(path, &UPLINKS)
+    }
+}
+
+fn build(path: &Path, medium: &Medium) -> Vec<Position> {
+    let options = own(path, medium);
     let (mut store, restored) = Store::open(&options).unwrap();
     let mut next = restored.next;
     while next.seq <= EVENTS {
         let mut turn = turn(next, 5);
         turn.checkpoint.push(CheckpointEntry {
             key: format!("slot/{}", next.seq % 4),
-            value: Some(vec![1; 2_000]),
+            value: Some(vec![1; 100]),
         });
         store.commit(&[turn], Stamp::default(), &render).unwrap();
         next.seq += 5;
     }
+    done(&mut store, UplinkId(1), at(SETTLED)).unwrap();
     drop(store);
     // Once more, so that the head has a snapshot beside its log.
     drop(Store::open(&options).unwrap());
@@ -61,23 +85,82 @@ fn harm(file: &Path, random: &mut Rng) -> &'static str {
     what
 }
 
+/// A file of this generation, mostly the one with the records.
 fn pick(generation: &Path, random: &mut Rng) -> PathBuf {
-    let mut files = names(generation).unwrap();
-    files.retain(|name| name != "blobs");
-    // Most of the bytes are in `db`.
-    let name = if random.bool() {
-        "db".to_owned()
-    } else {
-        files[random.usize(0..files.len())].clone()
-    };
-    generation.join(name)
+    let files = files(generation);
+    let large = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|it| it.len() > 1_000);
+    let large: Vec<&PathBuf> = files.iter().filter(large).collect();
+    if random.bool() && !large.is_empty() {
+        return large[random.usize(0..large.len())].clone();
+    }
+    files[random.usize(0..files.len())].clone()
 }
 
-fn drain(store: &mut Store) -> BTreeSet<Position> {
+/// All files below, but those of directories in it.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let paths = names(directory).unwrap().into_iter();
+    paths
+        .map(|name| directory.join(name))
+        .filter(|path| path.is_file())
+        .collect()
+}
+
+/// What was done to a store: the generations that may suffer, by their index.
+enum Harm {
+    Generations(Vec<usize>),
+    /// Beside the generations: nothing may be lost.
+    Beside,
+    /// A name: its own events and those of the place it claims may be lost.
+    Name,
+}
+
+fn damage(root: &Path, firsts: &[Position], random: &mut Rng) -> Harm {
+    match random.u8(0..10) {
+        0 => {
+            let files = files(root);
+            let file = &files[random.usize(0..files.len())];
+            println!("  {} in {}", harm(file, random), file.display());
+            Harm::Beside
+        }
+        1 => {
+            let first = firsts[random.usize(0..firsts.len())];
+            let mut name = first.to_string().into_bytes();
+            let place = random.usize(0..name.len());
+            name[place] = b'0' + random.u8(0..12);
+            let to = root.join(String::from_utf8(name).unwrap());
+            if !to.exists() {
+                println!("  {first} is called {}", to.display());
+                std::fs::rename(path_of(root, first), to).unwrap();
+            }
+            Harm::Name
+        }
+        kind => {
+            let count = if kind == 2 { 2 } else { 1 };
+            let hit = |random: &mut Rng| match random.bool() {
+                true => firsts.len() - 1,
+                false => random.usize(0..firsts.len()),
+            };
+            let hits: Vec<usize> = (0..count).map(|_| hit(random)).collect();
+            for hit in &hits {
+                let directory = path_of(root, firsts[*hit]);
+                // The second may have lost its only file to the first.
+                if files(&directory).is_empty() {
+                    continue;
+                }
+                let file = pick(&directory, random);
+                println!("  {} in {}", harm(&file, random), file.display());
+            }
+            Harm::Generations(hits)
+        }
+    }
+}
+
+/// Everything that an uplink gets.
+fn readable(store: &mut Store, uplink: UplinkId) -> BTreeSet<Position> {
     let mut found = BTreeSet::new();
-    let mut after = Position::default();
+    let mut after = store.cursor(uplink);
     loop {
-        let records = store.read(after, 50, 1 << 20).unwrap();
+        let records = store.read_for(uplink, after, 50, 1 << 20).unwrap();
         let Some(last) = records.last() else {
             return found;
         };
@@ -89,50 +172,139 @@ fn drain(store: &mut Store) -> BTreeSet<Position> {
     }
 }
 
-#[test]
-fn damage_stays_where_it_is() {
+/// Reads for each uplink, and holds each account against what it got.
+fn conserves(store: &mut Store) -> Vec<BTreeSet<Position>> {
+    let mut all = Vec::new();
+    for uplink in store.uplink_ids() {
+        let found = readable(store, uplink);
+        let account = store.account(uplink);
+        assert_eq!(
+            account.stored(),
+            found.len() as u64,
+            "{uplink:?}: {account:?}"
+        );
+        assert_eq!(account.offered, account.gone() + found.len() as u64);
+        all.push(found);
+    }
+    all
+}
+
+fn dropped(store: &Store) -> Vec<u64> {
+    let uplinks = store.uplink_ids();
+    uplinks
+        .map(|uplink| store.account(uplink).dropped(DropReason::Damaged))
+        .collect()
+}
+
+fn check(home: &Path, medium: &Medium, firsts: &[Position], harm: &Harm) {
+    let options = own(home, medium);
+    let began = Instant::now();
+    let (mut store, restored) = Store::open(&options).unwrap();
+    assert!(began.elapsed() < LONGEST_START);
+    let next = restored.next;
+    assert!(next == at(EVENTS + 1) || next.epoch > 1, "{next} is next");
+    let found = conserves(&mut store);
+    for (seen, first) in found.iter().zip([1, SETTLED + 1]) {
+        for position in (first..=EVENTS).map(at) {
+            let generation = firsts.partition_point(|first| *first <= position) - 1;
+            let may_suffer = match harm {
+                Harm::Generations(hits) => hits.contains(&generation),
+                Harm::Beside => false,
+                Harm::Name => true,
+            };
+            assert!(may_suffer || seen.contains(&position), "{position} is gone");
+        }
+    }
+    let lost = dropped(&store);
+    let missing = [EVENTS, EVENTS - SETTLED].into_iter().zip(&found);
+    let missing: Vec<u64> = missing
+        .map(|(all, found)| all - found.len() as u64)
+        .collect();
+    assert_eq!(lost, missing, "counted");
+    let told: u64 = options.health.drops.take().iter().map(|it| it.count).sum();
+    assert!(
+        told >= lost[0] && (told > 0) == (lost[0] > 0),
+        "{told} told of {lost:?}"
+    );
+    // It goes on working, and counts nothing again.
+    store
+        .commit(&[turn(next, 3)], Stamp::default(), &render)
+        .unwrap();
+    drop(store);
+    let again = own(home, medium);
+    let (mut store, _) = Store::open(&again).unwrap();
+    let both = conserves(&mut store);
+    assert_eq!(dropped(&store), lost, "after another start");
+    assert_eq!(both[0].len(), found[0].len() + 3);
+    let told_again: u64 = again.health.drops.take().iter().map(|it| it.count).sum();
+    assert_eq!(told_again, told, "what is not told comes back");
+}
+
+fn many(medium: &Medium, usual: usize) {
     let home = fast_home();
-    let firsts = build(home.path());
+    let firsts = build(home.path(), medium);
     assert!(firsts.len() > 4, "{}", firsts.len());
-    let all: BTreeSet<Position> = (1..=EVENTS).map(|seq| Position { epoch: 1, seq }).collect();
-    for seed in trials(60) {
+    for seed in trials(usual) {
+        println!("MILLGATE_SEED={seed}");
         let mut random = Rng::with_seed(seed);
         let copy = fast_home();
         copy_tree(home.path(), copy.path());
-        let hit = match random.bool() {
-            true => firsts.len() - 1,
-            false => random.usize(0..firsts.len()),
-        };
-        let file = pick(
-            &path_of(&copy.path().join("store"), firsts[hit]),
-            &mut random,
-        );
-        let what = harm(&file, &mut random);
-        println!("MILLGATE_SEED={seed}: {what} in {}", file.display());
+        let harm = damage(&copy.path().join("store"), &firsts, &mut random);
+        check(copy.path(), medium, &firsts, &harm);
+    }
+}
 
-        let (mut store, restored) = Store::open(&options(copy.path(), &["mes"])).unwrap();
-        let end = Position {
-            epoch: 1,
-            seq: EVENTS + 1,
-        };
-        assert!(
-            restored.next == end || restored.next.epoch == 2,
-            "{} is next",
-            restored.next
-        );
-        let found = drain(&mut store);
-        for position in &all {
-            let inside =
-                *position >= firsts[hit] && firsts.get(hit + 1).is_none_or(|next| position < next);
-            assert!(inside || found.contains(position), "{position} is gone");
+#[test]
+fn damage_stays_where_it_is() {
+    many(&Medium::sled(), 40);
+}
+
+#[test]
+fn damage_stays_where_it_is_whatever_the_engine() {
+    let disk: Arc<dyn Disk> = Arc::new(Files);
+    many(&Medium::log(disk), 500);
+}
+
+#[test]
+fn damage_under_an_open_store_harms_one_generation() {
+    let medium = Medium::sled();
+    let home = fast_home();
+    let firsts = build(home.path(), &medium);
+    for seed in trials(20) {
+        println!("MILLGATE_SEED={seed}");
+        let mut random = Rng::with_seed(seed);
+        let copy = fast_home();
+        copy_tree(home.path(), copy.path());
+        let (mut store, restored) = Store::open(&own(copy.path(), &medium)).unwrap();
+        let hit = random.usize(0..firsts.len() - 1);
+        if random.bool() {
+            // It is open for reading already.
+            let before = firsts[hit].seq.saturating_sub(1);
+            store.read(at(before), 1, 0).unwrap();
         }
-        let lost = (all.len() - found.len()) as u64;
-        let reported = store.health.quarantined.get();
-        assert!(reported >= lost, "{lost} lost, {reported} reported");
-        // It goes on working.
-        store
-            .commit(&[turn(restored.next, 3)], Stamp::default(), &render)
-            .unwrap();
-        assert_eq!(drain(&mut store).len(), found.len() + 3);
+        let file = path_of(&copy.path().join("store"), firsts[hit]).join("db");
+        let mut bytes = std::fs::read(&file).unwrap();
+        let page = random.usize(0..bytes.len()) / 4096 * 4096;
+        let end = (page + 4096).min(bytes.len());
+        bytes[page..end].fill(0);
+        // In place: the file that the database has open.
+        let open = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&open, &bytes, 0).unwrap();
+        let found = conserves(&mut store);
+        assert_eq!(restored.next, at(EVENTS + 1));
+        for position in (1..=EVENTS).map(at) {
+            let generation = firsts.partition_point(|first| *first <= position) - 1;
+            assert!(
+                generation == hit || found[0].contains(&position),
+                "{position}"
+            );
+        }
+        let lost = dropped(&store);
+        drop(store);
+        let (mut store, _) = Store::open(&own(copy.path(), &medium)).unwrap();
+        conserves(&mut store);
+        // What was in memory is read from the disk now.
+        let now = dropped(&store);
+        assert!(now.iter().zip(&lost).all(|(now, lost)| now >= lost));
     }
 }

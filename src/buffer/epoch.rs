@@ -2,6 +2,7 @@
 
 use super::generation::{predecessor, successor};
 use super::head::Machine;
+pub use crate::model::EpochReason as Why;
 use crate::model::Position;
 use sha2::{Digest, Sha256};
 
@@ -27,35 +28,6 @@ pub(super) enum Numbering {
     GoesOn(Position),
     /// From 1, in this epoch.
     BeginsAnew(u32, Why),
-}
-
-/// Why a new epoch begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// There was no store and no trace of one.
-    Created,
-    /// There was no store, but something that knows of one.
-    StoreMissing,
-    /// The newest generation was damaged.
-    HeadDamaged,
-    /// The progress file knows of events that the store does not have.
-    TailLost,
-    /// The store was written on another box: it was cloned or moved.
-    OtherMachine,
-}
-
-impl Why {
-    /// In words for the log.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            Why::Created => "the store was created",
-            Why::StoreMissing => "the store is empty although events were stored before",
-            Why::HeadDamaged => "the newest part of the store was damaged",
-            Why::TailLost => "events that were stored last are missing",
-            Why::OtherMachine => "the store was written on another machine",
-        }
-    }
 }
 
 /// Decides from what was found.

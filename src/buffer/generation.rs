@@ -2,17 +2,18 @@
 
 use super::Record;
 use super::absent::Absent;
-use super::engine::{Batch, Engine, EngineError, Medium, Purpose};
+use super::engine::{Batch, Closed, Engine, EngineError, Medium, Purpose};
 use super::head::Head;
 use super::keys;
 use super::record::{self, MAX_ENVELOPE, MAX_PAYLOAD};
 use crate::model::Position;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Joined pieces past this are no record.
-const MAX_RECORD: usize = MAX_PAYLOAD + MAX_ENVELOPE + 1024;
+pub(super) const MAX_RECORD: usize = MAX_PAYLOAD + MAX_ENVELOPE + 1024;
 
 /// How much one reading may bring.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,7 @@ pub(super) struct Limits {
 }
 
 /// Records that were written and cannot be had any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// The first one.
     pub from: Position,
@@ -70,11 +71,27 @@ impl Generation {
     ) -> Result<Generation, EngineError> {
         let engine = medium.open(path, purpose)?;
         let absent = absent(engine.as_ref(), path, first)?;
-        Ok(Generation {
+        let generation = Generation {
             engine,
             first,
             absent,
-        })
+        };
+        if purpose == Purpose::Read
+            && let Some(reason) = generation.misnamed()?
+        {
+            let path = path.to_owned();
+            return Err(EngineError::Damaged { path, reason });
+        }
+        Ok(generation)
+    }
+
+    /// Stands for the generation that begins with `first` until there is one: everything that is asked of it fails.
+    pub(super) fn closed(root: &Path, first: Position) -> Generation {
+        Generation {
+            engine: Box::new(Closed(root.to_owned())),
+            first,
+            absent: Absent::of(first.epoch),
+        }
     }
 
     /// What was taken out of it on purpose.
@@ -83,7 +100,7 @@ impl Generation {
     }
 
     /// The keys and values of its head state and checkpoint, as they are.
-    pub(super) fn state(&self) -> Result<Batch, EngineError> {
+    pub(super) fn entries(&self) -> Result<Batch, EngineError> {
         let mut state = Batch::new();
         for prefix in [keys::HEAD, keys::CHECKPOINT] {
             self.engine.scan(prefix, prefix, &mut |key, value| {
@@ -108,11 +125,7 @@ impl Generation {
     /// The head state and checkpoint, checked against one another and against the last record. The inner error says what
     /// does not fit.
     pub(super) fn head(&self) -> Result<Result<Head, String>, EngineError> {
-        let mut state: Option<Vec<u8>> = None;
-        self.engine.scan(keys::HEAD, keys::HEAD, &mut |_, value| {
-            state.get_or_insert_default().extend_from_slice(value);
-            ControlFlow::Continue(())
-        })?;
+        let state = self.state()?;
         let mut entries = BTreeMap::<String, Vec<u8>>::new();
         let mut foreign = false;
         self.engine
@@ -127,6 +140,9 @@ impl Generation {
             return Ok(Err("it has keys that nobody wrote".into()));
         }
         let last = self.last()?;
+        if let Some(reason) = self.misnamed()? {
+            return Ok(Err(reason));
+        }
         Ok(
             Head::read(state.as_deref(), entries).and_then(|head| match last {
                 Some(last) if successor(last) != head.next => Err(format!(
@@ -137,6 +153,46 @@ impl Generation {
                 _ => Ok(head),
             }),
         )
+    }
+
+    /// The head state as it is written, without the checkpoint.
+    pub(super) fn state(&self) -> Result<Option<Vec<u8>>, EngineError> {
+        let mut state: Option<Vec<u8>> = None;
+        self.engine.scan(keys::HEAD, keys::HEAD, &mut |_, value| {
+            state.get_or_insert_default().extend_from_slice(value);
+            ControlFlow::Continue(())
+        })?;
+        Ok(state)
+    }
+
+    /// Shows the pieces of all records from `start` on, in order, until `each` breaks.
+    pub(super) fn pieces(
+        &self,
+        start: Position,
+        each: &mut dyn FnMut(Position, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let from = keys::record(start);
+        self.engine.scan(
+            keys::RECORD,
+            &from,
+            &mut |key, value| match keys::position(key) {
+                Some(position) => each(position, value),
+                None => ControlFlow::Continue(()),
+            },
+        )
+    }
+
+    /// What is wrong where its directory has the name of another one.
+    fn misnamed(&self) -> Result<Option<String>, EngineError> {
+        let mut first = None;
+        let records = keys::RECORD;
+        self.engine.scan(records, records, &mut |key, _| {
+            first = keys::position(key);
+            ControlFlow::Break(())
+        })?;
+        let outside = |first: &Position| first.epoch != self.first.epoch || *first < self.first;
+        let first = first.filter(outside);
+        Ok(first.map(|first| format!("it has {first}, which its name leaves out")))
     }
 
     /// The position of its last record, also of one that was taken out.

@@ -7,8 +7,11 @@ use super::engine::{Batch, EngineError, Medium, Purpose};
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, Reading, predecessor};
 use super::head::Head;
-use super::listing::{CREATING, Listing, lean_path_of, path_of, remove, set_aside};
+use super::listing::{
+    CREATING, Listing, lean_path_of, path_of, remove, renewed_path_of, set_aside, take_place,
+};
 use crate::model::Position;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Generations open for reading at a time, beside the head: uplinks that are behind at different places.
@@ -102,6 +105,18 @@ impl Generations {
         }
     }
 
+    /// Where earlier epochs ended: the last generation of each ends there, whatever damage says.
+    pub(super) fn know_ends(&mut self, ends: &BTreeMap<u32, u64>) {
+        for older in &mut self.older {
+            let end = ends.get(&older.first.epoch).map(|seq| Position {
+                seq: *seq,
+                ..older.first
+            });
+            // A damaged name may claim to lie far ahead.
+            older.last = older.last.into_iter().chain(end).min();
+        }
+    }
+
     /// The head was rotated away and ends with `last`.
     pub(super) fn push(&mut self, first: Position, last: Position, facts: Facts) {
         self.older.push(Older {
@@ -190,6 +205,14 @@ impl Generations {
             .sum()
     }
 
+    /// Whether a position lies in one of them.
+    pub(super) fn holds(&mut self, position: Position) -> bool {
+        let all = self.older.clone();
+        all.into_iter()
+            .filter(|older| older.first.epoch == position.epoch && older.first <= position)
+            .any(|older| self.last_of(older).is_ok_and(|last| position <= last))
+    }
+
     pub(super) fn disk(&self) -> &dyn Disk {
         self.medium.disk.as_ref()
     }
@@ -245,6 +268,16 @@ impl Generations {
             .ok_or_else(|| EngineError::Poisoned(self.root.clone()))
     }
 
+    /// Sets aside the generation that begins there, on behalf of somebody who looked at it; `None` where there is none.
+    pub(super) fn set_aside_at(
+        &mut self,
+        first: Position,
+        reason: String,
+    ) -> Result<Option<Loss>, StoreError> {
+        let found = self.older.iter().position(|older| older.first == first);
+        found.map(|index| self.set_aside(index, reason)).transpose()
+    }
+
     pub(super) fn set_aside(&mut self, index: usize, reason: String) -> Result<Loss, StoreError> {
         let Some(older) = self.forget(index) else {
             let path = self.root.clone();
@@ -296,24 +329,52 @@ pub(super) fn span_after(cursor: Position, first: Position, last: Position) -> u
     last.seq.saturating_sub(before)
 }
 
-/// Makes the generation that begins at `head.next`, with a copy of the state, durable before anything knows of it.
+/// Makes the generation that begins at `head.next`, with a copy of the state, durable before anything knows of it. One of
+/// that name, which has no records then, is replaced. What a failure leaves is cleared away.
 pub(super) fn create(
     medium: &Medium,
     root: &Path,
     head: &Head,
 ) -> Result<(Generation, Head), StoreError> {
-    let (mut copy, entries) = head.copied();
     let path = root.join(CREATING);
+    let disk = medium.disk.as_ref();
     let io = |error| io_error(root, error);
-    medium.disk.remove_tree(&path).map_err(io)?;
-    let mut generation = Generation::open(medium, &path, copy.next, Purpose::Write)?;
+    disk.remove_tree(&path).map_err(io)?;
+    let (generation, copy) = fill(medium, root, &path, head).inspect_err(|_| {
+        // It takes room where there may be none. If it cannot be removed, the next attempt does.
+        disk.remove_tree(&path).ok();
+    })?;
+    let (named, renewed) = (path_of(root, copy.next), renewed_path_of(root, copy.next));
+    let names = disk.names(root).map_err(io)?;
+    let is_there = |path: &Path| names.iter().any(|name| root.join(name) == path);
+    if is_there(&renewed) {
+        // An earlier attempt failed on its way: it is ended first, since it may be all that there is.
+        take_place(disk, root, copy.next).map_err(io)?;
+    }
+    if is_there(&named) || is_there(&renewed) {
+        disk.rename(&path, &renewed).map_err(io)?;
+        disk.sync_dir(root).map_err(io)?;
+        take_place(disk, root, copy.next).map_err(io)?;
+    } else {
+        disk.rename(&path, &named).map_err(io)?;
+        disk.sync_dir(root).map_err(io)?;
+    }
+    Ok((generation, copy))
+}
+
+/// A database in `path` with a copy of the state and nothing else.
+fn fill(
+    medium: &Medium,
+    root: &Path,
+    path: &Path,
+    head: &Head,
+) -> Result<(Generation, Head), StoreError> {
+    let (mut copy, entries) = head.copied();
+    let mut generation = Generation::open(medium, path, copy.next, Purpose::Write)?;
     let mut batch = Batch::new();
     copy.change(&entries, &mut batch);
     put_head(&mut copy, &mut batch, root)?;
     generation.commit(batch)?;
-    let named = path_of(root, copy.next);
-    medium.disk.rename(&path, &named).map_err(io)?;
-    medium.disk.sync_dir(root).map_err(io)?;
     Ok((generation, copy))
 }
 

@@ -2,11 +2,12 @@
 //! digest that tells whether all of its entries came back. Only the newest generation's is in use. Pure.
 
 use super::engine::Batch;
+use super::generation::Loss;
 use super::kept::Kept;
 use super::keys;
 use super::progress::Progress;
-use super::seal::{seal, unseal};
-use crate::model::{CheckpointEntry, DropNotice, Position};
+use super::seal::{SealError, seal, unseal};
+use crate::model::{CheckpointEntry, DropNotice, EpochReason, Position};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,9 @@ struct Stored {
     machine: Option<Machine>,
     uplinks: BTreeMap<String, Progress>,
     untold: Vec<DropNotice>,
+    ends: BTreeMap<u32, u64>,
+    lost: Vec<Loss>,
+    new_epoch: Option<EpochReason>,
     powered_ns: u64,
     began_ns: u64,
     swept: Position,
@@ -43,6 +47,12 @@ pub(super) struct Head {
     pub(super) uplinks: BTreeMap<String, Progress>,
     /// What was dropped and is not told yet.
     pub(super) untold: Vec<DropNotice>,
+    /// Where earlier epochs ended.
+    pub(super) ends: BTreeMap<u32, u64>,
+    /// What was lost when this epoch began and is not counted yet.
+    pub(super) lost: Vec<Loss>,
+    /// Why this epoch began, until that is told.
+    pub(super) new_epoch: Option<EpochReason>,
     /// How long the gateway has been running with this store, over all its runs, at the last commit: the clock by which
     /// events age, since the wall clock may be wrong and a box in a cupboard loses nothing.
     pub(super) powered_ns: u64,
@@ -107,6 +117,9 @@ impl Head {
             machine: self.machine,
             uplinks: self.uplinks.clone(),
             untold: self.untold.clone(),
+            ends: self.ends.clone(),
+            lost: self.lost.clone(),
+            new_epoch: self.new_epoch,
             powered_ns: self.powered_ns,
             began_ns: self.began_ns,
             swept: self.swept,
@@ -137,6 +150,9 @@ impl Head {
             machine: self.machine,
             uplinks: self.uplinks.clone(),
             untold: self.untold.clone(),
+            ends: self.ends.clone(),
+            lost: self.lost.clone(),
+            new_epoch: self.new_epoch,
             powered_ns: self.powered_ns,
             began_ns: self.powered_ns,
             swept: self.swept,
@@ -171,6 +187,9 @@ impl Head {
             machine: stored.machine,
             uplinks: stored.uplinks,
             untold: stored.untold,
+            ends: stored.ends,
+            lost: stored.lost,
+            new_epoch: stored.new_epoch,
             powered_ns: stored.powered_ns,
             began_ns: stored.began_ns,
             swept: stored.swept,
@@ -181,6 +200,14 @@ impl Head {
             digest: stored.digest,
             stored_length: bytes.len(),
         })
+    }
+}
+
+/// The version of a head state that is whole, but of another release.
+pub(super) fn other_version(state: &[u8]) -> Option<u8> {
+    match unseal(VERSION, state) {
+        Err(SealError::Version(version)) => Some(version),
+        _ => None,
     }
 }
 

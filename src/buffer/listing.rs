@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 
 pub(super) const CREATING: &str = "creating";
 const REMOVING: &str = "removing-";
-const DAMAGED: &str = "damaged-";
+/// What the names of generations begin with that were set aside.
+pub(super) const DAMAGED: &str = "damaged-";
+/// Complete, and about to take the place of the generation of that name.
+const RENEWED: &str = "renewed-";
 /// Ends the name of a generation that was rewritten without its passing events.
-const LEAN: &str = "-lasting";
+pub(super) const LEAN: &str = "-lasting";
 /// Damaged generations that are kept for `buffer repair`; the oldest go first.
-const MAX_DAMAGED: usize = 8;
+pub(super) const MAX_DAMAGED: usize = 8;
 
 /// The directories of a store.
 #[derive(Debug, Default)]
@@ -40,6 +43,9 @@ impl Listing {
                 disk.remove_tree(&root.join(name))?;
             } else if let Some(first) = damaged_of(&name) {
                 listing.damaged.push(first);
+            } else if let Some(first) = name.strip_prefix(RENEWED).and_then(parse) {
+                take_place(disk, root, first)?;
+                listing.whole.push(first);
             } else if let Some(first) = name.strip_suffix(LEAN).and_then(parse) {
                 listing.lean.insert(first);
             } else if let Some(first) = parse(&name) {
@@ -53,7 +59,9 @@ impl Listing {
                 listing.whole.push(*first);
             }
         }
+        // The names came sorted; one that took another's place came after it.
         listing.whole.sort_unstable();
+        listing.whole.dedup();
         Ok(listing)
     }
 
@@ -72,6 +80,11 @@ impl Listing {
     }
 }
 
+/// Whether a crash left it when a generation was made, renewed or removed: the next start tidies it up.
+pub(super) fn is_half_made(name: &str) -> bool {
+    name == CREATING || name.starts_with(REMOVING) || name.starts_with(RENEWED)
+}
+
 /// The directory of a generation.
 pub(super) fn path_of(root: &Path, first: Position) -> PathBuf {
     root.join(first.to_string())
@@ -80,6 +93,26 @@ pub(super) fn path_of(root: &Path, first: Position) -> PathBuf {
 /// The directory of one that was rewritten.
 pub(super) fn lean_path_of(root: &Path, first: Position) -> PathBuf {
     root.join(format!("{first}{LEAN}"))
+}
+
+/// The directory of one that is about to take the place of another.
+pub(super) fn renewed_path_of(root: &Path, first: Position) -> PathBuf {
+    root.join(format!("{RENEWED}{first}"))
+}
+
+/// Gives a renewed generation the name of the one that it replaces. Its own name is durable before: a crash at any place is
+/// followed by doing this again.
+pub(super) fn take_place(disk: &dyn Disk, root: &Path, first: Position) -> io::Result<()> {
+    let named = path_of(root, first);
+    if disk.names(root)?.contains(&first.to_string()) {
+        let going = root.join(format!("{REMOVING}{first}"));
+        disk.remove_tree(&going)?;
+        disk.rename(&named, &going)?;
+        disk.sync_dir(root)?;
+        disk.remove_tree(&going)?;
+    }
+    disk.rename(&renewed_path_of(root, first), &named)?;
+    disk.sync_dir(root)
 }
 
 /// Sets a generation aside, so that it is neither read nor removed with the settled ones.
@@ -117,17 +150,19 @@ pub(super) fn damaged_path_of(root: &Path, first: Position) -> PathBuf {
     root.join(format!("{DAMAGED}{first}"))
 }
 
-/// Removes a generation: its name first, so that no half of it is ever taken for a whole.
+/// Removes a generation: its name first, durably, so that no half of it is ever taken for a whole.
 pub(super) fn remove(disk: &dyn Disk, root: &Path, path: &Path) -> Result<(), StoreError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let going = root.join(format!("{REMOVING}{name}"));
     disk.remove_tree(&going)
         .and_then(|()| disk.rename(path, &going))
+        .and_then(|()| disk.sync_dir(root))
         .and_then(|()| disk.remove_tree(&going))
         .map_err(|error| io_error(root, error))
 }
 
-fn parse(name: &str) -> Option<Position> {
+/// The position that the name of a whole generation is.
+pub(super) fn parse(name: &str) -> Option<Position> {
     let (epoch, seq) = name.split_once('.')?;
     let digits =
         |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -30,6 +30,7 @@ impl MemoryStore {
                 seq: self.committed_seq.saturating_add(1),
             },
             run: Uuid::nil(),
+            new_epoch: None,
             checkpoint: self.checkpoint.clone(),
         }
     }

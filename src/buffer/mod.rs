@@ -2,8 +2,8 @@
 //!
 //! From the outside in: [`run`] is the task, [`Store`] what it drives, `generations` the directories of a store,
 //! `generation` one of them, `engine` the database in it, `disk` the
-//! files beside. `absent`, `commit`, `epoch`, `head`, `kept`,
-//! `keys`, `progress`, `quota`, `record` and `seal` are pure.
+//! files beside, `parked` the dead letters. `absent`, `commit`, `epoch`, `head`, `kept`, `keys`, `progress`, `quota`,
+//! `record` and `seal` are pure.
 
 mod absent;
 pub mod commit;
@@ -13,23 +13,36 @@ pub mod disk;
 pub mod engine;
 mod epoch;
 mod error;
+#[cfg(test)]
+mod full_task_tests;
+#[cfg(test)]
+mod full_tests;
 mod generation;
 mod generations;
 mod head;
+pub mod inspect;
 mod kept;
 mod keys;
 mod listing;
+mod losses;
 mod memory;
 #[cfg(test)]
-mod model_tests;
+mod model;
+#[cfg(test)]
+mod notices_tests;
 mod older;
 mod open;
 mod outlet;
+mod parked;
 mod progress;
+mod publish;
 mod quota;
 mod reclaim;
 pub mod record;
+mod refusal;
+mod renew;
 mod rewrite;
+mod room;
 mod seal;
 mod side;
 mod store;
@@ -45,7 +58,11 @@ pub use generation::Loss;
 pub use memory::MemoryStore;
 pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
-pub use progress::{Account, Fate, MAX_ABOVE, Progress, Settled};
+pub use parked::{
+    Answered, Audit, DueParked, MAX_PARKED, Moment, Parked, ParkedError, ParkedRequest,
+    ParkedState, Parking, Retried, ToPark,
+};
+pub use progress::{Account, Fate, Left, MAX_ABOVE, Progress, Settled};
 pub use quota::{Extent, Quota};
 pub use store::{OpenOptions, Render, Store};
-pub use task::{STOP_GRACE, Stopped, TURNS, outlets, run};
+pub use task::{STOP_GRACE, Stopped, TURNS, outlets, outlets_and_inspector, run};

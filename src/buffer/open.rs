@@ -7,8 +7,13 @@ use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, span_after};
 use super::head::{Head, Machine};
+use super::inspect;
 use super::listing::{self, Listing, lean_path_of, path_of};
+use super::losses::{self, Reported};
+use super::parked::ParkedEvents;
 use super::progress::Progress;
+use super::publish::Published;
+use super::room::Ballast;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
@@ -42,14 +47,31 @@ impl Store {
     /// # Errors
     /// When the store is in use, cannot be written, or belongs to other settings.
     pub fn open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
+        match Store::try_open(options) {
+            Err(StoreError::Full(root)) => {
+                // What an open writes has its place in the ballast.
+                let disk = options.medium.disk.as_ref();
+                let mut ballast = Ballast::new(&root, options.generation_bytes);
+                ballast
+                    .release(disk)
+                    .map_err(|error| io_error(&root, error))?;
+                Store::try_open(options)
+            }
+            result => result,
+        }
+    }
+
+    fn try_open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
         let root = options.path.join("store");
         let io = |error| io_error(&root, error);
         let medium = &options.medium;
         let disk = medium.disk.as_ref();
         disk.create_dirs(&root)
             .map_err(|error| making_error(&root, error))?;
+        sync_way_to(disk, &options.path).map_err(io)?;
         let lock = take_lock(disk, &root)?;
         let known = Known::read(disk, &root).map_err(io)?;
+        inspect::clear_copies(disk, &options.path);
         let listing = Listing::read(disk, &root).map_err(io)?;
         let newest = open_newest(medium, &root, &listing, known.furthest())?;
         let machine = options.machine_id.as_deref().and_then(epoch::machine);
@@ -58,20 +80,21 @@ impl Store {
                 .opened
                 .as_ref()
                 .map(|(_, head)| (head.next, head.machine)),
-            head_quarantined: !newest.set_aside.is_empty(),
+            head_quarantined: !newest.set_aside.is_empty() || end_set_aside(&listing, &newest),
             greatest_epoch: listing.greatest_epoch(),
             progress: known.furthest(),
             machine,
         });
-        let mut losses = newest.set_aside;
-        if let Some((_, head)) = &newest.opened {
+        let Newest { opened, set_aside } = newest;
+        let head = opened.as_ref().map(|(_, head)| head);
+        if let Some(head) = head {
             settle_copies(disk, &root, &listing, head.swept)?;
         }
-        losses.extend(lost_tail(numbering, &newest.opened, &known));
-        let opened = newest.opened;
-        let (generation, head) = go_on(medium, &root, &listing, numbering, opened, machine)?;
+        let losses = losses::lost(numbering, head, &known, set_aside);
+        let (generation, head) =
+            go_on(medium, &root, &listing, numbering, opened, machine, &losses)?;
         let uplinks = progress(options, &head, &known);
-        let gone = removed(options, &head);
+        let gone = removed(options, &head, &known);
         // The listing again: what was set aside moved.
         let listing = Listing::read(disk, &root).map_err(io)?;
         let mut store = Store {
@@ -82,16 +105,22 @@ impl Store {
             newest: generation,
             side: SideFile::create(disk, &root, predecessor(head.next), &uplinks).map_err(io)?,
             head,
+            parked: ParkedEvents::at(options.path.join("parked"), uplinks.len()),
             uplinks,
             moved: false,
             committed_at: None,
             tail: TailCache::default(),
             room: Room::new(
                 options.quota,
-                disk.space(&root).map_err(io)?.total,
+                disk.space(&root).map_or(0, |space| space.total),
                 options.generation_bytes,
             ),
-            reported: BTreeSet::new(),
+            reported: Reported::default(),
+            published: Published::default(),
+            abandoned: false,
+            rotate_from: 0,
+            ballast: Ballast::new(&root, options.generation_bytes),
+            was_full: false,
             new_epoch: why(numbering),
             root,
             _lock: lock,
@@ -99,34 +128,53 @@ impl Store {
         for notice in store.head.untold.clone() {
             store.health.drops.add(notice);
         }
-        store.count_for_new_uplinks();
-        store.report(losses);
+        store.older.know_ends(&store.head.ends);
+        let new = store.count_for_new_uplinks();
+        store.adopt_parked(&listing)?;
+        let lost = std::mem::take(&mut store.head.lost);
+        store.moved |= !lost.is_empty();
+        store.report(lost);
+        store.report_gaps(&listing, &new);
         for notice in gone {
             store.dropped(notice);
         }
         store.begin(machine)?;
+        store.begin_ballast()?;
         let restored = Restored {
             next: store.head.next,
             run: Uuid::new_v4(),
+            new_epoch: store.new_epoch.or(store.head.new_epoch),
             checkpoint: store.head.checkpoint.clone(),
         };
         Ok((store, restored))
     }
 
     /// What lies in the store for an uplink that it has not seen before.
-    fn count_for_new_uplinks(&mut self) {
+    fn count_for_new_uplinks(&mut self) -> BTreeSet<usize> {
+        let mut new = BTreeSet::new();
         for id in self.uplink_ids() {
             let Some((name, progress)) = self.uplinks.get(id.index()) else {
                 continue;
             };
-            if self.head.uplinks.contains_key(name) || progress.account.offered > 0 {
+            if self.head.uplinks.contains_key(name) {
                 continue;
             }
-            let offered = self.count_after(progress.cursor());
+            let (cursor, above) = (progress.cursor(), progress.above());
+            let gone = progress.account.gone();
+            if progress.account.offered == 0 {
+                new.insert(id.index());
+            }
+            // One that only the side file knows was offered what the head no longer tells.
+            let lost = self.head.lost.iter();
+            let lost: u64 = lost
+                .map(|loss| span_after(cursor, loss.from, loss.to))
+                .sum();
+            let stored = self.count_after(cursor).saturating_add(lost);
             if let Some((_, progress)) = self.uplinks.get_mut(id.index()) {
-                progress.account.offered = offered;
+                progress.account.offered = gone + stored.saturating_sub(above);
             }
         }
+        new
     }
 
     fn count_after(&mut self, cursor: Position) -> u64 {
@@ -144,8 +192,22 @@ impl Store {
             self.head.machine = machine;
             self.commit_head(Vec::new())?;
         }
-        self.remove_settled()
+        self.clear_away();
+        Ok(())
     }
+}
+
+/// An earlier run may have been killed, or refused, between making a directory and making it durable. Above `buffer.path`
+/// may lie what this user cannot read, or what is never written to and knows no sync; a broken disk is one everywhere.
+fn sync_way_to(disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
+    disk.sync_dir(path)?;
+    for above in path.ancestors().skip(1) {
+        match disk.sync_dir(above) {
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Two processes on one store would be the end of it. The lock goes with the process, also when it is killed.
@@ -177,15 +239,25 @@ fn open_newest(
         };
         tracing::error!(generation = %first, reason, "a damaged generation is set aside");
         listing::set_aside(medium.disk.as_ref(), root, &path, *first)?;
-        let known = end.filter(|end| end.epoch == first.epoch && *end > *first);
+        let known = end.filter(|end| end.epoch == first.epoch);
         newest.set_aside.push(Loss {
             from: *first,
-            to: known.unwrap_or(*first),
+            to: known.unwrap_or(predecessor(*first)),
             reason,
         });
         end = Some(predecessor(*first));
     }
     Ok(newest)
+}
+
+/// A crash came between setting the newest generation aside and beginning anew: its end is as unknown as then.
+fn end_set_aside(listing: &Listing, newest: &Newest) -> bool {
+    let Some((_, head)) = &newest.opened else {
+        return false;
+    };
+    let same_epoch = |first: &&Position| first.epoch == head.next.epoch;
+    let damaged = listing.damaged.iter().filter(same_epoch);
+    damaged.max().is_some_and(|first| *first >= head.next)
 }
 
 fn open_one(
@@ -216,23 +288,6 @@ fn settle_copies(
     Ok(())
 }
 
-/// Events that the progress file knows of and the store does not have.
-fn lost_tail(
-    numbering: Numbering,
-    opened: &Option<(Generation, Head)>,
-    known: &Known,
-) -> Option<Loss> {
-    let (Numbering::BeginsAnew(_, Why::TailLost), Some((_, head))) = (numbering, opened) else {
-        return None;
-    };
-    let to = known.furthest()?;
-    (to.epoch == head.next.epoch && to >= head.next).then(|| Loss {
-        from: head.next,
-        to,
-        reason: Why::TailLost.words().into(),
-    })
-}
-
 /// The generation to write to: the one that opened, or the first of a new epoch with a copy of its state.
 fn go_on(
     medium: &Medium,
@@ -241,6 +296,7 @@ fn go_on(
     numbering: Numbering,
     opened: Option<(Generation, Head)>,
     machine: Option<Machine>,
+    losses: &[Loss],
 ) -> Result<(Generation, Head), StoreError> {
     match (numbering, opened) {
         // To a rewritten generation nothing is added.
@@ -255,7 +311,8 @@ fn go_on(
             if why != Why::Created {
                 tracing::warn!(epoch, reason = why.words(), "a new epoch begins");
             }
-            let mut head = opened.map(|(_, head)| head).unwrap_or_default();
+            let head = opened.map(|(_, head)| head).unwrap_or_default();
+            let mut head = losses::into_new_epoch(head, why, losses);
             head.next = epoch::first_of(epoch);
             head.machine = machine.or(head.machine);
             generations::create(medium, root, &head)
@@ -284,21 +341,23 @@ fn progress(options: &OpenOptions, head: &Head, known: &Known) -> Vec<(String, P
 
 /// What the side file says was true when it was written, and is newer only where it says more. What was offered only
 /// commits know.
-fn further(stored: &Progress, beside: &Progress) -> Progress {
+pub(super) fn further(stored: &Progress, beside: &Progress) -> Progress {
     let reach = |progress: &Progress| (progress.cursor(), progress.above());
     if reach(beside) <= reach(stored) {
         return stored.clone();
     }
     let mut further = beside.clone();
-    further.account.offered = further.account.offered.max(stored.account.offered);
+    further.account.offered = stored.account.offered;
     further
 }
 
 /// Uplinks that left the settings: what they had not settled is dropped, and no generation waits for them.
-fn removed(options: &OpenOptions, head: &Head) -> Vec<DropNotice> {
+fn removed(options: &OpenOptions, head: &Head, known: &Known) -> Vec<DropNotice> {
     let stays = |name: &str| options.uplinks.iter().any(|(one, _)| one == name);
     let gone = head.uplinks.iter().filter(|(name, _)| !stays(name));
     gone.filter_map(|(name, progress)| {
+        let beside = known.progress(name);
+        let progress = beside.map_or_else(|| progress.clone(), |beside| further(progress, beside));
         let count = progress.account.stored();
         tracing::warn!(
             uplink = name,

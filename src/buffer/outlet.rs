@@ -2,6 +2,8 @@
 //!
 //! It only sends requests to the buffer's task, which alone touches the disk. Events are shown when they are durable, never before.
 
+use super::inspect::Look;
+use super::parked::ParkedRequest;
 use super::progress::Settled;
 use crate::model::{Class, Envelope, Position, UplinkId};
 use bytes::Bytes;
@@ -43,6 +45,10 @@ pub enum Request {
         /// Which, and what became of them.
         settled: Settled,
     },
+    /// About parked events.
+    Parked(ParkedRequest),
+    /// Somebody looks into the store.
+    Look(Look),
 }
 
 /// The buffer has stopped: there is nothing more to deliver in this run.
@@ -55,6 +61,7 @@ pub struct Closed;
 pub struct Outlet {
     uplink: UplinkId,
     cursor: Position,
+    carried: (u64, Position),
     requests: mpsc::Sender<Request>,
     durable: watch::Receiver<Position>,
 }
@@ -71,9 +78,25 @@ impl Outlet {
         Outlet {
             uplink,
             cursor,
+            carried: (0, cursor),
             requests,
             durable,
         }
+    }
+
+    /// Of an uplink that settled so many events above its cursor, up to that position.
+    #[must_use]
+    pub fn carrying(self, count: u64, up_to: Position) -> Outlet {
+        Outlet {
+            carried: (count, up_to),
+            ..self
+        }
+    }
+
+    /// How many events above the cursor were settled in earlier runs, and up to where.
+    #[must_use]
+    pub fn carried(&self) -> (u64, Position) {
+        self.carried
     }
 
     /// A second view of the same uplink that only reads, so that a read may be under way while this one settles.
@@ -82,6 +105,7 @@ impl Outlet {
         Outlet {
             uplink: self.uplink,
             cursor: self.cursor,
+            carried: self.carried,
             requests: self.requests.clone(),
             durable: self.durable.clone(),
         }
@@ -116,7 +140,7 @@ impl Outlet {
                 max_bytes,
                 reply,
             };
-            self.requests.send(read).await.map_err(|_| Closed)?;
+            self.ask(read).await?;
             let records = answer.await.map_err(|_| Closed)?;
             if !records.is_empty() {
                 return Ok(records);
@@ -139,6 +163,14 @@ impl Outlet {
             uplink: self.uplink,
             settled,
         };
-        self.requests.send(settle).await.map_err(|_| Closed)
+        self.ask(settle).await
+    }
+
+    pub(super) fn uplink(&self) -> UplinkId {
+        self.uplink
+    }
+
+    pub(super) async fn ask(&self, request: Request) -> Result<(), Closed> {
+        self.requests.send(request).await.map_err(|_| Closed)
     }
 }

@@ -26,6 +26,15 @@ pub struct Settled {
     pub fates: Vec<(Position, Fate)>,
 }
 
+/// How an event stopped being parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// The destination has it after all.
+    Delivered,
+    /// Somebody discarded it.
+    Discarded,
+}
+
 impl Settled {
     /// Everything after `after` up to `up_to` is delivered; of another epoch, everything from its first on.
     #[must_use]
@@ -64,15 +73,21 @@ impl Account {
     /// Events that wait for it in the store.
     #[must_use]
     pub fn stored(&self) -> u64 {
-        let gone = self.delivered + self.filtered + self.parked + self.discarded;
-        let dropped: u64 = self.dropped.iter().sum();
-        self.offered.saturating_sub(gone.saturating_add(dropped))
+        self.offered.saturating_sub(self.gone())
     }
 
     /// Events dropped for that reason.
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason.index()).copied().unwrap_or(0)
+    }
+
+    /// Events of which it says what became of them.
+    #[must_use]
+    pub fn gone(&self) -> u64 {
+        let dropped: u64 = self.dropped.iter().sum();
+        let gone = self.delivered + self.filtered + self.parked + self.discarded;
+        gone.saturating_add(dropped)
     }
 
     fn drop(&mut self, reason: DropReason, count: u64) {
@@ -90,6 +105,12 @@ struct Run {
     to: u64,
 }
 
+impl Run {
+    fn len(&self) -> u64 {
+        (self.to - self.from).saturating_add(1)
+    }
+}
+
 /// One uplink's progress.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", from = "Written")]
@@ -97,6 +118,9 @@ pub struct Progress {
     cursor: Position,
     /// Rising, apart from one another, all above the cursor.
     above: Vec<Run>,
+    /// Events that are no longer parked and whose files may still be there: written together with the account, so that a
+    /// file that a crash left is never taken for a parked event again.
+    leaving: Vec<Position>,
     /// Where its events went.
     pub account: Account,
 }
@@ -107,6 +131,7 @@ struct Written {
     cursor: Position,
     /// Epochs after the one before, positions after its end (or from 0 in another epoch), and length less one.
     runs: Vec<(u32, u64, u64)>,
+    leaving: Vec<Position>,
     account: Account,
 }
 
@@ -122,6 +147,7 @@ impl From<Progress> for Written {
         Written {
             cursor: progress.cursor,
             runs: progress.above.iter().map(&mut distance).collect(),
+            leaving: progress.leaving,
             account: progress.account,
         }
     }
@@ -144,6 +170,7 @@ impl From<Written> for Progress {
         Progress {
             cursor: written.cursor,
             above: written.runs.into_iter().map(&mut run).collect(),
+            leaving: written.leaving,
             account: written.account,
         }
     }
@@ -178,7 +205,7 @@ impl Progress {
     /// How many events above the cursor are settled.
     #[must_use]
     pub fn above(&self) -> u64 {
-        self.above.iter().map(|run| run.to + 1 - run.from).sum()
+        self.above.iter().map(Run::len).sum()
     }
 
     /// Whether this event needs nothing more.
@@ -227,11 +254,60 @@ impl Progress {
         if at > 0 {
             self.join(at - 1);
         }
+        self.rise();
         true
+    }
+
+    /// The event has a file of its own now, which is durable.
+    pub fn park(&mut self, position: Position) {
+        if self.mark(position) {
+            self.account.parked = self.account.parked.saturating_add(1);
+        }
+    }
+
+    /// So many events have files that were never offered to this progress.
+    pub fn adopt_parked(&mut self, count: u64) {
+        self.account.offered = self.account.offered.saturating_add(count);
+        self.account.parked = self.account.parked.saturating_add(count);
+    }
+
+    /// So many parked events cannot be read any more.
+    pub fn lose_parked(&mut self, count: u64) {
+        let lost = count.min(self.account.parked);
+        self.account.parked -= lost;
+        self.account.drop(DropReason::Damaged, lost);
+    }
+
+    /// The event is parked no longer. Its file goes when that is durable.
+    pub fn leave(&mut self, position: Position, left: Left) {
+        self.account.parked = self.account.parked.saturating_sub(1);
+        match left {
+            Left::Delivered => self.account.delivered = self.account.delivered.saturating_add(1),
+            Left::Discarded => self.account.discarded = self.account.discarded.saturating_add(1),
+        }
+        self.leaving.push(position);
+    }
+
+    /// Events that are no longer parked and whose files may still be there.
+    #[must_use]
+    pub fn leaving(&self) -> &[Position] {
+        &self.leaving
+    }
+
+    /// The files of all that was leaving are gone, durably.
+    pub fn swept(&mut self) {
+        self.leaving.clear();
     }
 
     /// Events of one epoch, both ends included, are gone: counts those that were not settled, and returns how many.
     pub fn drop_range(&mut self, from: Position, to: Position, reason: DropReason) -> u64 {
+        let count = self.pass(from, to);
+        self.account.drop(reason, count);
+        count
+    }
+
+    /// Marks events of one epoch, both ends included, as settled, without a word in the account; returns how many were not.
+    pub fn pass(&mut self, from: Position, to: Position) -> u64 {
         let mut count = 0;
         let first = if from.epoch == self.cursor.epoch {
             from.seq.max(self.cursor.seq.saturating_add(1))
@@ -276,7 +352,7 @@ impl Progress {
         if at > 0 {
             self.join(at - 1);
         }
-        self.account.drop(reason, count);
+        self.rise();
         count
     }
 
@@ -324,7 +400,11 @@ impl Progress {
             }
             run.epoch >= up_to.epoch && run.from <= run.to
         });
-        // What is settled right above belongs to the cursor.
+        self.rise();
+    }
+
+    /// What is settled right above belongs to the cursor.
+    fn rise(&mut self) {
         while let Some(run) = self.above.first().copied()
             && run.epoch == self.cursor.epoch
             && run.from == self.cursor.seq.saturating_add(1)

@@ -26,11 +26,15 @@ const TELL_TIME_EVERY: Duration = Duration::from_secs(600);
 
 impl Store {
     /// Gives up stored events until `bytes` more fit on the disk, as far as `extent` allows; returns how many bytes were
-    /// freed. One call rewrites a few generations at most: as long as it frees something, another may free more.
+    /// freed. One call rewrites a few generations at most: as long as it frees something, another may free more. Nothing
+    /// goes while the newest generation is closed: what was rotated away last may be all that is durable.
     ///
     /// # Errors
     /// As [`Store::commit`].
     pub fn make_room(&mut self, bytes: u64, extent: Extent) -> Result<u64, StoreError> {
+        if self.abandoned {
+            return Ok(0);
+        }
         let before = self.measured_bytes()?;
         self.reclaim(extent, before.saturating_sub(bytes), true)?;
         Ok(before.saturating_sub(self.used_bytes()?))
@@ -63,8 +67,11 @@ impl Store {
     pub fn keep_house(&mut self, now: Stamp) -> Result<(), StoreError> {
         self.pass_time(now.boot);
         self.room.look_again();
+        if self.abandoned {
+            return Ok(());
+        }
         self.drop_aged()?;
-        if self.is_head_old() {
+        if self.must_rotate(0) {
             self.rotate()?;
         }
         self.keep_within_quota(0)?;
@@ -74,25 +81,28 @@ impl Store {
             self.room.told_ns = self.head.powered_ns;
         }
         self.commit_progress()?;
-        self.remove_settled()?;
+        self.clear_away();
         self.tell_use()
     }
 
     /// A head with old events is rotated away although it is not full, so that they can age.
     pub(super) fn is_head_old(&self) -> bool {
         let age = self.head.powered_ns.saturating_sub(self.head.began_ns);
-        self.head.next > self.newest.first() && age > nanoseconds(self.room.quota.rotate_after())
+        age > nanoseconds(self.room.quota.rotate_after())
     }
 
     /// Removes what every uplink settled and nobody wants to keep. Only after a commit: the progress must be durable first.
     pub(super) fn remove_settled(&mut self) -> Result<(), StoreError> {
+        if self.abandoned {
+            return Ok(());
+        }
         let (settled, now) = (self.durably_settled(), self.head.powered_ns);
         let keep = nanoseconds(self.room.quota.keep_delivered);
         self.head.kept.note(settled, now, keep);
         let over = self.head.kept.over(settled, now, keep);
         let mut losses = Vec::new();
         let result = self.older.remove_settled(over, &mut losses);
-        self.report(losses);
+        self.report_found(losses)?;
         result
     }
 
@@ -173,7 +183,7 @@ impl Store {
     /// Does one thing after the other until no more than `goal` bytes are used.
     fn reclaim(&mut self, extent: Extent, goal: u64, urgent: bool) -> Result<(), StoreError> {
         let mut work = Work::default();
-        while self.used_bytes()? > goal {
+        while !self.abandoned && self.used_bytes()? > goal {
             let Some(step) = quota::next(&self.found(), extent, &work, urgent) else {
                 break;
             };
@@ -289,15 +299,17 @@ impl Store {
     ) -> Result<(), StoreError> {
         let spans: Vec<_> = evicted.runs().collect();
         let counts = self.count_unsettled(&spans);
-        for ((_, progress), count) in self.uplinks.iter_mut().zip(&counts) {
-            progress.count_dropped(DropReason::Evicted, *count);
-        }
-        if let (Some((from, _)), Some(to)) = (spans.first(), evicted.last()) {
-            self.notify(DropReason::Evicted, &counts, *from, to);
-        }
-        self.head.swept = first;
+        let notices = match (spans.first(), evicted.last()) {
+            (Some((from, _)), Some(to)) => self.notices(DropReason::Evicted, &counts, (*from, to)),
+            _ => Vec::new(),
+        };
+        self.drop_durably(notices, |store| {
+            for ((_, progress), count) in store.uplinks.iter_mut().zip(&counts) {
+                progress.count_dropped(DropReason::Evicted, *count);
+            }
+            store.head.swept = first;
+        })?;
         self.older.made_lean(first);
-        self.commit_head(Batch::new())?;
         self.tail.forget(last);
         remove(self.older.disk(), &self.root, &path_of(&self.root, first))?;
         self.older.sync()
@@ -317,12 +329,13 @@ impl Store {
             Err(error) => return self.quarantine(first, error),
         };
         let counts = self.count_unsettled(&present);
-        for ((_, progress), count) in self.uplinks.iter_mut().zip(&counts) {
-            progress.count_dropped(reason, *count);
-            progress.skip_to(last);
-        }
-        self.notify(reason, &counts, first, last);
-        self.commit_head(Batch::new())?;
+        let notices = self.notices(reason, &counts, (first, last));
+        self.drop_durably(notices, |store| {
+            for ((_, progress), count) in store.uplinks.iter_mut().zip(&counts) {
+                progress.count_dropped(reason, *count);
+                progress.skip_to(last);
+            }
+        })?;
         self.tail.forget(last);
         while let Some(oldest) = self.older.oldest()
             && oldest <= first
@@ -342,8 +355,40 @@ impl Store {
         self.uplinks.iter().map(count).collect()
     }
 
-    /// Tells what was dropped: once where all uplinks lost events, else for each that did.
-    fn notify(&mut self, reason: DropReason, counts: &[u64], from: Position, to: Position) {
+    /// Counts what is dropped, durably, before its bytes go. Where that fails nothing is dropped, and memory says so: what the
+    /// disk has of it counts only after a crash, and then as a whole.
+    fn drop_durably(
+        &mut self,
+        notices: Vec<DropNotice>,
+        count: impl FnOnce(&mut Store),
+    ) -> Result<(), StoreError> {
+        self.room_for_progress()?;
+        let before = (
+            self.uplinks.clone(),
+            self.head.untold.clone(),
+            self.head.swept,
+        );
+        count(self);
+        for notice in &notices {
+            self.note_dropped(notice);
+        }
+        if let Err(error) = self.commit_head(Batch::new()) {
+            (self.uplinks, self.head.untold, self.head.swept) = before;
+            return Err(error);
+        }
+        for notice in notices {
+            self.health.drops.add(notice);
+        }
+        Ok(())
+    }
+
+    /// What is told of drops: once where all uplinks lost events, else for each that did.
+    fn notices(
+        &self,
+        reason: DropReason,
+        counts: &[u64],
+        (from, to): (Position, Position),
+    ) -> Vec<DropNotice> {
         let notice = |uplink, count| DropNotice {
             reason,
             uplink,
@@ -354,18 +399,17 @@ impl Store {
         };
         let most = counts.iter().copied().max().unwrap_or(0);
         if most == 0 {
-            return;
+            return Vec::new();
         }
         tracing::warn!(%from, %to, events = most, reason = reason.word(), "stored events are dropped");
         if counts.iter().all(|count| *count > 0) {
-            return self.dropped(notice(None, most));
+            return vec![notice(None, most)];
         }
-        let names: Vec<String> = self.uplinks.iter().map(|(name, _)| name.clone()).collect();
-        for (name, count) in names.into_iter().zip(counts) {
-            if *count > 0 {
-                self.dropped(notice(Some(name), *count));
-            }
-        }
+        let counts = self.uplinks.iter().zip(counts);
+        counts
+            .filter(|(_, count)| **count > 0)
+            .map(|((name, _), count)| notice(Some(name.clone()), *count))
+            .collect()
     }
 
     /// Drops what is older than `max_age`, generation by generation.

@@ -46,6 +46,8 @@ pub(super) fn copy(
     source: &Generation,
     last: Position,
 ) -> Result<Copied, CopyError> {
+    // One of an earlier attempt that never counted.
+    discard(medium, root, source.first()).map_err(CopyError::Target)?;
     let written = write(medium, root, source, last);
     if written.is_err() {
         discard(medium, root, source.first()).map_err(CopyError::Target)?;
@@ -117,7 +119,7 @@ fn write(
 
 /// The state of the original, and what is missing in the copy.
 fn last_batch(source: &Generation, copied: &Copied, root: &Path) -> Result<Batch, CopyError> {
-    let mut batch = source.state().map_err(CopyError::Source)?;
+    let mut batch = source.entries().map_err(CopyError::Source)?;
     let mut absent = copied.evicted.clone();
     for loss in &copied.losses {
         absent.add(loss.from, loss.to);

@@ -49,6 +49,19 @@ impl Known {
         found.map(|(_, progress)| progress)
     }
 
+    /// The uplinks that it knows.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.slots.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| !name.is_empty())
+    }
+
+    /// The cursor of the uplink that is furthest behind; the start of everything without one.
+    pub(super) fn nearest(&self) -> Position {
+        let uplinks = self.slots.iter().filter(|(name, _)| !name.is_empty());
+        let cursors = uplinks.map(|(_, progress)| progress.cursor());
+        cursors.min().unwrap_or_default()
+    }
+
     /// The furthest position that it knows of; `None` when there was no file or nothing legible in it.
     pub(super) fn furthest(&self) -> Option<Position> {
         let positions = self.slots.iter().map(|(_, progress)| progress.furthest());

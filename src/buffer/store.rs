@@ -1,36 +1,36 @@
 //! The store: one open head generation that is written, older ones that are drained, the progress of each uplink.
 //!
-//! Synchronous and single-threaded; the buffer's task owns it. What returns from [`Store::commit`] is on the disk. The
-//! first error ends the use of a store: after a failed write nobody knows what the disk has.
+//! Synchronous and single-threaded; the buffer's task owns it. What returns from [`Store::commit`] is on the disk. After a
+//! failed write nobody knows what the disk has: the generation is closed, and `renew` begins a fresh one.
 
 use super::Record;
 use super::engine::{Batch, EngineError, Medium};
-use super::epoch::Why;
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, predecessor, successor};
-use super::generations::{self, Generations, put_head};
+use super::generations::{Generations, put_head};
 use super::head::Head;
 use super::keys;
 use super::listing::{self, path_of};
+use super::losses::Reported;
+use super::parked::ParkedEvents;
 use super::progress::{Account, Progress, Settled};
+use super::publish::Published;
 use super::quota::Quota;
 use super::record;
+use super::room::Ballast;
 use super::side::SideFile;
 use super::tail::TailCache;
 use super::used::Room;
 use crate::health::BufferHealth;
 use crate::model::{
-    Body, BootTime, Class, DropNotice, Envelope, Event, Position, Stamp, Turn, UplinkId, UtcTime,
+    Body, BootTime, Class, DeliveryAlertKind, DropNotice, Envelope, EpochReason, Event, Position,
+    Stamp, Turn, UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Losses that are remembered, so that each is counted and reported once; past them they are counted at each reading.
-const MAX_LOSSES: usize = 4096;
 
 /// Turns an event, and the time at which its batch is handed to the disk, into its envelope and its JSON.
 pub type Render<'a> = dyn Fn(&Event, UtcTime) -> (Envelope, Vec<u8>) + Send + 'a;
@@ -73,9 +73,18 @@ pub struct Store {
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
     pub(super) room: Room,
-    pub(super) reported: BTreeSet<Position>,
+    pub(super) parked: ParkedEvents,
+    pub(super) reported: Reported,
+    pub(super) published: Published,
+    /// A write to the newest generation failed: it is closed, see [`Store::renew`].
+    pub(super) abandoned: bool,
+    /// No rotation is tried before the head has so many bytes: the last one failed.
+    pub(super) rotate_from: u64,
+    pub(super) ballast: Ballast,
+    /// There was no room when it was last looked for.
+    pub(super) was_full: bool,
     /// Why this run began a new epoch, if it did.
-    pub(super) new_epoch: Option<Why>,
+    pub(super) new_epoch: Option<EpochReason>,
     /// Held while the store is open: released last.
     pub(super) _lock: Box<dyn Any + Send>,
 }
@@ -89,7 +98,7 @@ impl Store {
 
     /// Why this run began a new epoch; `None` when numbering went on.
     #[must_use]
-    pub fn new_epoch(&self) -> Option<Why> {
+    pub fn new_epoch(&self) -> Option<EpochReason> {
         self.new_epoch
     }
 
@@ -129,7 +138,8 @@ impl Store {
     /// Makes turns durable as one batch, together with all progress; returns the last durable position.
     ///
     /// # Errors
-    /// Any: nothing of the batch counts as accepted, and the store must not be used again.
+    /// Any: nothing of the batch counts as accepted. With [`StoreError::Full`] and [`StoreError::Io`] the same batch may be
+    /// tried again, and reading and settling go on.
     pub fn commit(
         &mut self,
         turns: &[Turn],
@@ -139,10 +149,13 @@ impl Store {
         let records = self.records(turns, now.utc, render)?;
         let record_bytes: u64 = records.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         let more_bytes = record_bytes + checkpoint_bytes(turns);
+        self.room_for(more_bytes)?;
+        self.renew()?;
         self.keep_within_quota(more_bytes)?;
         if self.must_rotate(more_bytes) {
             self.rotate()?;
         }
+        let undo = self.undo(turns, records.len() as u64);
         let mut batch = Batch::new();
         for (record, bytes) in &records {
             keys::put(&mut batch, &keys::record(record.position), bytes, None);
@@ -157,20 +170,29 @@ impl Store {
             self.head.next = successor(record.position);
         }
         self.head.written_bytes += record_bytes;
+        self.health
+            .written
+            .add(record_bytes + checkpoint_bytes(turns));
         for (_, progress) in &mut self.uplinks {
             progress.account.offered += records.len() as u64;
         }
         self.told(turns);
         self.pass_time(now.boot);
-        self.commit_head(batch)?;
-        self.health.accepted.add(records.len() as u64);
-        if !records.is_empty() {
-            self.put_side(|side, last| side.tail(last))?;
+        if let Err(error) = self.write_head(batch) {
+            self.take_back(undo);
+            self.abandon();
+            return Err(error);
         }
+        self.health.accepted.add(records.len() as u64);
+        let any = !records.is_empty();
         for (record, _) in records {
             self.tail.push(record);
         }
-        self.remove_settled()?;
+        // The batch is durable: nothing that fails from here on makes it less so.
+        if any && let Err(error) = self.put_side(|side, last| side.tail(last)) {
+            tracing::warn!(%error, "the side file cannot be written");
+        }
+        self.clear_away();
         Ok(self.last())
     }
 
@@ -180,8 +202,13 @@ impl Store {
     /// As [`Store::commit`].
     pub fn commit_progress(&mut self) -> Result<(), StoreError> {
         if self.moved {
+            self.room_for_progress()?;
+            if let Err(StoreError::Full(_)) = self.renew() {
+                self.release_ballast()?;
+                self.renew()?;
+            }
             self.commit_head(Batch::new())?;
-            self.remove_settled()?;
+            self.clear_away();
         }
         Ok(())
     }
@@ -209,7 +236,7 @@ impl Store {
         }
         let mut losses = Vec::new();
         let below = self.older.read(after, limits, &mut losses);
-        self.report(losses);
+        self.report_found(losses)?;
         let below = below?;
         if !below.records.is_empty() {
             return Ok(below.records);
@@ -273,10 +300,15 @@ impl Store {
 
     /// Events are gone before their uplinks had a verdict: said durably with the next commit, and told as an alert.
     pub(super) fn dropped(&mut self, notice: DropNotice) {
-        if !self.head.untold.iter_mut().any(|known| known.join(&notice)) {
+        self.note_dropped(&notice);
+        self.health.drops.add(notice);
+    }
+
+    /// The first half of [`Store::dropped`]: what is told when it is durable.
+    pub(super) fn note_dropped(&mut self, notice: &DropNotice) {
+        if !self.head.untold.iter_mut().any(|known| known.join(notice)) {
             self.head.untold.push(notice.clone());
         }
-        self.health.drops.add(notice);
         self.moved = true;
     }
 
@@ -286,12 +318,19 @@ impl Store {
             let Body::Delivery(alert) = &event.body else {
                 continue;
             };
+            if alert.kind == DeliveryAlertKind::NewEpoch {
+                self.head.new_epoch = None;
+            }
             let Some(told) = &alert.dropped else {
                 continue;
             };
             for known in &mut self.head.untold {
                 if known.reason == told.reason && known.uplink == told.uplink {
                     known.count = known.count.saturating_sub(told.count);
+                    // What came after the telling begins behind it, unless it was found further ahead.
+                    if told.from <= known.from && told.to < known.to {
+                        known.from = successor(told.to);
+                    }
                 }
             }
             self.head.untold.retain(|known| known.count > 0);
@@ -339,29 +378,12 @@ impl Store {
         Ok(records)
     }
 
-    /// A generation without records is never rotated: its successor would have its name.
-    fn must_rotate(&self, more_bytes: u64) -> bool {
-        let full = self.head.written_bytes.saturating_add(more_bytes) > self.generation_bytes;
-        (full && self.head.next > self.newest.first()) || self.is_head_old()
+    /// Commits a batch with the state of the head. Nothing can be committed after an error, see [`Store::renew`].
+    pub(super) fn commit_head(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.write_head(batch).inspect_err(|_| self.abandon())
     }
 
-    /// Begins a generation: state and progress are durable in it before it is used.
-    pub(super) fn rotate(&mut self) -> Result<(), StoreError> {
-        let facts = self.facts();
-        self.put_side(|side, _| side.sync())?;
-        let (first, last) = (self.newest.first(), self.last());
-        let durable = self.head.uplinks.clone();
-        self.copy_progress();
-        let created = generations::create(&self.medium, &self.root, &self.head);
-        let (newest, head) = created.inspect_err(|_| self.head.uplinks = durable)?;
-        self.newest = newest;
-        self.head = head;
-        self.older.push(first, last, facts);
-        Ok(())
-    }
-
-    /// Commits a batch with the state of the head.
-    pub(super) fn commit_head(&mut self, mut batch: Batch) -> Result<(), StoreError> {
+    fn write_head(&mut self, mut batch: Batch) -> Result<(), StoreError> {
         self.copy_progress();
         put_head(&mut self.head, &mut batch, &self.root)?;
         self.newest.commit(batch)?;
@@ -370,14 +392,22 @@ impl Store {
         Ok(())
     }
 
-    fn copy_progress(&mut self) {
+    pub(super) fn copy_progress(&mut self) {
         self.head.uplinks = self.uplinks.iter().cloned().collect();
+    }
+
+    /// Removes what nobody needs any more, generations and files, behind a commit; what cannot be removed now is removed
+    /// behind a later one.
+    pub(super) fn clear_away(&mut self) {
+        if let Err(error) = self.sweep_parked().and_then(|()| self.remove_settled()) {
+            tracing::warn!(%error, "settled events cannot be removed");
+        }
     }
 
     fn read_newest(&mut self, after: Position, limits: Limits) -> Result<Vec<Record>, StoreError> {
         match self.newest.read(after, self.last(), limits) {
             Ok(reading) => {
-                self.report(reading.losses);
+                self.report_found(reading.losses)?;
                 Ok(reading.records)
             }
             Err(EngineError::Damaged { reason, .. }) => {
@@ -387,45 +417,34 @@ impl Store {
                     to: self.last(),
                     reason,
                 };
-                let (newest, head) = generations::create(&self.medium, &self.root, &self.head)?;
+                let (newest, head) = self.fresh()?;
                 self.newest = newest;
                 self.head = head;
                 let path = path_of(&self.root, lost.from);
                 listing::set_aside(self.medium.disk.as_ref(), &self.root, &path, lost.from)?;
-                self.report(vec![lost]);
+                self.report_found(vec![lost])?;
                 Ok(Vec::new())
             }
             Err(other) => Err(other.into()),
         }
     }
 
-    /// Counts and logs losses, each once.
-    pub(super) fn report(&mut self, losses: Vec<Loss>) {
-        for loss in losses {
-            if self.reported.contains(&loss.from) {
-                continue;
-            }
-            if self.reported.len() < MAX_LOSSES {
-                self.reported.insert(loss.from);
-            }
-            self.health.quarantined.add(loss.count());
-            tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "stored events are lost");
-            self.lose(&loss);
-        }
-    }
-
-    fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
+    pub(super) fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
         let Some((_, progress)) = self.uplinks.get(uplink) else {
             return Ok(());
         };
         self.put_side(|side, _| side.progress(uplink, progress))
     }
 
-    fn put_side(
+    pub(super) fn put_side(
         &self,
         work: impl FnOnce(&SideFile, Position) -> std::io::Result<()>,
     ) -> Result<(), StoreError> {
-        work(&self.side, self.last()).map_err(|error| io_error(&self.root, error))
+        match work(&self.side, self.last()).map_err(|error| io_error(&self.root, error)) {
+            // It says less than it could: after a kill there are more duplicates, and nothing is lost.
+            Err(StoreError::Full(_)) => Ok(()),
+            result => result,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::disk::Files;
 use super::super::listing::{Listing, path_of};
 use super::super::testing::{copy_tree, done, lost, options, payload, render, turn};
 use super::*;
+use crate::model::EpochReason as Why;
 use crate::model::{CheckpointEntry, Restored};
 use std::path::Path;
 
@@ -203,6 +204,8 @@ fn a_new_epoch_begins_when_the_end_cannot_be_proved() {
         (restored.next, store.new_epoch()),
         (at(3, 1), Some(Why::StoreMissing))
     );
+    assert_eq!(store.health.quarantined.get(), 2);
+    assert_eq!(store.account(MES).stored(), 0);
     append(&mut store, 5);
     drop(store);
 
@@ -221,7 +224,7 @@ fn a_new_epoch_begins_when_the_end_cannot_be_proved() {
         (restored.next, store.new_epoch()),
         (at(4, 1), Some(Why::TailLost))
     );
-    assert_eq!(store.health.quarantined.get(), 3);
+    assert_eq!(store.health.quarantined.get(), 2 + 3);
 }
 
 #[test]
@@ -338,9 +341,23 @@ fn a_failed_barrier_accepts_nothing_and_the_next_open_goes_on() {
     let failed = store.commit(&[turn(at(1, 3), 1)], Stamp::default(), &render);
     assert!(failed.is_err());
     assert_eq!(store.health.accepted.get(), 2);
-    let refused = store.commit(&[turn(store.head.next, 1)], Stamp::default(), &render);
-    assert!(refused.is_err());
+    assert_eq!(store.last(), at(1, 2));
+    assert_eq!(store.account(UplinkId(0)).offered, 2);
+    // What was accepted is read from where it was written, and the same batch is taken in a fresh generation.
+    assert_eq!(store.read(at(1, 0), 9, 1 << 20).unwrap().len(), 2);
+    let taken = store.commit(&[turn(at(1, 3), 1)], Stamp::default(), &render);
+    assert_eq!(taken.unwrap(), at(1, 3));
+    assert!(
+        home.path()
+            .join("store")
+            .join(at(1, 3).to_string())
+            .is_dir()
+    );
     drop(store);
+    let (mut store, restored) = open(home.path(), &["mes"]);
+    assert_eq!(restored.next, at(1, 4));
+    assert_eq!(store.read(at(1, 0), 9, 1 << 20).unwrap().len(), 2);
+    assert_eq!(store.read(at(1, 2), 9, 1 << 20).unwrap().len(), 1);
 }
 
 #[test]

@@ -3,14 +3,18 @@
 
 use super::commit::{CommitRule, Weight};
 use super::error::StoreError;
+use super::inspect::Inspector;
+use super::progress::Account;
+use super::refusal::{Refusal, Verdict};
 use super::store::{Render, Store};
-use super::{Outlet, Request};
+use super::{Outlet, Record, Request};
 use crate::clock::Clock;
 use crate::health::BEAT_EVERY;
-use crate::model::{BootTime, Position, Turn, UplinkId};
+use crate::model::{BootTime, Position, Stamp, Turn, UplinkId};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Turns that may wait for the task. A turn holds a few events or at most 16 KiB of checkpoint: some MiB together.
 pub const TURNS: usize = 64;
@@ -30,8 +34,11 @@ const MAX_READ_BYTES: usize = 4 << 20;
 pub struct Stopped {
     /// The last durable position.
     pub last: Position,
-    /// Events that each uplink has not settled, by uplink id.
-    pub stored: Vec<u64>,
+    /// Where the events of each uplink went, by uplink id.
+    pub accounts: Vec<Account>,
+    /// Events that were made and could not be stored before the end, because the disk took nothing: never accepted, never
+    /// shown. What they tell of is not known after the next start.
+    pub unstored: u64,
 }
 
 /// One outlet per uplink of the store, in the order of their ids, and the ends of their channels for [`run`].
@@ -43,23 +50,46 @@ pub fn outlets(
     mpsc::Receiver<Request>,
     watch::Sender<Position>,
 ) {
+    let (outlets, _, receiver, durable) = outlets_and_inspector(store);
+    (outlets, receiver, durable)
+}
+
+/// [`outlets`], and who looks into the store of a running gateway.
+#[must_use]
+pub fn outlets_and_inspector(
+    store: &Store,
+) -> (
+    Vec<Outlet>,
+    Inspector,
+    mpsc::Receiver<Request>,
+    watch::Sender<Position>,
+) {
     let (requests, receiver) = mpsc::channel(REQUESTS);
     let (durable, follower) = watch::channel(store.last());
     let outlets = store
         .uplink_ids()
         .map(|uplink| {
-            let cursor = store.cursor(uplink);
-            Outlet::new(uplink, cursor, requests.clone(), follower.clone())
+            let progress = store.progress(uplink);
+            let outlet = Outlet::new(
+                uplink,
+                progress.cursor(),
+                requests.clone(),
+                follower.clone(),
+            );
+            outlet.carrying(progress.above(), progress.furthest())
         })
         .collect();
-    (outlets, receiver, durable)
+    let inspector = Inspector::new(store, requests);
+    (outlets, inspector, receiver, durable)
 }
 
 /// Runs until `turns` closes, everything is committed, and the outlets are gone or [`STOP_GRACE`] is over; progress is
 /// durable then. Blocks: never call it on a thread of the runtime.
 ///
+/// While the disk is full it takes no turns and goes on answering; `stop` ends that waiting, with what waits given up.
+///
 /// # Errors
-/// Any error of the store ends it at once: what was not committed was never shown to anybody.
+/// Any error of the store that waiting does not mend: what was not committed was never shown to anybody.
 pub fn run(
     store: Store,
     turns: mpsc::Receiver<Turn>,
@@ -67,40 +97,45 @@ pub fn run(
     durable: watch::Sender<Position>,
     render: &Render<'_>,
     clock: &Clock,
+    stop: CancellationToken,
 ) -> Result<Stopped, StoreError> {
-    run_with(store, turns, requests, durable, render, clock, STOP_GRACE)
+    let task = Task::new(store, durable, render, clock, stop);
+    run_with(task, turns, requests, STOP_GRACE)
 }
 
 fn run_with(
-    store: Store,
+    mut task: Task<'_>,
     turns: mpsc::Receiver<Turn>,
     requests: mpsc::Receiver<Request>,
-    durable: watch::Sender<Position>,
-    render: &Render<'_>,
-    clock: &Clock,
     grace: Duration,
 ) -> Result<Stopped, StoreError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|source| StoreError::Io {
-            path: store.root().to_owned(),
+            path: task.store.root().to_owned(),
             source,
         })?;
-    let mut task = Task {
-        store,
-        rule: CommitRule::default(),
-        waiting: Vec::new(),
-        durable,
-        render,
-        clock,
-        kept_house: None,
-    };
     runtime.block_on(async {
         let requests = task.work(turns, requests).await?;
         task.drain(requests, grace).await
     })?;
     Ok(task.stopped())
+}
+
+/// What an outlet wants to read.
+struct Wanted {
+    uplink: UplinkId,
+    after: Position,
+    max_events: usize,
+    max_bytes: usize,
+    reply: oneshot::Sender<Vec<Record>>,
+}
+
+impl Wanted {
+    fn read(&self, store: &mut Store) -> Result<Vec<Record>, StoreError> {
+        store.read_for(self.uplink, self.after, self.max_events, self.max_bytes)
+    }
 }
 
 struct Task<'a> {
@@ -110,10 +145,39 @@ struct Task<'a> {
     durable: watch::Sender<Position>,
     render: &'a Render<'a>,
     clock: &'a Clock,
+    stop: CancellationToken,
+    refusal: Refusal,
+    /// Reading that needs room on the disk: at most one request of each outlet.
+    held: Vec<Wanted>,
+    /// Set when it stops while the disk takes nothing: how many events were given up.
+    given_up: Option<u64>,
+    /// When the store was looked after last.
     kept_house: Option<BootTime>,
 }
 
-impl Task<'_> {
+impl<'a> Task<'a> {
+    fn new(
+        store: Store,
+        durable: watch::Sender<Position>,
+        render: &'a Render<'a>,
+        clock: &'a Clock,
+        stop: CancellationToken,
+    ) -> Task<'a> {
+        Task {
+            store,
+            rule: CommitRule::default(),
+            waiting: Vec::new(),
+            durable,
+            render,
+            clock,
+            stop,
+            refusal: Refusal::default(),
+            held: Vec::new(),
+            given_up: None,
+            kept_house: None,
+        }
+    }
+
     /// Until the turns end; gives the requests back.
     async fn work(
         &mut self,
@@ -124,9 +188,14 @@ impl Task<'_> {
         loop {
             let now = self.clock.now().boot;
             self.store.health.pulse.beat(now);
-            let wait = self.rule.wake().map_or(BEAT_EVERY, |wake| wake.since(now));
+            match self.store.publish(now) {
+                // What is not looked at while there is no room is looked at later.
+                Ok(()) | Err(StoreError::Full(_)) => {}
+                Err(other) => return Err(other),
+            }
+            let refusing = self.refusal.retry_at().is_some() && self.given_up.is_none();
             tokio::select! {
-                turn = turns.recv() => match turn {
+                turn = turns.recv(), if !refusing => match turn {
                     Some(turn) => self.take(turn, &mut turns),
                     None => break,
                 },
@@ -134,14 +203,18 @@ impl Task<'_> {
                     Some(request) => self.answer(request)?,
                     None => asked = false,
                 },
-                () = tokio::time::sleep(wait.min(BEAT_EVERY)) => {}
+                () = self.stop.cancelled(), if refusing => self.give_up()?,
+                () = tokio::time::sleep(self.wait(now)) => {}
             }
-            if self.rule.is_due(self.clock.now().boot) {
+            if self.is_due() {
                 self.commit()?;
             }
             self.keep_house()?;
         }
         self.commit()?;
+        if self.refusal.retry_at().is_some() {
+            self.discard();
+        }
         Ok(requests)
     }
 
@@ -149,11 +222,29 @@ impl Task<'_> {
     fn keep_house(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let due = |at: BootTime| now.boot.since(at) >= KEEP_HOUSE_EVERY;
-        if self.kept_house.is_none_or(due) {
-            self.store.keep_house(now)?;
-            self.kept_house = Some(now.boot);
+        if !self.kept_house.is_none_or(due) {
+            return Ok(());
         }
-        Ok(())
+        self.kept_house = Some(now.boot);
+        match self.store.keep_house(now) {
+            Err(error) => self.refuse(error, now),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// How long there is nothing to do unless something comes.
+    fn wait(&self, now: BootTime) -> Duration {
+        let due = self.refusal.retry_at().or_else(|| self.rule.wake());
+        due.map_or(BEAT_EVERY, |due| due.since(now)).min(BEAT_EVERY)
+    }
+
+    fn is_due(&self) -> bool {
+        let now = self.clock.now().boot;
+        match self.refusal.retry_at() {
+            _ if self.given_up.is_some() => false,
+            Some(retry) => retry <= now,
+            None => self.rule.is_due(now),
+        }
     }
 
     /// Goes on answering while outlets wind up, then makes the progress durable.
@@ -166,11 +257,21 @@ impl Task<'_> {
         while let Ok(Some(request)) = tokio::time::timeout_at(end, requests.recv()).await {
             self.answer(request)?;
         }
-        self.store.commit_progress()
+        match self.store.commit_progress() {
+            Err(error @ StoreError::Full(_)) => {
+                tracing::warn!(%error, "the progress of the uplinks is not durable: what was delivered last may come twice");
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     /// Takes a turn and whatever is queued behind it, as far as one batch goes: at once does not mean one by one.
     fn take(&mut self, turn: Turn, turns: &mut mpsc::Receiver<Turn>) {
+        if let Some(events) = &mut self.given_up {
+            *events += turn.events.len() as u64;
+            return;
+        }
         let mut next = Some(turn);
         let now = self.clock.now().boot;
         while let Some(turn) = next {
@@ -189,173 +290,137 @@ impl Task<'_> {
     fn answer(&mut self, request: Request) -> Result<(), StoreError> {
         match request {
             Request::Read {
+                uplink,
                 after,
                 max_events,
                 max_bytes,
                 reply,
-                ..
-            } => {
-                let events = max_events.min(MAX_READ_EVENTS);
-                let records = self
-                    .store
-                    .read(after, events, max_bytes.min(MAX_READ_BYTES))?;
-                // A reader that went away wants no answer.
-                reply.send(records).ok();
-            }
+            } => self.read(Wanted {
+                uplink,
+                after,
+                max_events: max_events.min(MAX_READ_EVENTS),
+                max_bytes: max_bytes.min(MAX_READ_BYTES),
+                reply,
+            })?,
             Request::Settle { uplink, settled } => {
                 if self.store.settle(uplink, &settled)? {
                     self.rule.cursor(self.clock.now().boot);
                 }
             }
+            Request::Parked(request) => {
+                let now = self.clock.now();
+                if self.store.answer_parked(request, now)? {
+                    self.rule.cursor(now.boot);
+                }
+            }
+            Request::Look(look) => self.store.look(look)?,
         }
         Ok(())
     }
 
-    /// Makes durable what waits, and only then shows it.
+    /// Reads for an outlet. A generation that is opened for it needs room: from the ballast, else it waits for room.
+    fn read(&mut self, wanted: Wanted) -> Result<(), StoreError> {
+        let mut read = wanted.read(&mut self.store);
+        if matches!(read, Err(StoreError::Full(_))) {
+            self.store.release_ballast()?;
+            read = wanted.read(&mut self.store);
+        }
+        match read {
+            // A reader that went away wants no answer.
+            Ok(records) => drop(wanted.reply.send(records)),
+            Err(error @ StoreError::Full(_)) => {
+                self.held.push(wanted);
+                self.refuse(error, self.clock.now())?;
+            }
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    }
+
+    fn answer_held(&mut self) -> Result<(), StoreError> {
+        for request in std::mem::take(&mut self.held) {
+            self.read(request)?;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what waits, and only then shows it. Where the disk takes nothing, it goes on waiting.
     fn commit(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        if self.waiting.is_empty() {
-            self.store.commit_progress()?;
-        } else {
-            let last = self.store.commit(&self.waiting, now, self.render)?;
-            self.waiting.clear();
-            self.durable
-                .send_if_modified(|shown| std::mem::replace(shown, last) != last);
+        match self.try_commit(now) {
+            Ok(()) => {
+                self.rule.committed(self.clock.now().boot);
+                if self.refusal.over() {
+                    self.store.health.refusing.end(now);
+                    tracing::info!("the disk takes events again");
+                }
+                self.answer_held()
+            }
+            Err(error) => self.refuse(error, now),
         }
-        self.rule.committed(self.clock.now().boot);
+    }
+
+    fn try_commit(&mut self, now: Stamp) -> Result<(), StoreError> {
+        if self.waiting.is_empty() {
+            if self.refusal.retry_at().is_some() {
+                self.store.room_for(0)?;
+            }
+            return self.store.commit_progress();
+        }
+        let last = self.store.commit(&self.waiting, now, self.render)?;
+        self.waiting.clear();
+        self.durable
+            .send_if_modified(|shown| std::mem::replace(shown, last) != last);
         Ok(())
+    }
+
+    /// Keeps what waits for the next attempt. What was delivered meanwhile becomes durable all the same, from the ballast:
+    /// that is what makes room.
+    fn refuse(&mut self, error: StoreError, now: Stamp) -> Result<(), StoreError> {
+        let Verdict::Retry { say } = self.refusal.failed(&error, now.boot) else {
+            return Err(error);
+        };
+        self.store.health.refusing.begin(now, &error.to_string());
+        if say {
+            tracing::error!(%error, "nothing is accepted, so the machines are read no more");
+        }
+        if !matches!(error, StoreError::Full(_)) {
+            return Ok(());
+        }
+        match self.store.commit_progress() {
+            Err(StoreError::Full(_) | StoreError::Io { .. }) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The gateway stops while the disk takes nothing: one more attempt, then what waits and what comes is given up, so that
+    /// the stages before this one can end.
+    fn give_up(&mut self) -> Result<(), StoreError> {
+        self.commit()?;
+        if self.refusal.retry_at().is_some() {
+            self.discard();
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        let events = self.waiting.drain(..).map(|turn| turn.events.len() as u64);
+        *self.given_up.get_or_insert(0) += events.sum::<u64>();
     }
 
     fn stopped(self) -> Stopped {
         let uplinks: Vec<UplinkId> = self.store.uplink_ids().collect();
         Stopped {
             last: self.store.last(),
-            stored: uplinks
+            accounts: uplinks
                 .into_iter()
-                .map(|uplink| self.store.account(uplink).stored())
+                .map(|uplink| self.store.account(uplink))
                 .collect(),
+            unstored: self.given_up.unwrap_or(0),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{completed, options, payload, quiet, render};
-    use super::*;
-    use crate::buffer::Settled;
-    use crate::model::Event;
-    use std::path::Path;
-    use std::thread::JoinHandle;
-
-    struct Running {
-        turns: mpsc::Sender<Turn>,
-        outlets: Vec<Outlet>,
-        task: JoinHandle<Result<Stopped, StoreError>>,
-    }
-
-    fn start(path: &Path, uplinks: &[&str], grace: Duration) -> Running {
-        let (store, _) = Store::open(&options(path, uplinks)).unwrap();
-        let (outlets, requests, durable) = outlets(&store);
-        let (turns, receiver) = mpsc::channel(TURNS);
-        let task = std::thread::spawn(move || {
-            let clock = Clock::system();
-            run_with(store, receiver, requests, durable, &render, &clock, grace)
-        });
-        Running {
-            turns,
-            outlets,
-            task,
-        }
-    }
-
-    fn turn(event: Event) -> Turn {
-        Turn {
-            events: vec![event],
-            checkpoint: vec![],
-        }
-    }
-
-    fn at(seq: u64) -> Position {
-        Position { epoch: 1, seq }
-    }
-
-    /// Far longer than anything here takes.
-    async fn soon<T>(future: impl Future<Output = T>) -> T {
-        tokio::time::timeout(Duration::from_secs(60), future)
-            .await
-            .expect("it should have come long ago")
-    }
-
-    #[tokio::test]
-    async fn events_reach_every_outlet_in_order_and_verdicts_survive() {
-        let home = tempfile::tempdir().unwrap();
-        let mut running = start(home.path(), &["mes", "scada"], STOP_GRACE);
-        for seq in 1..=20 {
-            let event = if seq % 3 == 0 {
-                completed(seq)
-            } else {
-                quiet(seq)
-            };
-            running.turns.send(turn(event)).await.unwrap();
-        }
-        for outlet in &mut running.outlets {
-            let mut after = outlet.cursor();
-            while after < at(20) {
-                for record in soon(outlet.next(after, 6, 1 << 20)).await.unwrap() {
-                    assert_eq!(record.position.seq, after.seq + 1);
-                    assert_eq!(record.payload, payload(record.position));
-                    after = record.position;
-                }
-            }
-        }
-        running.outlets[0]
-            .settle(Settled::delivered(at(0), at(20)))
-            .await
-            .unwrap();
-        running.outlets[1]
-            .settle(Settled::delivered(at(0), at(5)))
-            .await
-            .unwrap();
-        drop(running.turns);
-        drop(running.outlets);
-        let stopped = running.task.join().unwrap().unwrap();
-        assert_eq!(stopped.last, at(20));
-        assert_eq!(stopped.stored, [0, 15]);
-
-        let (store, restored) = Store::open(&options(home.path(), &["mes", "scada"])).unwrap();
-        assert_eq!(restored.next, at(21));
-        assert_eq!(store.cursor(UplinkId(0)), at(20));
-        assert_eq!(store.account(UplinkId(1)).stored(), 15);
-    }
-
-    #[tokio::test]
-    async fn a_quiet_event_is_committed_without_anything_else_happening() {
-        let home = tempfile::tempdir().unwrap();
-        let mut running = start(home.path(), &["mes"], STOP_GRACE);
-        running.turns.send(turn(quiet(1))).await.unwrap();
-        let records = soon(running.outlets[0].next(at(0), 9, 9)).await.unwrap();
-        assert_eq!(records.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn the_grace_ends_although_an_outlet_stays() {
-        let home = tempfile::tempdir().unwrap();
-        let mut running = start(home.path(), &["mes"], Duration::ZERO);
-        running.turns.send(turn(quiet(1))).await.unwrap();
-        drop(running.turns);
-        let stopped = running.task.join().unwrap().unwrap();
-        assert_eq!(stopped.stored, [1]);
-        let closed = soon(running.outlets[0].next(at(1), 9, 9)).await;
-        assert_eq!(closed, Err(super::super::Closed));
-    }
-
-    #[tokio::test]
-    async fn an_error_of_the_store_ends_the_task() {
-        let home = tempfile::tempdir().unwrap();
-        let running = start(home.path(), &["mes"], STOP_GRACE);
-        running.turns.send(turn(completed(7))).await.unwrap();
-        let result = running.task.join().unwrap();
-        assert!(matches!(result, Err(StoreError::Sequence { .. })));
-        assert!(running.turns.send(turn(completed(1))).await.is_err());
-    }
-}
+#[path = "task_tests.rs"]
+mod tests;

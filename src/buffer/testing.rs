@@ -36,6 +36,7 @@ pub(super) fn quiet_at(position: Position) -> Event {
             last: None,
             boot_id: String::new(),
             open_operations: vec![],
+            new_epoch: None,
         }),
     )
 }

@@ -3,7 +3,9 @@
 //! A new command is a file here, one variant of [`Command`] and one arm of [`Command::run`].
 
 mod browse;
+mod buffer;
 mod check;
+mod control;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod modbus;
@@ -53,6 +55,8 @@ pub enum Command {
     Replay(replay::Replay),
     /// Our own OPC UA certificate, and which servers are trusted.
     Opcua(opc_ua::OpcUa),
+    /// Look into a store, running or broken: how it goes, whether it is whole, what is in it.
+    Buffer(buffer::Buffer),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }
@@ -73,6 +77,7 @@ impl Command {
             Command::Record(record) => record.run(),
             Command::Replay(replay) => replay.run(),
             Command::Opcua(opcua) => opcua.run(),
+            Command::Buffer(buffer) => buffer.run(),
             Command::Schema(schema) => schema.run(),
         }
     }
@@ -105,6 +110,8 @@ pub enum Exit {
     Io = 74,
     /// The settings are wrong.
     Config = 78,
+    /// Ctrl-C, or another signal to end, in a work that is worth nothing by halves: 128 and SIGINT, as shells have it.
+    Interrupted = 130,
 }
 
 impl Exit {

@@ -1,15 +1,18 @@
 //! Stage 4, Record -> MES: delivers every event until the MES has given its verdict.
 //!
 //! In reading order: [`prepare`] (setup) checks, [`run_uplink`] (task) drains the buffer through the `window` and one
-//! protocol (`mqtt`, `http`) that implements `Uplink`; `gate` decides when to wait, `filter` what is wanted, `report` what is logged.
+//! protocol (`mqtt`, `http`) that implements `Uplink`; `parking` puts aside what it does not take, `retries` tries that again; `gate` decides when to wait, `filter` what is wanted, `report` what is logged.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
 mod filter;
 mod gate;
 mod handshake;
 mod http;
+mod lists;
 mod mqtt;
+mod parking;
 mod report;
+mod retries;
 mod setup;
 mod task;
 mod timing;

@@ -18,6 +18,7 @@ pub(super) struct Report {
     connection: Lines,
     pauses: Lines,
     refusals: Lines,
+    parkings: Lines,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +39,7 @@ impl Report {
             connection: Lines::default(),
             pauses: Lines::default(),
             refusals: Lines::default(),
+            parkings: Lines::default(),
         }
     }
 
@@ -112,6 +114,16 @@ impl Report {
         warn!(uplink = %self.uplink, event = %record.envelope.id, kind = %record.envelope.kind,
             sequence = %record.position, hidden_lines = (hidden > 0).then_some(hidden), wait_ms = millis(wait),
             "{} did not take an event: {reason}; it is kept and tried again, {consequence}", self.destination);
+    }
+
+    /// One event is put aside.
+    pub(super) fn parked(&mut self, now: Instant, record: &Record, class: &str, reason: &str) {
+        let Some(hidden) = self.parkings.may_speak(now) else {
+            return;
+        };
+        warn!(uplink = %self.uplink, event = %record.envelope.id, kind = %record.envelope.kind,
+            sequence = %record.position, class, hidden_lines = (hidden > 0).then_some(hidden),
+            "{} does not take an event: {reason}; it is put aside and tried again now and then, later events pass it", self.destination);
     }
 }
 

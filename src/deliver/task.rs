@@ -5,14 +5,16 @@
 
 use super::filter::EventFilter;
 use super::gate::Gate;
+use super::parking::Desk;
 use super::report::Report;
+use super::retries::Retries;
 use super::setup::{Prepared, Protocol};
 use super::timing::Timing;
 use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
-use super::window::Window;
-use crate::buffer::{Closed, Outlet, Record};
+use super::window::{Consequence, Failure, Window};
+use crate::buffer::{Closed, Outlet, ParkedState, Record};
 use crate::health::UplinkHealth;
-use crate::model::Position;
+use crate::model::{ParkClass, Position};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -41,7 +43,9 @@ pub async fn run_uplink(
         protocol,
     } = prepared;
     let drain = |destination: &str| Drain {
-        window: Window::new(outlet.cursor(), timing, seed),
+        window: Window::new(outlet.cursor(), outlet.carried(), timing, seed),
+        desk: Desk::default(),
+        retries: Retries::new(now(), timing, seed),
         gate: Gate::new(timing.backoff(seed)),
         report: Report::new(&name, destination),
         reading: None,
@@ -58,21 +62,23 @@ pub async fn run_uplink(
 }
 
 /// One uplink at work.
-struct Drain {
-    window: Window,
-    gate: Gate,
-    report: Report,
-    outlet: Outlet,
+pub(super) struct Drain {
+    pub(super) window: Window,
+    pub(super) gate: Gate,
+    pub(super) report: Report,
+    pub(super) outlet: Outlet,
+    pub(super) desk: Desk,
+    pub(super) retries: Retries,
     /// A read under way. Kept over connections and turns of the loop: the buffer answers each read once.
     reading: Option<BoxFuture<'static, Result<Vec<Record>, Closed>>>,
     filter: EventFilter,
-    health: Arc<UplinkHealth>,
-    timing: Timing,
+    pub(super) health: Arc<UplinkHealth>,
+    pub(super) timing: Timing,
     stop: CancellationToken,
 }
 
 /// Why serving a connection ended.
-enum Ended {
+pub(super) enum Ended {
     /// The stop was asked for.
     Stopped,
     /// The buffer has stopped.
@@ -105,11 +111,12 @@ impl Drain {
                     // What came with the end counts, also if the next connection is days away. A closed buffer ends
                     // the loop anyway.
                     let _closed = self.outlet.settle(self.window.take_settled()).await;
+                    let _closed = self.tell_retries().await;
                     ended
                 }
                 Err(ended) => ended,
             };
-            self.window.connection_lost();
+            self.connection_lost();
             let Ended::Lost(fault) = ended else {
                 return;
             };
@@ -162,7 +169,10 @@ impl Drain {
         self.start_reading(&terms);
         // Before sending: the fewer events are out and not settled, the fewer come twice after a crash.
         self.outlet.settle(self.window.take_settled()).await?;
+        self.tell_retries().await?;
         let now = now();
+        self.park_what_holds_back(&terms);
+        self.ask_about_parked(now);
         self.send_due(uplink, &terms, now);
         let wake = self.next_wake(&terms, now);
         tokio::select! {
@@ -175,6 +185,8 @@ impl Drain {
                 self.reading = None;
                 self.take_in(records?);
             }
+            parked = wait_for(&mut self.desk.under_way) => self.take_parked(parked)?,
+            due = wait_for(&mut self.retries.asking) => self.take_due(due)?,
             () = sleep_until(wake) => self.check_silence(&terms)?,
         }
         Ok(())
@@ -214,7 +226,12 @@ impl Drain {
     }
 
     fn send_due<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms, now: Instant) {
-        let most = self.gate.allows(now, terms.in_flight);
+        let allowed = self.gate.allows(now, terms.in_flight);
+        let most = if self.desk.holds_all() {
+            0
+        } else {
+            self.retries.leaves(allowed)
+        };
         while let Some(started) = self.window.start_next(now, terms, most) {
             uplink.send(started.record);
             self.health.sent.add(1);
@@ -222,9 +239,13 @@ impl Drain {
                 self.health.resent.add(1);
             }
         }
+        self.send_parked(uplink, allowed, now);
     }
 
     fn take_answer(&mut self, answer: Answer, terms: &Terms) {
+        if self.take_retry_answer(&answer) {
+            return;
+        }
         let now = now();
         let Answer { position, verdict } = answer;
         match verdict {
@@ -236,59 +257,93 @@ impl Drain {
                 self.gate.accepted(sent_at);
                 self.resume(now);
             }
-            Verdict::Refused(trouble) => {
-                self.health.refused.add(1);
-                self.postpone(answer.position, now, trouble, false, terms);
-            }
-            Verdict::Unanswered(trouble) => {
-                self.postpone(answer.position, now, trouble, true, terms);
-            }
-            Verdict::Unavailable(trouble) => {
+            Verdict::Rejected(class, trouble) => {
                 let Some(sent_at) = self.window.put_back(position) else {
                     return;
                 };
-                let at_least = trouble
-                    .at_least
-                    .unwrap_or_default()
-                    .min(self.timing.longest_asked_wait);
-                if let Some(wait) = self.gate.close(sent_at, now, at_least) {
-                    self.report.paused(now, &trouble.reason, wait);
-                    self.health.destination.pause(&trouble.reason);
+                self.health.refused.add(1);
+                self.gate.answered(sent_at);
+                self.resume(now);
+                self.park(position, (class, ParkedState::Rejected), trouble);
+            }
+            Verdict::Conflict(trouble) => {
+                self.health.refused.add(1);
+                self.fail(position, now, trouble, Failure::Conflict, terms);
+            }
+            Verdict::Refused(trouble) => {
+                self.health.refused.add(1);
+                self.fail(position, now, trouble, Failure::Refused, terms);
+            }
+            Verdict::Unanswered(trouble) => {
+                self.fail(position, now, trouble, Failure::Unanswered, terms);
+            }
+            Verdict::Unavailable(trouble) => {
+                if let Some(sent_at) = self.window.put_back(position) {
+                    self.close_gate(sent_at, now, trouble);
                 }
             }
         }
     }
 
+    /// The destination takes nothing, as the answer to what was sent at `sent_at` says.
+    pub(super) fn close_gate(&mut self, sent_at: Instant, now: Instant, trouble: Trouble) {
+        let at_least = trouble
+            .at_least
+            .unwrap_or_default()
+            .min(self.timing.longest_asked_wait);
+        if let Some(wait) = self.gate.close(sent_at, now, at_least) {
+            self.report.paused(now, &trouble.reason, wait);
+            self.health.destination.pause(&trouble.reason);
+        }
+    }
+
     /// A verdict came: unless the gate holds events back, the destination works.
-    fn resume(&mut self, now: Instant) {
-        if self.gate.is_open() {
+    pub(super) fn resume(&mut self, now: Instant) {
+        if self.gate.is_open() && !self.desk.is_full() {
             self.report.resumed(now);
             self.health.destination.resume();
         }
     }
 
-    fn postpone(
+    fn fail(
         &mut self,
         position: Position,
         now: Instant,
         trouble: Trouble,
-        unanswered: bool,
+        failure: Failure,
         terms: &Terms,
     ) {
-        let Some((sent_at, wait)) =
-            self.window
-                .postpone(position, now, trouble.at_least, unanswered)
-        else {
+        let failed = self.window.fail(position, now, trouble.at_least, failure);
+        let Some((sent_at, consequence)) = failed else {
             return;
         };
         self.gate.answered(sent_at);
         // A server that has an error for each event is not back yet.
-        if !unanswered {
+        if failure != Failure::Unanswered {
             self.resume(now);
         }
-        if let Some(record) = self.window.record(position) {
-            self.report
-                .refused(now, record, &trouble.reason, wait, terms.one_per_key);
+        match consequence {
+            Consequence::Again(wait) => {
+                if let Some(record) = self.window.record(position) {
+                    let reason = &trouble.reason;
+                    self.report
+                        .refused(now, record, reason, wait, terms.one_per_key);
+                }
+            }
+            Consequence::Suspect => {
+                self.park(
+                    position,
+                    (ParkClass::Suspect, ParkedState::Retrying),
+                    trouble,
+                );
+            }
+            Consequence::StillInConflict => {
+                self.park(
+                    position,
+                    (ParkClass::Business, ParkedState::Rejected),
+                    trouble,
+                );
+            }
         }
     }
 
@@ -296,10 +351,12 @@ impl Drain {
     fn next_wake(&self, terms: &Terms, now: Instant) -> Option<Instant> {
         let silence = terms
             .verdict_within
-            .and_then(|within| Some(self.window.oldest_sent()? + within));
+            .and_then(|within| Some(self.oldest_sent()? + within));
         [
             self.gate.reopens(),
-            self.window.next_due(terms, now),
+            self.window.next_due(now),
+            self.desk.wake(),
+            self.retries.wake(),
             silence,
         ]
         .into_iter()
@@ -307,10 +364,14 @@ impl Drain {
         .min()
     }
 
+    fn oldest_sent(&self) -> Option<Instant> {
+        let both = [self.window.oldest_sent(), self.retries.sent_at()];
+        both.into_iter().flatten().min()
+    }
+
     /// A connection that does not bring verdicts is dead, whatever TCP believes.
     fn check_silence(&self, terms: &Terms) -> Result<(), Fault> {
-        let (Some(within), Some(sent_at)) = (terms.verdict_within, self.window.oldest_sent())
-        else {
+        let (Some(within), Some(sent_at)) = (terms.verdict_within, self.oldest_sent()) else {
             return Ok(());
         };
         if now().saturating_duration_since(sent_at) < within {
@@ -326,7 +387,7 @@ impl Drain {
     async fn take_last_verdicts<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms) {
         let within = self.timing.stop_within;
         let window_is_empty = async {
-            while self.window.in_flight() > 0 {
+            while self.oldest_sent().is_some() {
                 match uplink.next().await {
                     Ok(answer) => self.take_answer(answer, terms),
                     Err(Fault(_)) => break,
@@ -355,7 +416,7 @@ async fn sleep_until(wake: Option<Instant>) {
 }
 
 /// Tokio's clock, which tests can stop.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 

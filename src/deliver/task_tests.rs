@@ -1,7 +1,7 @@
 //! The task on a protocol that is told what to say, in virtual time.
 
 use super::*;
-use crate::buffer::Request;
+use crate::buffer::{DueParked, ParkedRequest, Request};
 use crate::health::DestinationState;
 use crate::model::{Class, Envelope, UplinkId};
 use std::collections::VecDeque;
@@ -91,7 +91,12 @@ async fn run(
                 Request::Read { after, reply, .. } => {
                     drop(reply.send((after.seq + 1..=events).map(record).collect()));
                 }
+                Request::Parked(ParkedRequest::Due { reply, .. }) => {
+                    drop(reply.send((DueParked::Never, Vec::new())));
+                }
+                Request::Parked(_) => {}
                 Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
+                Request::Look(_) => {}
             }
         }
     });
@@ -100,7 +105,9 @@ async fn run(
     let stop = CancellationToken::new();
     let health: Arc<UplinkHealth> = Arc::default();
     let drain = Drain {
-        window: Window::new(Position::default(), timing, 7),
+        window: Window::new(Position::default(), outlet.carried(), timing, 7),
+        desk: Desk::default(),
+        retries: Retries::new(now(), timing, 7),
         gate: Gate::new(timing.backoff(7)),
         report: Report::new("mes", "a script"),
         reading: None,
@@ -134,7 +141,6 @@ fn terms() -> Terms {
     Terms {
         connected: true,
         in_flight: 8,
-        span: 64,
         one_per_key: false,
         verdict_within: Some(Duration::from_secs(30)),
     }

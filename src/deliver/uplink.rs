@@ -3,7 +3,7 @@
 //! A protocol sends and reports; it never retries, never waits between attempts and never settles: the task does.
 
 use crate::buffer::Record;
-use crate::model::Position;
+use crate::model::{ParkClass, Position};
 use std::future::Future;
 use std::time::Duration;
 
@@ -26,8 +26,6 @@ pub(super) trait Uplink: Send {
 pub(super) struct Terms {
     /// Most events without a verdict at a time.
     pub(super) in_flight: usize,
-    /// Most events from the oldest unsettled one to the newest sent: what may arrive twice after a crash.
-    pub(super) span: usize,
     /// True when the destination has answered already; false when the first event shows whether it does.
     pub(super) connected: bool,
     /// True when only one event of a partition key may be under way, because the protocol does not keep order itself.
@@ -50,8 +48,12 @@ pub(super) struct Answer {
 pub(super) enum Verdict {
     /// The destination has it: it can be settled.
     Accepted,
+    /// This event is refused for good: it is parked, and others go on.
+    Rejected(ParkClass, Trouble),
     /// This event is refused. It is tried again after a while; others go on.
     Refused(Trouble),
+    /// This event contradicts what the destination has. It is tried again a few times, then parked.
+    Conflict(Trouble),
     /// No verdict on this event. It is tried again after a while; others go on.
     Unanswered(Trouble),
     /// The destination takes nothing at present: everything pauses, and the oldest event tries the way again.
@@ -65,6 +67,10 @@ pub(super) struct Trouble {
     pub(super) reason: String,
     /// As the destination asks (`Retry-After`).
     pub(super) at_least: Option<Duration>,
+    /// The destination's code for it, or that of its protocol.
+    pub(super) code: Option<String>,
+    /// The HTTP status, or the reason code of MQTT.
+    pub(super) status: Option<u16>,
 }
 
 impl Trouble {
@@ -73,6 +79,17 @@ impl Trouble {
         Trouble {
             reason: reason.into(),
             at_least: None,
+            code: None,
+            status: None,
+        }
+    }
+
+    /// The same with the protocol's number for it.
+    pub(super) fn coded(self, status: u16, code: impl Into<String>) -> Trouble {
+        Trouble {
+            code: Some(code.into()),
+            status: Some(status),
+            ..self
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::model::{Class, Envelope};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn terms(in_flight: usize, span: usize, one_per_key: bool) -> Terms {
+fn terms(in_flight: usize, one_per_key: bool) -> Terms {
     Terms {
         connected: true,
         in_flight,
-        span,
         one_per_key,
         verdict_within: None,
     }
@@ -38,7 +38,7 @@ fn record(seq: u64, key: &str) -> Record {
 }
 
 fn window(keys: &[&str]) -> Window {
-    let mut window = Window::new(at(0), Timing::default(), 7);
+    let mut window = Window::new(at(0), (0, at(0)), Timing::default(), 7);
     let records = (1..).zip(keys).map(|(seq, key)| record(seq, key)).collect();
     assert_eq!(window.take_in(records, |_| true), 0);
     window
@@ -57,19 +57,19 @@ fn start_all(window: &mut Window, now: Instant, terms: &Terms) -> Vec<u64> {
 fn events_go_out_in_order_up_to_the_window_and_settle_from_the_front() {
     let now = Instant::now();
     let mut window = window(&["a"; 6]);
-    let terms = terms(3, 3, false);
+    let terms = terms(3, false);
     assert_eq!(start_all(&mut window, now, &terms), [1, 2, 3]);
     assert!(window.accept(at(3)).is_some());
     assert!(window.accept(at(2)).is_some());
     assert_eq!(window.settled(), at(0));
     assert_eq!(
         start_all(&mut window, now, &terms),
-        [] as [u64; 0],
-        "the span is full"
+        [4, 5],
+        "they pass the first one"
     );
     assert!(window.accept(at(1)).is_some());
     assert_eq!(window.settled(), at(3));
-    assert_eq!(start_all(&mut window, now, &terms), [4, 5, 6]);
+    assert_eq!(start_all(&mut window, now, &terms), [6]);
     assert_eq!(window.in_flight(), 3);
 }
 
@@ -78,7 +78,7 @@ fn a_second_or_foreign_acknowledgement_changes_nothing() {
     let now = Instant::now();
     let mut window = window(&["a"; 3]);
     assert!(window.accept(at(1)).is_none(), "never sent");
-    assert_eq!(start_all(&mut window, now, &terms(2, 8, false)), [1, 2]);
+    assert_eq!(start_all(&mut window, now, &terms(2, false)), [1, 2]);
     assert!(window.accept(at(2)).is_some());
     assert!(window.accept(at(2)).is_none());
     assert!(window.accept(at(99)).is_none());
@@ -89,10 +89,10 @@ fn a_second_or_foreign_acknowledgement_changes_nothing() {
 fn after_a_lost_connection_only_what_had_no_verdict_goes_again() {
     let now = Instant::now();
     let mut window = window(&["a"; 4]);
-    let terms = terms(4, 4, false);
+    let terms = terms(4, false);
     assert_eq!(start_all(&mut window, now, &terms), [1, 2, 3, 4]);
     assert!(window.accept(at(2)).is_some());
-    window.connection_lost();
+    assert_eq!(window.connection_lost(now), None);
     assert_eq!(window.in_flight(), 0);
     assert_eq!(window.oldest_sent(), None);
     let again = window.start_next(now, &terms, 8).expect("the first one");
@@ -105,22 +105,21 @@ fn after_a_lost_connection_only_what_had_no_verdict_goes_again() {
 fn one_request_per_key_and_the_others_pass() {
     let now = Instant::now();
     let mut window = window(&["a", "a", "b", "a", "c", "b"]);
-    let terms = terms(8, 64, true);
+    let terms = terms(8, true);
     assert_eq!(start_all(&mut window, now, &terms), [1, 3, 5]);
     assert!(window.accept(at(3)).is_some());
     assert_eq!(start_all(&mut window, now, &terms), [6]);
-    let (sent_at, wait) = window
-        .postpone(at(1), now, Some(5 * SECOND), false)
-        .expect("under way");
-    assert_eq!((sent_at, wait), (now, 5 * SECOND));
+    let wait = 5 * SECOND;
+    let failed = window.fail(at(1), now, Some(wait), Failure::Refused);
+    assert_eq!(failed, Some((now, Consequence::Again(wait))));
     assert_eq!(
         start_all(&mut window, now, &terms),
         [] as [u64; 0],
         "2 waits behind 1"
     );
-    assert_eq!(window.next_due(&terms, now), Some(now + wait));
+    assert_eq!(window.next_due(now), Some(now + wait));
     assert_eq!(
-        window.next_due(&terms, now + wait),
+        window.next_due(now + wait),
         None,
         "no alarm for what may go at once"
     );
@@ -131,23 +130,22 @@ fn one_request_per_key_and_the_others_pass() {
 fn the_destination_may_not_ask_for_more_than_the_limit() {
     let now = Instant::now();
     let mut window = window(&["a"]);
-    assert_eq!(start_all(&mut window, now, &terms(1, 1, false)), [1]);
-    let (_, wait) = window
-        .postpone(at(1), now, Some(Duration::MAX), true)
-        .expect("under way");
-    assert_eq!(wait, Timing::default().longest_asked_wait);
+    assert_eq!(start_all(&mut window, now, &terms(1, false)), [1]);
+    let failed = window.fail(at(1), now, Some(Duration::MAX), Failure::Unanswered);
+    let longest = Timing::default().longest_asked_wait;
+    assert_eq!(failed, Some((now, Consequence::Again(longest))));
 }
 
 #[test]
 fn what_is_not_wanted_is_settled_with_what_stands_before_it() {
     let now = Instant::now();
-    let mut window = Window::new(at(0), Timing::default(), 7);
+    let mut window = Window::new(at(0), (0, at(0)), Timing::default(), 7);
     let keys = ["x", "x", "a", "x", "a", "x"];
     let records = (1..).zip(keys).map(|(seq, key)| record(seq, key)).collect();
     let filtered = window.take_in(records, |record| record.envelope.partition_key == "a");
     assert_eq!(filtered, 4);
     assert_eq!(window.settled(), at(2));
-    let terms = terms(8, 8, false);
+    let terms = terms(8, false);
     assert_eq!(start_all(&mut window, now, &terms), [3, 5]);
     assert!(window.accept(at(5)).is_some());
     assert_eq!(window.settled(), at(2));
@@ -165,14 +163,14 @@ fn a_read_that_overlaps_brings_nothing_twice() {
         0
     );
     assert_eq!(
-        start_all(&mut window, Instant::now(), &terms(9, 9, false)),
+        start_all(&mut window, Instant::now(), &terms(9, false)),
         [1, 2, 3, 4, 5]
     );
 }
 
 #[test]
 fn reading_stops_when_enough_is_held() {
-    let terms = terms(8, 64, false);
+    let terms = terms(8, false);
     let mut window = window(&[]);
     let mut read = 0;
     while let Some((after, most)) = window.wants(&terms) {
@@ -183,7 +181,7 @@ fn reading_stops_when_enough_is_held() {
     }
     assert!((64..=64 + READ_AHEAD as u64).contains(&read), "{read}");
 
-    let mut window = Window::new(at(0), Timing::default(), 7);
+    let mut window = Window::new(at(0), (0, at(0)), Timing::default(), 7);
     let mut large = record(1, "a");
     large.payload = vec![b' '; HELD_BYTES].into();
     window.take_in(vec![large], |_| true);
@@ -191,6 +189,243 @@ fn reading_stops_when_enough_is_held() {
     assert_eq!(start_all(&mut window, Instant::now(), &terms), [1]);
     assert!(window.accept(at(1)).is_some());
     assert!(window.wants(&terms).is_some());
+}
+
+/// Sends what is due, and has `poison` fail and all others accepted; returns how far it came.
+fn pass_by(window: &mut Window, poison: u64, now: Instant, terms: &Terms) -> Option<Consequence> {
+    let mut last = None;
+    loop {
+        let sent = start_all(window, now, terms);
+        if sent.is_empty() {
+            return last;
+        }
+        for seq in sent {
+            if seq == poison {
+                let failed = window.fail(at(seq), now, None, Failure::Unanswered);
+                last = failed.map(|(_, consequence)| consequence);
+            } else {
+                assert!(window.accept(at(seq)).is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_event_that_fails_while_others_pass_is_suspect_and_one_among_failures_is_not() {
+    let terms = terms(8, true);
+    for others_pass in [true, false] {
+        let mut now = Instant::now();
+        let mut window = window(&["a"]);
+        for nth in 1..100u64 {
+            now += 60 * SECOND;
+            if others_pass {
+                window.take_in(vec![record(1 + nth, "b")], |_| true);
+            }
+            match pass_by(&mut window, 1, now, &terms) {
+                Some(Consequence::Suspect) => {
+                    assert_eq!((nth, others_pass), (u64::from(SUSPECT_FAILURES) + 1, true));
+                    break;
+                }
+                other => assert!(matches!(other, Some(Consequence::Again(_)))),
+            }
+            assert!(nth < 60 || !others_pass, "never suspect");
+        }
+    }
+}
+
+#[test]
+fn a_conflict_is_tried_again_three_times() {
+    let mut now = Instant::now();
+    let mut window = window(&["a"]);
+    let terms = terms(8, true);
+    let mut fail = |expected: bool| {
+        now += 60 * SECOND;
+        assert_eq!(start_all(&mut window, now, &terms), [1]);
+        let (_, consequence) = window.fail(at(1), now, None, Failure::Conflict).unwrap();
+        assert_eq!(consequence == Consequence::StillInConflict, expected);
+    };
+    for _ in 0..3 {
+        fail(false);
+    }
+    fail(true);
+}
+
+#[test]
+fn what_is_parked_holds_the_cursor_until_its_file_is_there_and_its_key_never() {
+    let now = Instant::now();
+    let mut window = window(&["a", "a", "b"]);
+    let terms = terms(8, true);
+    assert_eq!(start_all(&mut window, now, &terms), [1, 3]);
+    let parkable = window.park(at(1)).expect("it is there");
+    assert_eq!((parkable.record.position, parkable.attempts), (at(1), 1));
+    assert_eq!(window.in_flight(), 1);
+    assert_eq!(start_all(&mut window, now, &terms), [2]);
+    assert!(window.accept(at(2)).is_some() && window.accept(at(3)).is_some());
+    assert_eq!(window.settled(), at(0));
+    window.parked(at(1));
+    assert_eq!(window.settled(), at(3));
+    let settled = window.take_settled();
+    assert_eq!(settled.fates.len(), 2, "the buffer counts the parked one");
+}
+
+#[test]
+fn the_others_pass_a_held_key_until_4096_are_settled_above_it() {
+    let mut now = Instant::now();
+    let mut window = window(&["a"]);
+    let terms = terms(8, true);
+    let mut next = 2;
+    let mut passed = 0;
+    for _ in 0..6_000 {
+        if window.holds_back(&terms).is_some() {
+            break;
+        }
+        now += 60 * SECOND;
+        if let Some((after, most)) = window.wants(&terms) {
+            assert_eq!(after, at(next - 1));
+            let most = most as u64;
+            // One in nine is of the held key.
+            let key = |seq: u64| if seq.is_multiple_of(9) { "a" } else { "b" };
+            let records = (next..next + most).map(|seq| record(seq, key(seq)));
+            window.take_in(records.collect(), |_| true);
+            next += most;
+        }
+        // The poison fails with a destination that gives everybody else a chance now and then.
+        for seq in start_all(&mut window, now, &terms) {
+            if seq == 1 {
+                window.fail(at(1), now, None, Failure::Unanswered);
+            } else {
+                assert!(window.accept(at(seq)).is_some());
+                passed += 1;
+            }
+        }
+        assert!(window.entries.len() <= HELD_EVENTS);
+        // Suspicion is another matter.
+        window.entries.get_mut(&at(1)).unwrap().failures = 0;
+    }
+    assert_eq!(window.holds_back(&terms), Some(at(1)));
+    assert!((MAX_ABOVE - 16..=MAX_ABOVE).contains(&passed), "{passed}");
+    assert_eq!(window.settled(), at(0));
+    window.park(at(1)).unwrap();
+    window.parked(at(1));
+    assert!(window.settled() >= at(8));
+}
+
+#[test]
+fn many_events_behind_a_held_one_do_not_keep_others_from_being_read() {
+    let mut now = Instant::now();
+    let mut window = window(&["a"]);
+    let terms = terms(8, true);
+    let large = |seq: u64, key: &str| Record {
+        payload: vec![b' '; 8_000].into(),
+        ..record(seq, key)
+    };
+    let mut next = 2;
+    let mut parked = 0;
+    let mut others = 0;
+    for _ in 0..5_000 {
+        now += SECOND;
+        if let Some((_, most)) = window.wants(&terms) {
+            let most = most as u64;
+            let key = |seq: u64| if seq.is_multiple_of(2) { "a" } else { "b" };
+            let records = (next..next + most).map(|seq| large(seq, key(seq)));
+            window.take_in(records.collect(), |_| true);
+            next += most;
+        }
+        for seq in start_all(&mut window, now, &terms) {
+            if seq == 1 || seq.is_multiple_of(2) {
+                window.fail(at(seq), now, None, Failure::Unanswered);
+                // Suspicion is another matter.
+                window.entries.get_mut(&at(seq)).unwrap().failures = 0;
+            } else {
+                assert!(window.accept(at(seq)).is_some());
+                others += 1;
+            }
+        }
+        assert!(window.held_bytes <= HELD_BYTES + READ_AHEAD * 8_000);
+        if let Some(position) = window.holds_back(&terms) {
+            window.park(position).unwrap();
+            window.parked(position);
+            parked += 1;
+        }
+    }
+    assert!(
+        parked > 0 && others > 1_000,
+        "{parked} parked, {others} passed"
+    );
+}
+
+#[test]
+fn a_destination_that_fails_for_all_has_nothing_parked_however_long_it_takes() {
+    let mut now = Instant::now();
+    let mut window = window(&[]);
+    let terms = terms(8, true);
+    let mut next = 1;
+    for _ in 0..2_000 {
+        now += SECOND;
+        if let Some((_, most)) = window.wants(&terms) {
+            let most = most as u64;
+            let keys = ["a", "b", "c", "d"];
+            let records = (next..next + most).map(|seq| record(seq, keys[(seq % 4) as usize]));
+            window.take_in(records.collect(), |_| true);
+            next += most;
+        }
+        for seq in start_all(&mut window, now, &terms) {
+            let (_, consequence) = window.fail(at(seq), now, None, Failure::Refused).unwrap();
+            assert!(matches!(consequence, Consequence::Again(_)));
+        }
+        assert_eq!(window.holds_back(&terms), None);
+    }
+}
+
+#[test]
+fn what_earlier_runs_settled_above_the_cursor_counts() {
+    let now = Instant::now();
+    let mut window = Window::new(at(0), (MAX_ABOVE, at(9_000)), Timing::default(), 7);
+    window.take_in(vec![record(1, "a"), record(2, "b")], |_| true);
+    let terms = terms(8, true);
+    assert_eq!(start_all(&mut window, now, &terms), [1], "no further one");
+    window.fail(at(1), now, None, Failure::Refused);
+    assert_eq!(window.holds_back(&terms), Some(at(1)));
+    window.take_in(vec![record(9_001, "b")], |_| true);
+    window.park(at(1)).unwrap();
+    window.parked(at(1));
+    assert_eq!(start_all(&mut window, now, &terms), [2]);
+    assert!(window.accept(at(2)).is_some());
+    assert_eq!(window.settled(), at(2));
+}
+
+#[test]
+fn an_event_on_which_each_connection_breaks_lets_others_pass_and_is_suspect_then() {
+    let mut now = Instant::now();
+    let mut window = window(&["a"; 64]);
+    let terms = terms(8, false);
+    let mut connections = 0;
+    let suspect = loop {
+        connections += 1;
+        assert!(connections < 200);
+        now += 60 * SECOND;
+        // The broker takes what comes before the poison, and dies on it.
+        for seq in start_all(&mut window, now, &terms) {
+            if seq == 1 {
+                break;
+            }
+            assert!(window.accept(at(seq)).is_some());
+        }
+        if let Some(suspect) = window.connection_lost(now) {
+            break suspect;
+        }
+        // While it waits, others go.
+        while let Some(started) = window.start_next(now, &terms, 1) {
+            let seq = started.record.position.seq;
+            if seq == 1 {
+                window.connection_lost(now);
+                break;
+            }
+            assert!(window.accept(at(seq)).is_some());
+            break;
+        }
+    };
+    assert_eq!(suspect, at(1));
 }
 
 /// Random verdicts, losses and reads against a model: everything is accepted once and settled in order.
@@ -206,12 +441,13 @@ fn whatever_happens_nothing_is_lost_and_nothing_settles_early() {
 
 fn play(random: &mut fastrand::Rng) {
     const EVENTS: u64 = 120;
-    let terms = terms(random.usize(1..12), random.usize(1..24), random.bool());
+    let terms = terms(random.usize(1..12), random.bool());
     let mut now = Instant::now();
-    let mut window = Window::new(at(0), Timing::default(), random.u64(..));
+    let mut window = Window::new(at(0), (0, at(0)), Timing::default(), random.u64(..));
     let keys = ["a", "b", "c"];
     let mut accepted = BTreeSet::new();
     let mut under_way = BTreeSet::new();
+    let mut parking = BTreeSet::new();
     let mut first_sent: BTreeMap<u64, usize> = BTreeMap::new();
     let mut sends = 0;
     while window.settled() < at(EVENTS) {
@@ -232,27 +468,44 @@ fn play(random: &mut fastrand::Rng) {
         assert_eq!(under_way.len(), window.in_flight());
         assert!(under_way.len() <= terms.in_flight);
         now += SECOND * random.u32(0..40);
-        let Some(seq) = random.choice(under_way.iter().copied().collect::<Vec<_>>()) else {
-            continue;
-        };
-        match random.u32(0..10) {
+        let out: Vec<u64> = under_way.iter().copied().collect();
+        let seq = random.choice(out).unwrap_or(0);
+        match if seq == 0 { 9 } else { random.u32(0..10) } {
             0 => {
-                window.connection_lost();
+                assert_eq!(window.connection_lost(now), None);
                 under_way.clear();
             }
             1 => {
-                assert!(window.postpone(at(seq), now, None, random.bool()).is_some());
+                let failure = [Failure::Refused, Failure::Conflict, Failure::Unanswered];
+                let failure = failure[random.usize(0..3)];
+                let (_, consequence) = window.fail(at(seq), now, None, failure).expect("sent");
                 under_way.remove(&seq);
+                if !matches!(consequence, Consequence::Again(_)) {
+                    assert!(window.park(at(seq)).is_some());
+                    parking.insert(seq);
+                }
+            }
+            3 => {
+                assert!(window.park(at(seq)).is_some() && window.park(at(seq)).is_none());
+                under_way.remove(&seq);
+                parking.insert(seq);
             }
             2 => {
                 assert!(window.put_back(at(seq)).is_some());
                 under_way.remove(&seq);
             }
+            _ if seq == 0 => {}
             _ => {
                 assert!(window.accept(at(seq)).is_some());
                 accepted.insert(seq);
                 under_way.remove(&seq);
             }
+        }
+        if let Some(seq) = random.choice(parking.iter().copied().collect::<Vec<_>>()) {
+            assert!(window.settled().seq < seq);
+            window.parked(at(seq));
+            parking.remove(&seq);
+            accepted.insert(seq);
         }
         let settled = window.settled().seq;
         assert!((1..=settled).all(|seq| seq % 10 == 0 || accepted.contains(&seq)));

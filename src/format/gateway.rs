@@ -4,7 +4,7 @@ use super::cut::{Cut, Lost, Part};
 use super::wire::{Shown, Text, Time, fraction, maybe, seconds, text};
 use crate::model::{
     Birth, ClockChange, ClockReport, ConfigReport, ConnectionReport, ConnectionState,
-    DeliveryAlert, Event, Heartbeat, Position,
+    DeliveryAlert, EpochReason, Event, Heartbeat, Position,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -12,7 +12,14 @@ use uuid::Uuid;
 /// `gateway.birth`
 #[derive(Serialize)]
 pub(super) struct BirthOut<'a> {
-    birth: LifeOut<'a>,
+    birth: BornOut<'a>,
+}
+
+#[derive(Serialize)]
+struct BornOut<'a> {
+    #[serde(flatten)]
+    life: LifeOut<'a>,
+    new_epoch: Option<&'static str>,
 }
 
 /// `gateway.heartbeat`
@@ -40,15 +47,17 @@ struct BeatOut<'a> {
 
 /// The start of a run.
 pub(super) fn birth<'a>(event: &Event, report: &'a Birth, cut: Cut, lost: &Lost) -> BirthOut<'a> {
+    let life = LifeOut {
+        version: report.version,
+        epoch: event.position.epoch,
+        run: event.run,
+        last_sequence: report.last.map(Shown),
+        boot_id: Text(&report.boot_id),
+        open_operations: cut.list(&report.open_operations, lost, Part::OpenOperations),
+    };
+    let new_epoch = report.new_epoch.map(EpochReason::word);
     BirthOut {
-        birth: LifeOut {
-            version: report.version,
-            epoch: event.position.epoch,
-            run: event.run,
-            last_sequence: report.last.map(Shown),
-            boot_id: Text(&report.boot_id),
-            open_operations: cut.list(&report.open_operations, lost, Part::OpenOperations),
-        },
+        birth: BornOut { life, new_epoch },
     }
 }
 

@@ -133,6 +133,23 @@ impl Shaker {
         ending.data_quality.longest_gap_s = self.number();
     }
 
+    fn dropped(&mut self) -> crate::model::DropNotice {
+        let mut position = || crate::model::Position {
+            epoch: self.0.u32(..),
+            seq: self.0.u64(..),
+        };
+        let (from, to) = (position(), position());
+        let reason = self.0.usize(0..crate::model::DropReason::ALL.len());
+        crate::model::DropNotice {
+            reason: crate::model::DropReason::ALL[reason],
+            uplink: self.maybe_text(),
+            count: self.0.u64(..),
+            from,
+            to,
+            detail: self.maybe_text(),
+        }
+    }
+
     fn tool(&mut self) -> Tool {
         Tool {
             id: self.text(),
@@ -292,6 +309,7 @@ impl Shaker {
                 report.detail = self.maybe_text();
                 report.last_code = self.maybe_text();
                 report.buffer_used_fraction = self.maybe();
+                report.dropped = self.0.bool().then(|| self.dropped());
             }
             _ => {}
         }

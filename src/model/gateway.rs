@@ -15,6 +15,67 @@ pub struct Birth {
     pub boot_id: String,
     /// Operations that were open and go on.
     pub open_operations: Vec<Uuid>,
+    /// Why this run numbers from 1 again; `None` when numbering goes on.
+    pub new_epoch: Option<EpochReason>,
+}
+
+/// Why a new epoch began: the end of the one before could not be proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EpochReason {
+    /// There was no store and no trace of one.
+    Created,
+    /// There was no store, but something that knows of one.
+    StoreMissing,
+    /// The newest generation was damaged.
+    HeadDamaged,
+    /// The side file knows of events that the store does not have.
+    TailLost,
+    /// The store was written on another box: it was cloned or moved.
+    OtherMachine,
+}
+
+impl EpochReason {
+    /// The word on the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            EpochReason::Created => "created",
+            EpochReason::StoreMissing => "store_missing",
+            EpochReason::HeadDamaged => "head_damaged",
+            EpochReason::TailLost => "tail_lost",
+            EpochReason::OtherMachine => "other_machine",
+        }
+    }
+
+    /// In words for people.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            EpochReason::Created => "the store was created",
+            EpochReason::StoreMissing => "the store is empty although events were stored before",
+            EpochReason::HeadDamaged => "the newest part of the store was damaged",
+            EpochReason::TailLost => "events that were stored last are missing",
+            EpochReason::OtherMachine => "the store was written on another machine",
+        }
+    }
+
+    /// What somebody should look at; nothing for a new store.
+    #[must_use]
+    pub fn advice(self) -> Option<&'static str> {
+        match self {
+            EpochReason::Created => None,
+            EpochReason::StoreMissing => {
+                Some("check whether somebody deleted it or its disk is not mounted")
+            }
+            EpochReason::HeadDamaged => Some("check the disk; `millgate buffer verify` says more"),
+            EpochReason::TailLost => Some(
+                "check whether an old copy was put back, and whether the disk keeps what it confirms",
+            ),
+            EpochReason::OtherMachine => {
+                Some("check that no other box runs with a copy of it under the same gateway id")
+            }
+        }
+    }
 }
 
 /// Whether a device answers.
@@ -118,8 +179,14 @@ pub enum DeliveryAlertKind {
     DeadLetter,
     /// The buffer is filling up.
     BufferHigh,
+    /// It is no longer.
+    BufferOk,
+    /// The buffer accepted nothing for a while, so the machines were not read.
+    BufferRefused,
     /// Events were dropped.
     Dropped,
+    /// Numbering began anew, in a new epoch.
+    NewEpoch,
 }
 
 impl DeliveryAlertKind {
@@ -131,7 +198,10 @@ impl DeliveryAlertKind {
             DeliveryAlertKind::Resumed => "resumed",
             DeliveryAlertKind::DeadLetter => "dead_letter",
             DeliveryAlertKind::BufferHigh => "buffer_high",
+            DeliveryAlertKind::BufferOk => "buffer_ok",
+            DeliveryAlertKind::BufferRefused => "buffer_refused",
             DeliveryAlertKind::Dropped => "dropped",
+            DeliveryAlertKind::NewEpoch => "new_epoch",
         }
     }
 }
@@ -143,9 +213,10 @@ pub struct DeliveryAlert {
     pub destination: Option<String>,
     /// What it is.
     pub kind: DeliveryAlertKind,
-    /// How many events are concerned; for paused and resumed, how many pauses there were since the alert before.
+    /// How many events are concerned; for paused and resumed, how many pauses there were since the alert before; for
+    /// buffer_refused, how many stretches; 0 for the buffer's fill level and for a new epoch.
     pub count: u64,
-    /// When the oldest of them happened.
+    /// When the oldest of them happened; for buffer_refused, when the first stretch began.
     pub oldest: Option<UtcTime>,
     /// The MES's last code.
     pub last_code: Option<String>,

@@ -10,6 +10,7 @@ pub mod gs1;
 mod identity;
 mod operation;
 mod parameter;
+mod parked;
 mod part;
 mod sample;
 mod stamp;
@@ -24,7 +25,7 @@ pub use equipment::{
 pub use event::{Body, Class, Event, EventKind, Scope};
 pub use gateway::{
     Birth, ClockChange, ClockReport, ConfigReport, ConnectionReport, ConnectionState,
-    DeliveryAlert, DeliveryAlertKind, DropNotice, DropReason, Heartbeat,
+    DeliveryAlert, DeliveryAlertKind, DropNotice, DropReason, EpochReason, Heartbeat,
 };
 pub use identity::{DeviceId, Position, TagId, UplinkId};
 pub use operation::{
@@ -36,6 +37,7 @@ pub use parameter::{
     Coverage, DataQuality, Interpolation, LimitsUsed, PERCENTILE_METHODS, ParameterReport,
     ProfileReport, SampleCounts, SequenceReport, Statistics,
 };
+pub use parked::{MAX_PARKED_GROUPS, ParkClass, ParkedGroup};
 pub use part::{
     MAX_PART_ID, Material, MaterialReport, MaterialUse, Part, PartKind, PartScan, PartSource,
     RejectedScan, ScanRejection, Tool, ToolReport,

@@ -82,6 +82,8 @@ pub enum BadReason {
     Overflow,
     /// Its own time stamp is more than 7 days old or 5 minutes ahead.
     Stamp,
+    /// From here on nothing was read for a while, and that was not the device's fault: the disk was full.
+    NotRead,
 }
 
 impl BadReason {
@@ -100,6 +102,7 @@ impl BadReason {
             BadReason::Unlisted => "unlisted",
             BadReason::Overflow => "overflow",
             BadReason::Stamp => "stamp",
+            BadReason::NotRead => "not_read",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What aggregation hands to the buffer: events together with the state that produced them, to be durable as one.
 
-use super::{Event, Position};
+use super::{EpochReason, Event, Position};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -37,6 +37,9 @@ pub struct Restored {
     pub next: Position,
     /// 128 random bits drawn at this start; nil in replay.
     pub run: Uuid,
+    /// Why numbering begins anew with this run, or did with an earlier one that could not tell it any more; `None` when it
+    /// goes on.
+    pub new_epoch: Option<EpochReason>,
     /// All checkpoint entries of the last commit.
     pub checkpoint: BTreeMap<String, Vec<u8>>,
 }

@@ -55,6 +55,16 @@ pub async fn run(
     stopping(&systemd, &phases);
 }
 
+/// Tells that the gateway waits for something before it can begin, and is alive: `why` in words. A start-up time-out would
+/// end it for nothing, so it counts as started.
+pub fn waits(systemd: &Systemd, why: &str) {
+    systemd.tell(&[
+        NotifyState::Ready,
+        NotifyState::Watchdog,
+        NotifyState::Status(&format!("not reading the machines: {why}")),
+    ]);
+}
+
 /// A gateway that begins again is not stopping for the service manager, which would wait for its end.
 fn stopping(systemd: &Systemd, phases: &Phases) {
     let state = if phases.reloading.is_cancelled() {
@@ -129,7 +139,15 @@ fn status(health: &Health, refused: bool) -> String {
     } else {
         ""
     };
-    format!("{refused}since the start: {answers} answers, {accepted} events on disk, {delivered}")
+    let full = health
+        .buffer
+        .refusing
+        .now()
+        .map(|refusal| format!("not reading the machines: {}; ", refusal.why))
+        .unwrap_or_default();
+    format!(
+        "{full}{refused}since the start: {answers} answers, {accepted} events on disk, {delivered}"
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! A store under SIGKILL: a child appends and settles and says so on a pipe, and is killed at random moments. Whatever it
-//! said is true afterwards, in the same epoch, and nothing is there that it did not write.
+//! A store under SIGKILL: a child appends and settles and says so on a pipe, and is killed at random moments, or right at a
+//! system call of rotation and removal. Whatever it said is true afterwards, in the same epoch, and nothing is there that it
+//! did not write.
 
+use super::refusals::{child as command, works};
 use super::{DIRECTORY, MES, open, payload, render, turn};
 use fastrand::Rng;
 use millgate::buffer::Settled;
@@ -10,10 +12,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const KILLS: usize = 30;
+const KILLS: usize = 200;
+/// Commits of a child that nobody kills.
+const LAST_COMMIT: usize = 150;
 const SEED: &str = "MILLGATE_SEED";
 
-/// Appends and settles until it is killed.
+/// Appends and settles until it is killed, or has done enough.
 #[test]
 #[ignore = "the child that the test below kills"]
 fn child() {
@@ -21,7 +25,7 @@ fn child() {
     let mut random = Rng::with_seed(std::env::var(SEED).unwrap().parse().unwrap());
     let (mut store, restored) = open(Path::new(&path)).unwrap();
     let mut next = restored.next;
-    loop {
+    for _ in 0..LAST_COMMIT {
         let count = random.u64(1..8);
         let last = store
             .commit(&[turn(next, count)], Stamp::default(), &render)
@@ -79,7 +83,7 @@ fn run_and_kill(path: &Path, random: &mut Rng, said: &mut Said) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let enough = random.usize(0..40);
+    let enough = random.usize(0..12);
     let mut heard = 0;
     while heard < enough {
         let line = lines.next().expect("the child ended by itself").unwrap();
@@ -109,7 +113,10 @@ fn verify(path: &Path, said: &Said) {
         said.settled <= after.seq && after.seq <= said.settling,
         "the cursor is {after} after {said:?}"
     );
-    assert_eq!(store.account(MES).stored(), last.seq - after.seq);
+    let account = store.account(MES);
+    assert_eq!(account.stored(), last.seq - after.seq);
+    assert_eq!(account.offered, last.seq, "each event once");
+    assert_eq!(account.delivered, after.seq, "each verdict once");
     while after < last {
         let records = store.read(after, 100, 1 << 20).unwrap();
         assert!(!records.is_empty(), "nothing after {after} of {last}");
@@ -122,7 +129,7 @@ fn verify(path: &Path, said: &Said) {
 }
 
 #[test]
-fn nothing_accepted_is_lost_and_no_verdict_forgotten_through_thirty_kills() {
+fn nothing_accepted_is_lost_and_no_verdict_forgotten_through_two_hundred_kills() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = Rng::with_seed(seed);
@@ -132,6 +139,56 @@ fn nothing_accepted_is_lost_and_no_verdict_forgotten_through_thirty_kills() {
         run_and_kill(home.path(), &mut random, &mut said);
         println!("kill {kill}: {said:?}");
         verify(home.path(), &said);
+    }
+    assert!(said.accepted > 0 && said.settled > 0);
+}
+
+/// System calls of commits, rotation and removal, by what strace calls them on any platform.
+const CALLS: [&str; 6] = [
+    "pwrite64",
+    "fdatasync,fsync",
+    "?rename,?renameat,?renameat2",
+    "?unlink,unlinkat,?rmdir",
+    "?mkdir,mkdirat",
+    "ftruncate",
+];
+
+/// Runs a child that dies at the n-th of these system calls; hears what it said.
+fn run_and_kill_at(path: &Path, call: &str, nth: usize, random: &mut Rng, said: &mut Said) {
+    let fault = format!("inject={call}:signal=KILL:when={nth}");
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", &fault])
+        .args(command("kill::child"))
+        .env(DIRECTORY, path)
+        .env(SEED, random.u64(..).to_string())
+        .output()
+        .unwrap();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        said.hear(line);
+    }
+}
+
+#[test]
+fn a_kill_at_any_system_call_of_rotation_and_removal_loses_nothing() {
+    if !works("strace", &["-qq", "-o", "/dev/null"]) {
+        return;
+    }
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = Rng::with_seed(seed);
+    let home = tempfile::tempdir().unwrap();
+    let mut said = Said::default();
+    for round in 0..8 {
+        for call in CALLS {
+            // The first are those of the start; a child makes some five rotations.
+            let nth = match round {
+                0..4 => random.usize(1..12),
+                _ => random.usize(12..60),
+            };
+            run_and_kill_at(home.path(), call, nth, &mut random, &mut said);
+            println!("{call} {nth}: {said:?}");
+            verify(home.path(), &said);
+        }
     }
     assert!(said.accepted > 0 && said.settled > 0);
 }

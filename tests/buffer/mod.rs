@@ -2,6 +2,8 @@
 //! binary, so that none has to be built and found.
 
 mod barrier;
+mod clones;
+mod cutbox;
 mod kill;
 mod refusals;
 
@@ -38,7 +40,7 @@ fn payload(position: Position) -> Vec<u8> {
     format!("{position} ").repeat(40).into_bytes()
 }
 
-fn render(event: &Event, _: UtcTime) -> (Envelope, Vec<u8>) {
+pub(crate) fn render(event: &Event, _: UtcTime) -> (Envelope, Vec<u8>) {
     let envelope = Envelope {
         id: Uuid::nil(),
         run: event.run,
@@ -65,12 +67,13 @@ fn event(position: Position) -> Event {
             last: None,
             boot_id: String::new(),
             open_operations: vec![],
+            new_epoch: None,
         }),
     }
 }
 
 /// Some events, and a checkpoint that says which is the last.
-fn turn(next: Position, count: u64) -> Turn {
+pub(crate) fn turn(next: Position, count: u64) -> Turn {
     let seqs = next.seq..next.seq + count;
     Turn {
         checkpoint: vec![CheckpointEntry {

@@ -139,6 +139,38 @@ async fn a_request_is_a_cloud_event_with_its_id_as_idempotency_key() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_rejected_is_put_aside_and_holds_nobody() {
+    let oracle = Oracle::default();
+    let records = events(60);
+    let mended = Arc::new(AtomicBool::new(false));
+    let is_mended = Arc::clone(&mended);
+    let mes = Mes::start(&oracle, move |seen| {
+        if seen.id.as_u128() % 20 == 4 && !is_mended.load(Ordering::SeqCst) {
+            Reply::status(422)
+        } else {
+            Reply::status(200)
+        }
+    })
+    .await;
+    let mut run = Run::start(
+        &uplink(&mes),
+        quick(),
+        &records,
+        records.len(),
+        oracle.clone(),
+    );
+    let health = Arc::clone(&run.health);
+    wait_until("all others are done", || health.delivered.get() == 57).await;
+    wait_until("they are tried again", || health.refused.get() >= 9).await;
+    assert_eq!(run.settled().seq, 3, "what is put aside is not done");
+    mended.store(true, Ordering::SeqCst);
+    run.wait_settled(&records[59]).await;
+    let health = run.stop().await;
+    assert_eq!(health.delivered.get(), 60);
+    oracle.check(&records);
+}
+
+#[tokio::test]
 async fn an_event_that_is_refused_holds_its_machine_and_no_other() {
     let oracle = Oracle::default();
     let records = events(60);
@@ -146,7 +178,7 @@ async fn an_event_that_is_refused_holds_its_machine_and_no_other() {
     let is_mended = Arc::clone(&mended);
     let mes = Mes::start(&oracle, move |seen| {
         if seen.id.as_u128() == 4 && !is_mended.load(Ordering::SeqCst) {
-            Reply::status(422)
+            Reply::status(417)
         } else {
             Reply::status(200)
         }

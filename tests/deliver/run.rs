@@ -1,11 +1,14 @@
 //! One uplink at work on a buffer in memory.
 
 use super::oracle::Oracle;
-use millgate::buffer::{Outlet, Record, Request};
+use millgate::buffer::{
+    DueParked, Moment, Outlet, Parked, ParkedRequest, Parking, Record, Request, Retried, ToPark,
+};
 use millgate::deliver::{Timing, prepare, run_uplink};
 use millgate::health::UplinkHealth;
 use millgate::model::{Position, UplinkId};
 use millgate::settings::{Uplink, UplinkProtocol, shape};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -22,6 +25,9 @@ pub(super) fn quick() -> Timing {
         longest_wait: Duration::from_millis(40),
         connect_within: Duration::from_secs(5),
         verdict_within: Duration::from_secs(20),
+        first_retry: Duration::from_millis(2),
+        longest_retry: Duration::from_millis(40),
+        between_retries: Duration::from_millis(2),
         ..Timing::default()
     }
 }
@@ -168,6 +174,7 @@ async fn serve(
     oracle: Oracle,
 ) {
     let mut settled = Position::default();
+    let mut aside = Aside::default();
     while let Some(request) = requests.recv().await {
         match request {
             Request::Read {
@@ -182,16 +189,69 @@ async fn serve(
                 // A reader that went away is no matter.
                 drop(reply.send(found.cloned().collect()));
             }
+            Request::Parked(request) => aside.answer(request, &oracle),
             Request::Settle { settled: done, .. } => {
                 let up_to = done.up_to;
                 records
                     .iter()
                     .filter(|record| record.position > settled && record.position <= up_to)
+                    .filter(|record| !aside.ever.contains(&record.position))
                     .for_each(|record| oracle.settled(record));
                 settled = settled.max(up_to);
-                settling.send_replace(settled);
             }
+            Request::Look(_) => {}
         }
+        // Events that are put aside are not done.
+        let waits = aside.events.keys().min().copied();
+        let done = waits.map_or(settled, |first| Position {
+            seq: settled.seq.min(first.seq - 1),
+            ..settled
+        });
+        settling.send_if_modified(|shown| std::mem::replace(shown, done) != done);
+    }
+}
+
+/// What was put aside, in memory.
+#[derive(Default)]
+struct Aside {
+    events: BTreeMap<Position, ToPark>,
+    ever: HashSet<Position>,
+}
+
+impl Aside {
+    fn answer(&mut self, request: ParkedRequest, oracle: &Oracle) {
+        match request {
+            ParkedRequest::Park { event, reply, .. } => {
+                self.ever.insert(event.record.position);
+                self.events.insert(event.record.position, *event);
+                drop(reply.send((Parking::Done, Vec::new())));
+            }
+            ParkedRequest::Due { reply, .. } => drop(reply.send((self.due(), Vec::new()))),
+            ParkedRequest::Retried {
+                position, retried, ..
+            } if *retried == Retried::Delivered => {
+                if let Some(event) = self.events.remove(&position) {
+                    oracle.settled(&event.record);
+                }
+            }
+            ParkedRequest::Retried { .. } => {}
+        }
+    }
+
+    fn due(&self) -> DueParked {
+        let Some(event) = self.events.values().next() else {
+            return DueParked::Never;
+        };
+        DueParked::Event(Box::new(Parked {
+            record: event.record.clone(),
+            class: event.class,
+            state: event.state,
+            attempts: event.attempts,
+            first_attempt: Moment::default(),
+            last_attempt: Moment::default(),
+            answers: vec![event.answered.clone()],
+            audit: Vec::new(),
+        }))
     }
 }
 

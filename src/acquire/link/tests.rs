@@ -4,7 +4,7 @@ use super::super::driver::link_error;
 use super::*;
 use crate::acquire::Conditioner;
 use crate::health::DeviceHealth;
-use crate::model::{Stamp, TagId, Value};
+use crate::model::{BadReason, Quality, Stamp, TagId, Value};
 use std::sync::{Arc, Mutex};
 
 /// What a scripted driver does next.
@@ -239,6 +239,61 @@ async fn reading_goes_on_while_a_batch_waits_for_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_read_for_lack_of_room_is_a_gap_and_holds_again_after_it() {
+    let mut acts = vec![Act::Beat(0, 1, Some(7))];
+    acts.extend((0..MAX_WAITING).map(|_| Act::Beat(100, 1, None)));
+    acts.extend([Act::Beat(100, 1, None), Act::Answer(0, 100)]);
+    let mut bench = Bench::with(1, 1, &acts, telling_changes);
+    // Nobody takes anything: it reads until too much waits, and soon after that says that it does not.
+    while bench.health[0].gaps.get() == 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(bench.told().len(), 1, "one connection, and no loss");
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(bench.health[0].gaps.get(), 1);
+    assert_eq!(bench.next().await, "0 says [1.0, 7.0]");
+    let mut stamps = Vec::new();
+    for _ in 0..MAX_WAITING {
+        let batch = bench.batches.recv().await.unwrap();
+        stamps.push(batch.stamp.boot);
+    }
+    let gap = bench.batches.recv().await.unwrap();
+    assert!(gap.stamp.boot > *stamps.last().unwrap());
+    let Content::Samples(samples) = &gap.content else {
+        panic!("{gap:?}");
+    };
+    let bad = Quality::Bad(BadReason::NotRead);
+    assert_eq!(samples.len(), 2);
+    assert!(
+        samples
+            .iter()
+            .all(|it| it.quality == bad && it.stamp == gap.stamp)
+    );
+    // What has not changed is told once more, behind the gap.
+    let again = bench.batches.recv().await.unwrap();
+    let Content::Samples(samples) = &again.content else {
+        panic!("{again:?}");
+    };
+    assert_eq!(samples.len(), 2);
+    assert!(samples.iter().all(|it| it.usable().is_some()));
+    assert!(samples.iter().all(|it| it.stamp.boot > gap.stamp.boot));
+    assert_eq!(bench.next().await, "0 good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_wait_for_room_is_no_gap() {
+    let mut acts = vec![Act::Beat(0, 1, Some(7))];
+    acts.extend((0..MAX_WAITING + 4).map(|_| Act::Beat(10, 1, None)));
+    let mut bench = Bench::with(1, 1, &acts, telling_changes);
+    tokio::time::sleep(GAP_AFTER).await;
+    assert_eq!(bench.next().await, "0 says [1.0, 7.0]");
+    for _ in 0..MAX_WAITING + 4 {
+        assert_eq!(bench.next().await, "0 says [1.0]");
+    }
+    assert_eq!(bench.health[0].gaps.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_read_is_handed_over_after_the_stop() {
     let mut bench = Bench::start(1, 1, &vec![Act::Answer(0, 0); 5]);
     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -267,6 +322,13 @@ async fn attempts_grow_rare_while_nothing_answers() {
 }
 
 /// An OPC UA server with a heartbeat that must change within a second, and one other tag.
+fn telling_changes(device: Watched) -> Watched {
+    Watched {
+        heartbeat: None,
+        ..with_heartbeat(device)
+    }
+}
+
 fn with_heartbeat(device: Watched) -> Watched {
     let text = "gateway: { id: gw-1, path: [acme] }\nmachine: M\ndevices:\n  plc:\n    opc_ua: { endpoint: \"opc.tcp://127.0.0.1:4840\" }\n    heartbeat: { tag: beat, must_change_within: 1s }\n    tags:\n      beat: { node: \"ns=2;s=Beat\", type: i32 }\n      run: { node: \"ns=2;s=Run\", type: i32 }\n";
     let plant = crate::settings::load(text).unwrap().plant;

@@ -166,10 +166,11 @@ impl Reader {
     }
 
     /// What was read, and whether it can be believed. What a scanner sent and nobody can read is a scan, too; that its device
-    /// is lost is none.
+    /// is lost or was not read is none.
     fn read(&mut self, sample: &Sample) -> Option<(String, bool)> {
         let Some(value) = sample.usable() else {
-            let lost = [BadReason::DeviceLost, BadReason::Frozen].map(Quality::Bad);
+            let lost =
+                [BadReason::DeviceLost, BadReason::Frozen, BadReason::NotRead].map(Quality::Bad);
             let text = match &sample.value {
                 Some(Value::Text(text)) => text.to_string(),
                 _ => String::new(),

@@ -4,6 +4,8 @@
 //! Everything above the engine goes through [`Disk`]; sled, which knows only real files, has a real directory each.
 
 mod files;
+#[cfg(test)]
+pub(super) mod memory;
 
 pub use files::Files;
 pub(super) use files::{create_dirs, names, remove_file, sync_dir};

@@ -4,12 +4,14 @@
 //! Two engines: `sled`, the product's, and `log`, a plain segment log for tests and as the yardstick of the benches. Rotation,
 //! progress, quota, classes and quarantine are the business of what is above.
 
+mod closed;
 mod log;
 mod sled;
 
+pub(super) use closed::Closed;
 pub use log::open as open_log;
-pub(super) use sled::SEGMENT_SIZE;
 pub use sled::open as open_sled;
+pub(super) use sled::{SEGMENT_SIZE, conf_is_damaged};
 
 use super::disk::{Disk, Files};
 use std::fmt::Debug;
@@ -141,7 +143,18 @@ impl Medium {
         path: &Path,
         purpose: Purpose,
     ) -> Result<Box<dyn Engine>, EngineError> {
-        (self.open)(&self.disk, path, purpose)
+        (self.open)(&self.disk, path, purpose).map_err(|error| match error {
+            // An open writes: one that fails for want of space must not look like damage, whatever the engine makes of it.
+            EngineError::Damaged { .. } if self.is_full(path) => {
+                io_error(path, io::ErrorKind::StorageFull.into())
+            }
+            other => other,
+        })
+    }
+
+    fn is_full(&self, path: &Path) -> bool {
+        let space = self.disk.space(path);
+        space.is_ok_and(|space| space.free < 2 * SEGMENT_SIZE as u64)
     }
 }
 

@@ -158,7 +158,7 @@ struct Stage {
     news: mpsc::Receiver<News>,
     servers: JoinSet<std::io::Result<()>>,
     settings: PathBuf,
-    _workplace: Workplace,
+    workplace: Workplace,
 }
 
 impl Stage {
@@ -205,7 +205,7 @@ impl Stage {
             news,
             servers,
             settings,
-            _workplace: workplace,
+            workplace,
         })
     }
 
@@ -229,6 +229,11 @@ impl Stage {
             &line("DEBURR-02, a deburring cell", "OPC UA", &self.cell_url),
             "and tells what was done to:\n",
             &line("a small MES", "HTTP", &self.mes_url),
+            "What waits for it lies on disk; while the demo runs, another terminal shows it:\n",
+            &format!(
+                "  millgate buffer status {}\n",
+                self.workplace.store().display()
+            ),
         ]
         .concat()
     }
@@ -328,7 +333,7 @@ impl Stage {
             mes: self.mes.counts(),
             turned_away: self.mes.turned_away(),
             not_shown: self.mes.not_shown(),
-            broker_lacks: broker.map_or(0, |(.., waiting)| *waiting),
+            broker_lacks: broker.map_or(0, |(_, account)| account.stored() + account.parked),
         }
     }
 }

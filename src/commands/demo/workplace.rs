@@ -81,9 +81,14 @@ impl Workplace {
         self.dir.join("cell")
     }
 
+    /// The gateway's `buffer.path`.
+    pub(super) fn store(&self) -> PathBuf {
+        self.dir.join("store")
+    }
+
     /// Writes the settings file and says where it is.
     pub(super) fn write_settings(&self, places: &Places<'_>) -> anyhow::Result<PathBuf> {
-        let text = settings(&self.dir.join("store"), places)?;
+        let text = settings(&self.store(), places)?;
         let path = self.dir.join("gateway.yaml");
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)

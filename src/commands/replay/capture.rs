@@ -236,7 +236,7 @@ fn quality_of(quality: Option<&str>, reason: Option<&str>) -> Result<Quality, St
 
 /// The word of a reason, and of an exception its code: `exception 2`.
 fn reason(text: &str) -> Option<BadReason> {
-    const PLAIN: [BadReason; 10] = [
+    const PLAIN: [BadReason; 11] = [
         BadReason::DeviceLost,
         BadReason::OutOfRange,
         BadReason::NotFinite,
@@ -247,6 +247,7 @@ fn reason(text: &str) -> Option<BadReason> {
         BadReason::Unlisted,
         BadReason::Overflow,
         BadReason::Stamp,
+        BadReason::NotRead,
     ];
     match text.strip_prefix("exception ") {
         Some(code) => code.parse().ok().map(BadReason::Exception),

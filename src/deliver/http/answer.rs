@@ -4,12 +4,24 @@
 //! event is not settled: the destination counts as not usable, and the log says what to change.
 
 use super::super::uplink::{Trouble, Verdict, printable};
+use crate::model::ParkClass;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use std::time::Duration;
 
 /// Longest text of an answer in the log.
 const MAX_DETAIL_CHARS: usize = 200;
+/// Longest code of an answer.
+const MAX_CODE_CHARS: usize = 60;
+/// Words in a server's code that blame the event's form, not what it says.
+const FORM_CODES: [&str; 6] = [
+    "schema",
+    "malformed",
+    "syntax",
+    "parse",
+    "format",
+    "media-type",
+];
 
 /// As much of an answer as a verdict needs.
 #[derive(Clone, Debug)]
@@ -50,9 +62,35 @@ impl Reply {
     }
 
     fn trouble(&self, what: &str) -> Trouble {
+        let status = self.status.as_u16();
+        let code = self.code().unwrap_or_else(|| status.to_string());
         Trouble {
-            reason: format!("{}{}: {what}", self.status.as_u16(), self.detail()),
+            reason: format!("{status}{}: {what}", self.detail()),
             at_least: self.retry_after,
+            code: Some(printable(&code, MAX_CODE_CHARS)),
+            status: Some(status),
+        }
+    }
+
+    /// The server's own code, if its body has one.
+    fn code(&self) -> Option<String> {
+        let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        body.get("code")?.as_str().map(str::to_owned)
+    }
+
+    /// Whose matter a refusal is: by the server's code where it has one, else by the status.
+    fn park_class(&self) -> ParkClass {
+        let about_form = match self.code() {
+            Some(code) => {
+                let code = code.to_ascii_lowercase();
+                FORM_CODES.iter().any(|word| code.contains(word))
+            }
+            None => matches!(self.status.as_u16(), 400 | 413 | 415),
+        };
+        if about_form {
+            ParkClass::Schema
+        } else {
+            ParkClass::Business
         }
     }
 
@@ -73,9 +111,7 @@ impl Reply {
 
     /// The body says that this event is there already.
     fn is_duplicate(&self) -> bool {
-        serde_json::from_slice::<serde_json::Value>(&self.body)
-            .ok()
-            .and_then(|body| body.get("code")?.as_str().map(str::to_owned))
+        self.code()
             .is_some_and(|code| code == "duplicate" || code == "already-processed")
     }
 }
@@ -94,6 +130,7 @@ pub(super) fn verdict(reply: &Reply) -> Verdict {
         )),
         200..=299 => Verdict::Accepted,
         409 if reply.is_duplicate() => Verdict::Accepted,
+        409 => Verdict::Conflict(reply.trouble("the event contradicts what the server has")),
         300..=399 => Verdict::Unavailable(reply.trouble(
             "redirects are not followed: write the final URL into the settings",
         )),
@@ -105,6 +142,10 @@ pub(super) fn verdict(reply: &Reply) -> Verdict {
         )),
         429 | 502 | 503 | 504 => Verdict::Unavailable(reply.trouble("the server asks for a pause")),
         408 | 425 | 500..=599 => Verdict::Unanswered(reply.trouble("the server failed")),
+        400 | 404 | 410 | 413 | 415 | 422 => Verdict::Rejected(
+            reply.park_class(),
+            reply.trouble("the server rejects this event"),
+        ),
         400..=499 => Verdict::Refused(reply.trouble("the server refuses this event")),
         _ => Verdict::Unanswered(reply.trouble("this status means nothing here")),
     }
@@ -144,6 +185,9 @@ mod tests {
     #[derive(Debug, PartialEq, Eq)]
     enum Class {
         Accepted,
+        Schema,
+        Business,
+        Conflict,
         Refused,
         Unanswered,
         Unavailable,
@@ -167,6 +211,9 @@ mod tests {
     fn class(reply: &Reply) -> Class {
         match verdict(reply) {
             Verdict::Accepted => Class::Accepted,
+            Verdict::Rejected(ParkClass::Schema, _) => Class::Schema,
+            Verdict::Rejected(..) => Class::Business,
+            Verdict::Conflict(_) => Class::Conflict,
             Verdict::Refused(_) => Class::Refused,
             Verdict::Unanswered(_) => Class::Unanswered,
             Verdict::Unavailable(_) => Class::Unavailable,
@@ -177,7 +224,10 @@ mod tests {
     fn each_status_blames_nobody_the_event_or_the_destination() {
         for (statuses, expected) in [
             (&[200, 201, 202, 204, 206][..], Class::Accepted),
-            (&[400, 409, 413, 415, 417, 422], Class::Refused),
+            (&[400, 413, 415], Class::Schema),
+            (&[422], Class::Business),
+            (&[409], Class::Conflict),
+            (&[402, 405, 406, 417, 418], Class::Refused),
             (&[408, 425, 500, 501, 507], Class::Unanswered),
             (
                 &[301, 302, 307, 308, 401, 403, 404, 410, 429, 502, 503, 504],
@@ -193,8 +243,16 @@ mod tests {
     #[test]
     fn headers_and_body_decide_where_the_status_does_not() {
         let problem = [("content-type", "application/problem+json; charset=utf-8")];
-        assert_eq!(class(&reply(404, &problem, "{}")), Class::Refused);
-        assert_eq!(class(&reply(410, &problem, "{}")), Class::Refused);
+        assert_eq!(class(&reply(404, &problem, "{}")), Class::Business);
+        assert_eq!(class(&reply(410, &problem, "{}")), Class::Business);
+        for (status, code, expected) in [
+            (422, "schema-violation", Class::Schema),
+            (422, "MALFORMED_BODY", Class::Schema),
+            (400, "order-closed", Class::Business),
+        ] {
+            let body = format!(r#"{{"code":"{code}"}}"#);
+            assert_eq!(class(&reply(status, &[], &body)), expected, "{code}");
+        }
         assert_eq!(
             class(&reply(202, &[("location", "/jobs/7")], "")),
             Class::Unavailable
@@ -202,9 +260,9 @@ mod tests {
         for (body, expected) in [
             (r#"{"code":"duplicate"}"#, Class::Accepted),
             (r#"{"code":"already-processed"}"#, Class::Accepted),
-            (r#"{"code":"order-closed"}"#, Class::Refused),
-            ("duplicate", Class::Refused),
-            ("[1]", Class::Refused),
+            (r#"{"code":"order-closed"}"#, Class::Conflict),
+            ("duplicate", Class::Conflict),
+            ("[1]", Class::Conflict),
         ] {
             assert_eq!(class(&reply(409, &[], body)), expected, "{body}");
         }
@@ -231,9 +289,12 @@ mod tests {
     fn the_reason_carries_what_the_server_said() {
         let body =
             r#"{"title":"Work order is closed","code":"order-closed","detail":"WO-1\nclosed"}"#;
-        let Verdict::Refused(trouble) = verdict(&reply(422, &[], body)) else {
-            panic!("refused");
+        let Verdict::Rejected(ParkClass::Business, trouble) = verdict(&reply(422, &[], body))
+        else {
+            panic!("rejected");
         };
+        assert_eq!(trouble.code.as_deref(), Some("order-closed"));
+        assert_eq!(trouble.status, Some(422));
         assert!(
             trouble
                 .reason

@@ -1,4 +1,4 @@
-//! An HTTP server as a destination: POST of one CloudEvent, settled by a 2xx.
+//! An HTTP server as a destination: POST of one CloudEvent, settled by a 2xx, parked by a refusal.
 //!
 //! Keep-alive connections, one request under way per partition key and eight in all, no redirects, bounded answers.
 //! `answer` says what a status means. The client is made anew, secrets and all, whenever the destination was at fault.
@@ -25,8 +25,6 @@ use std::time::Duration;
 
 /// Requests under way at a time, each of another partition key.
 const IN_FLIGHT: usize = 8;
-/// Events from the oldest unsettled one on that may be sent: how far other keys run ahead of one that is stuck.
-const SPAN: usize = 64;
 /// Longest body of an answer that is looked at. Verdicts are short; the rest is not read.
 const MAX_BODY_BYTES: usize = 64 << 10;
 /// Most header lines of an answer.
@@ -175,7 +173,6 @@ impl Uplink for HttpUplink {
         self.client = Some(self.client().map_err(|error| Fault(error.to_string()))?);
         Ok(Terms {
             in_flight: IN_FLIGHT,
-            span: SPAN,
             connected: false,
             one_per_key: true,
             verdict_within: None,

@@ -17,7 +17,7 @@ use super::timing::Timing;
 use super::tls;
 use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
-use crate::model::Position;
+use crate::model::{ParkClass, Position};
 use crate::settings::shape::{self, MqttVersion};
 use address::Address;
 use session::{Login, Notice, Session};
@@ -143,7 +143,6 @@ impl Uplink for MqttUplink {
         });
         Ok(Terms {
             in_flight,
-            span: self.window,
             connected: true,
             one_per_key: false,
             verdict_within: Some(self.timing.verdict_within),
@@ -159,13 +158,16 @@ impl Uplink for MqttUplink {
         let bytes = record.payload.len() + topic.len() + PACKET_OVERHEAD;
         let limit = link.session.max_packet_bytes;
         let verdict = if topic.is_empty() {
-            Verdict::Refused(Trouble::new(
-                "its topic is empty: the template needs a level that every event has",
-            ))
+            Verdict::Rejected(
+                ParkClass::Schema,
+                Trouble::new("its topic is empty: the template needs a level that every event has")
+                    .coded(0x90, "0x90"),
+            )
         } else if bytes > limit {
-            Verdict::Refused(Trouble::new(format!(
+            let trouble = Trouble::new(format!(
                 "its packet has {bytes} bytes and the broker takes {limit}: raise the broker's maximum packet size"
-            )))
+            ));
+            Verdict::Rejected(ParkClass::Schema, trouble.coded(0x95, "0x95"))
         } else if link.session.publish(topic, record.payload.clone()) {
             link.submitted.push_back(record.position);
             return;

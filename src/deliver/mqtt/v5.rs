@@ -3,6 +3,7 @@
 use super::super::uplink::{Fault, Trouble, Verdict};
 use super::address::Address;
 use super::session::{self, Client, Login, MAX_INCOMING_BYTES, Notice, PACKET_IDS, Session};
+use crate::model::ParkClass;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, ConnectReturnCode, Packet, PubAck, PubAckReason};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use rumqttc::{Outgoing, TlsConfiguration, Transport};
@@ -142,18 +143,23 @@ fn verdict(ack: &PubAck) -> Verdict {
         PubAckReason::QuotaExceeded => {
             Verdict::Unavailable(trouble("the broker's quota is used up (0x97)"))
         }
-        PubAckReason::TopicNameInvalid => Verdict::Refused(trouble(
-            "the broker does not accept the topic (0x90): check `topic`",
-        )),
-        PubAckReason::PayloadFormatInvalid => {
-            Verdict::Refused(trouble("the broker does not accept the payload (0x99)"))
-        }
-        PubAckReason::ImplementationSpecificError => Verdict::Refused(trouble(
-            "the broker refuses it for a reason of its own (0x83)",
-        )),
-        PubAckReason::UnspecifiedError => {
-            Verdict::Refused(trouble("the broker refuses it without a reason (0x80)"))
-        }
+        PubAckReason::TopicNameInvalid => Verdict::Rejected(
+            ParkClass::Schema,
+            trouble("the broker does not accept the topic (0x90): check `topic`")
+                .coded(0x90, "0x90"),
+        ),
+        PubAckReason::PayloadFormatInvalid => Verdict::Rejected(
+            ParkClass::Schema,
+            trouble("the broker does not accept the payload (0x99)").coded(0x99, "0x99"),
+        ),
+        PubAckReason::ImplementationSpecificError => Verdict::Rejected(
+            ParkClass::Business,
+            trouble("the broker refuses it for a reason of its own (0x83)").coded(0x83, "0x83"),
+        ),
+        PubAckReason::UnspecifiedError => Verdict::Rejected(
+            ParkClass::Business,
+            trouble("the broker refuses it without a reason (0x80)").coded(0x80, "0x80"),
+        ),
         PubAckReason::PacketIdentifierInUse => {
             Verdict::Unanswered(trouble("the broker still uses its packet id (0x91)"))
         }
@@ -225,7 +231,7 @@ mod tests {
             PubAckReason::ImplementationSpecificError,
             PubAckReason::UnspecifiedError,
         ] {
-            assert!(matches!(of(reason), Verdict::Refused(_)), "{reason:?}");
+            assert!(matches!(of(reason), Verdict::Rejected(..)), "{reason:?}");
         }
         assert!(matches!(
             of(PubAckReason::PacketIdentifierInUse),
@@ -243,8 +249,8 @@ mod tests {
             }),
         );
         ack.reason = PubAckReason::TopicNameInvalid;
-        let Verdict::Refused(trouble) = verdict(&ack) else {
-            panic!("refused");
+        let Verdict::Rejected(ParkClass::Schema, trouble) = verdict(&ack) else {
+            panic!("rejected");
         };
         assert!(
             trouble.reason.ends_with(r"(it says: no\nsuch topic)"),

@@ -10,8 +10,18 @@ pub(super) fn birth(event: &Value) -> String {
     let open = open_operations(event, "/data/birth/open_operations");
     sentence(
         "gateway started".to_owned(),
-        [labelled(event, "version", "/data/birth/version"), open],
+        [
+            labelled(event, "version", "/data/birth/version"),
+            open,
+            new_epoch(event),
+        ],
     )
+}
+
+/// That a new store begins with a new epoch is nothing to say.
+fn new_epoch(event: &Value) -> Option<String> {
+    let reason = word(event, "/data/birth/new_epoch").filter(|reason| reason != "created")?;
+    Some(format!("new epoch: {}", reason.replace('_', " ")))
 }
 
 pub(super) fn heartbeat(event: &Value) -> String {
@@ -86,7 +96,23 @@ pub(super) fn delivery(event: &Value) -> String {
             let used = used.map(|used| format!("{:.0} % used", used * 100.0));
             sentence("the buffer is filling up".to_owned(), [used, detail])
         }
-        Some("dropped") => sentence(format!("events were dropped, {count} of them"), [detail]),
+        Some("buffer_ok") => {
+            let used = number(event, "/data/delivery/buffer_used_fraction");
+            let used = used.map(|used| format!("{:.0} % used", used * 100.0));
+            sentence("the buffer has room again".to_owned(), [used, detail])
+        }
+        Some("buffer_refused") => sentence("nothing could be stored".to_owned(), [detail]),
+        Some("new_epoch") => sentence("numbering began anew".to_owned(), [detail]),
+        Some("dropped") => {
+            let uplink = word(event, "/data/delivery/destination");
+            let uplink = uplink
+                .map(|uplink| format!(" for {uplink}"))
+                .unwrap_or_default();
+            sentence(
+                format!("events{uplink} were dropped, {count} of them"),
+                [detail],
+            )
+        }
         _ => sentence(format!("delivery to {to} needs somebody"), [code, detail]),
     }
 }

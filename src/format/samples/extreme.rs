@@ -49,6 +49,7 @@ pub(in crate::format) fn extreme() -> Vec<Event> {
             last: None,
             boot_id: String::new(),
             open_operations: vec![Uuid::nil(); 5_000],
+            new_epoch: None,
             ..birth()
         }),
         Body::Connection(ConnectionReport {

@@ -3,9 +3,10 @@
 use super::after;
 use crate::model::{
     AlarmReport, Birth, BootTime, ClockChange, ClockReport, ConfigReport, ConnectionReport,
-    ConnectionState, CounterReport, DeliveryAlert, DeliveryAlertKind, DowntimeReport, Heartbeat,
-    IdealShare, IndicatorReport, IntervalCounts, IntervalKind, IntervalReport, Level, Mode, Native,
-    Position, Reason, ReasonSource, Reference, Severity, Stamp, State, StateReport, Value,
+    ConnectionState, CounterReport, DeliveryAlert, DeliveryAlertKind, DowntimeReport, EpochReason,
+    Heartbeat, IdealShare, IndicatorReport, IntervalCounts, IntervalKind, IntervalReport, Level,
+    Mode, Native, Position, Reason, ReasonSource, Reference, Severity, Stamp, State, StateReport,
+    Value,
 };
 use uuid::Uuid;
 
@@ -78,6 +79,7 @@ pub(in crate::format) fn birth() -> Birth {
         last: Some(Position { epoch: 3, seq: 9 }),
         boot_id: "4b0a6a52-91a5-4b47-8d3c-2f3f4f6f7f8f".into(),
         open_operations: vec![Uuid::from_u128(7)],
+        new_epoch: Some(EpochReason::HeadDamaged),
     }
 }
 

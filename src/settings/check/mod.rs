@@ -8,6 +8,7 @@ mod buffer;
 mod bus_load;
 mod calendar;
 mod conditioning;
+mod control;
 mod course;
 mod device;
 mod doubtful;
@@ -37,6 +38,7 @@ mod warning;
 
 pub(super) use bus_load::warnings as bus_warnings;
 pub(super) use calendar::of as calendar_of;
+pub use control::MAX_SOCKET_PATH;
 pub(super) use device::{MAX_SKEW, every, lost_after};
 pub(super) use lines::{EVERY as POLL_EVERY, TIMEOUT as POLL_TIMEOUT};
 pub(super) use modbus::{MAX_GAP, MAX_REGISTERS, kind};
@@ -98,6 +100,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
     lines::shared_ports(&plant, report);
     modbus::shared_ports(&plant, report);
     buffer::check(&file.buffer, report);
+    control::check(&file.control, report);
     uplink::check(file, &mut plant, report);
     plant
 }

@@ -33,6 +33,7 @@ pub(in crate::settings) fn warnings(file: &File) -> Vec<Problem> {
     }
     super::buffer::warnings(file, &mut found);
     super::opc_ua_box::warnings(file, &mut found);
+    super::control::warnings(file, &mut found);
     for (name, shape) in &file.uplinks {
         uplink(shape, &join("uplinks", name), &mut found);
     }

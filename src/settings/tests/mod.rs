@@ -2,6 +2,7 @@
 
 mod calendars;
 mod conditioning;
+mod control;
 mod keys;
 mod lines;
 mod modbus;

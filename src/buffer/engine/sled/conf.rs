@@ -26,11 +26,8 @@ pub(super) enum Conf {
 /// Reads `conf` of a database directory before sled does, and removes it where it is damaged.
 pub(super) fn check(directory: &Path) -> io::Result<Conf> {
     let path = directory.join("conf");
-    let bytes = match std::fs::metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Conf::Fits),
-        Err(error) => return Err(error),
-        Ok(metadata) if metadata.len() > MAX_CONF => Vec::new(),
-        Ok(_) => std::fs::read(&path)?,
+    let Some(bytes) = read(&path)? else {
+        return Ok(Conf::Fits);
     };
     let conf = judge(&bytes);
     if conf == Conf::Renewed {
@@ -38,6 +35,22 @@ pub(super) fn check(directory: &Path) -> io::Result<Conf> {
         remove_file(&path)?;
     }
     Ok(conf)
+}
+
+/// Whether there is one, and it is torn or bent. Changes nothing.
+pub(in crate::buffer) fn is_damaged(directory: &Path) -> io::Result<bool> {
+    let bytes = read(&directory.join("conf"))?;
+    Ok(bytes.is_some_and(|bytes| judge(&bytes) == Conf::Renewed))
+}
+
+/// Its bytes; none of them where it is too long to be one.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(metadata) if metadata.len() > MAX_CONF => Ok(Some(Vec::new())),
+        Ok(_) => Ok(Some(std::fs::read(path)?)),
+    }
 }
 
 fn judge(bytes: &[u8]) -> Conf {

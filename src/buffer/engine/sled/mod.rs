@@ -3,8 +3,9 @@
 
 mod conf;
 mod waker;
+mod whole;
 
-pub(in crate::buffer) use conf::SEGMENT_SIZE;
+pub(in crate::buffer) use conf::{SEGMENT_SIZE, is_damaged as conf_is_damaged};
 
 use super::{Batch, Each, Engine, EngineError, Purpose, damaged, io_error};
 use crate::buffer::disk::{Disk, create_dirs, names, remove_file, sync_dir};
@@ -66,6 +67,7 @@ impl Sled {
         if purpose == Purpose::Write {
             barrier.sync_all().map_err(io)?;
         }
+        whole::read(&path.join("db")).map_err(|error| unreadable(path, error))?;
         let database = open_patiently(path).or_else(|error| match error {
             // A snapshot only saves time; a bad one is the commonest reason not to open.
             EngineError::Damaged { .. } => {
@@ -183,10 +185,10 @@ impl Drop for Sled {
         let Some(database) = self.database.take() else {
             return;
         };
-        if self.poisoned {
-            // sled would flush again and panic when that fails. The process is about to end.
-            std::mem::forget(database);
-        } else if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+        // After a failed write sled does no more of its own accord; after a failed barrier it may find the same error once
+        // more and panic, with everything freed all the same. Neither leaks, and the directory can be opened again.
+        let closed = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        if closed.is_err() && !self.poisoned {
             tracing::error!(path = %self.path.display(), "the database panicked while it was closed");
         }
     }
@@ -243,6 +245,15 @@ fn names_a_cause(error: &io::Error) -> bool {
                 | Kind::ReadOnlyFilesystem
                 | Kind::PermissionDenied
         )
+}
+
+/// A block that cannot be read is damage of this database; any other refusal is about the disk.
+fn unreadable(path: &Path, error: io::Error) -> EngineError {
+    if names_a_cause(&error) {
+        io_error(path, error)
+    } else {
+        damaged(path, format!("a block of it cannot be read: {error}"))
+    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -1,0 +1,168 @@
+//! The buffer's task on a disk that is full: it takes nothing, answers, goes on with room, and stops when it is told to.
+
+use super::disk::Disk;
+use super::disk::memory::{Memory, Plan};
+use super::engine::Medium;
+use super::testing::{options, render, turn};
+use super::{OpenOptions, Outlet, Settled, Stopped, Store, StoreError, outlets, run};
+use crate::clock::Clock;
+use crate::health::BufferHealth;
+use crate::model::{Position, Turn, UplinkId};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const MIB: u64 = 1 << 20;
+/// Turns that may wait here.
+const ROOM: usize = 2;
+
+fn at(seq: u64) -> Position {
+    Position { epoch: 1, seq }
+}
+
+struct Bench {
+    disk: Memory,
+    options: OpenOptions,
+    health: Arc<BufferHealth>,
+    turns: mpsc::Sender<Turn>,
+    outlet: Outlet,
+    stop: CancellationToken,
+    task: JoinHandle<Result<Stopped, StoreError>>,
+}
+
+impl Bench {
+    fn start() -> Bench {
+        let disk = Memory::new(1);
+        disk.plan(Plan {
+            bytes: Some(32 * MIB),
+            ..Plan::default()
+        });
+        let options = OpenOptions {
+            medium: Medium::log(Arc::new(disk.clone())),
+            ..options(Path::new("/buffer"), &["mes"])
+        };
+        let (store, _) = Store::open(&options).unwrap();
+        let (mut outlets, requests, durable) = outlets(&store);
+        let (turns, receiver) = mpsc::channel(ROOM);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = std::thread::spawn(move || {
+            let clock = Clock::system();
+            run(store, receiver, requests, durable, &render, &clock, stopped)
+        });
+        Bench {
+            disk,
+            health: options.health.clone(),
+            options,
+            turns,
+            outlet: outlets.remove(0),
+            stop,
+            task,
+        }
+    }
+
+    async fn send(&self, seq: u64, count: u64) {
+        self.turns.send(turn(at(seq), count)).await.unwrap();
+    }
+
+    /// The next events as numbers.
+    async fn read(&mut self, after: u64) -> Vec<u64> {
+        let read = self.outlet.next(at(after), 99, 1 << 20);
+        let read = tokio::time::timeout(Duration::from_secs(60), read).await;
+        let records = read.expect("it goes on by itself").unwrap();
+        records.iter().map(|record| record.position.seq).collect()
+    }
+
+    /// Leaves so many bytes free, by a file that is not ours.
+    fn leave(&self, free: u64) {
+        let other = self.disk.open(Path::new("/other")).unwrap();
+        other.set_length(0).unwrap();
+        let room = self.disk.space(Path::new("/")).unwrap().free;
+        other.set_length(room - free).unwrap();
+    }
+
+    async fn until(&self, words: &str, mut what: impl FnMut(&Bench) -> bool) {
+        for _ in 0..6_000 {
+            if what(self) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never: {words}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_waited_out_and_what_is_delivered_meanwhile_becomes_durable() {
+    let mut bench = Bench::start();
+    bench.send(1, 2).await;
+    assert_eq!(bench.read(0).await, [1, 2]);
+    bench.leave(0);
+    bench.send(3, 1).await;
+    let refusing = |bench: &Bench| bench.health.refusing.now().is_some();
+    bench.until("it refuses", refusing).await;
+    let why = bench.health.refusing.now().unwrap().why;
+    assert!(why.contains("is full"), "{why}");
+    // No more than one batch is taken: what comes waits where it is.
+    bench.send(4, 1).await;
+    bench.send(5, 1).await;
+    assert!(bench.turns.try_send(turn(at(6), 1)).is_err());
+    let beat = bench.health.pulse.last();
+    assert_eq!(bench.read(0).await, [1, 2], "it answers");
+    let settled = Settled::delivered(at(0), at(2));
+    bench.outlet.settle(settled).await.unwrap();
+    let durable = |bench: &Bench| {
+        let medium = Medium::log(Arc::new(bench.disk.crash(1)));
+        let options = OpenOptions {
+            medium,
+            health: Arc::default(),
+            ..bench.options.clone()
+        };
+        Store::open(&options).is_ok_and(|(store, _)| store.cursor(UplinkId(0)) == at(2))
+    };
+    bench.until("the progress is durable", durable).await;
+    assert_eq!(bench.health.accepted.get(), 2);
+    assert!(bench.health.pulse.last() > beat, "the watchdog is fed");
+
+    bench.leave(16 * MIB);
+    let mut read = bench.read(2).await;
+    while read.last() != Some(&5) {
+        let after = *read.last().unwrap();
+        read.extend(bench.read(after).await);
+    }
+    assert_eq!(read, [3, 4, 5]);
+    assert_eq!(bench.health.refusing.now(), None);
+    assert_eq!(bench.health.refusing.take_over().unwrap().times, 1);
+    drop(bench.turns);
+    drop(bench.outlet);
+    let stopped = bench.task.join().unwrap().unwrap();
+    assert_eq!((stopped.last, stopped.unstored), (at(5), 0));
+}
+
+#[tokio::test]
+async fn a_stop_is_heard_on_a_full_disk_and_counts_what_is_given_up() {
+    let mut bench = Bench::start();
+    bench.send(1, 2).await;
+    assert_eq!(bench.read(0).await, [1, 2]);
+    bench.leave(0);
+    bench.send(3, 4).await;
+    let refusing = |bench: &Bench| bench.health.refusing.now().is_some();
+    bench.until("it refuses", refusing).await;
+    bench.send(7, 1).await;
+    bench.send(8, 1).await;
+    bench.stop.cancel();
+    // The stages before this one can hand over the rest, and end.
+    for seq in 9..20 {
+        bench.send(seq, 1).await;
+    }
+    drop(bench.turns);
+    drop(bench.outlet);
+    let stopped = bench.task.join().unwrap().unwrap();
+    assert_eq!((stopped.last, stopped.unstored), (at(2), 17));
+    bench.disk.plan(Plan::default());
+    let (store, restored) = Store::open(&bench.options).unwrap();
+    assert_eq!((store.new_epoch(), restored.next), (None, at(3)));
+}

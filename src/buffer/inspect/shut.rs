@@ -1,0 +1,337 @@
+//! Looking at a store that no gateway has open, and repairing one: by copies, under the lock, with the same code that opens
+//! it for a gateway.
+
+use super::copy::CopyError;
+use super::live::{SetAside, listed};
+use super::status::{StoreStatus, UplinkStatus};
+use super::walk::{Opened, Trouble};
+use super::{Name, names, root};
+use crate::buffer::disk::{Disk, Files};
+use crate::buffer::engine::{Medium, conf_is_damaged};
+use crate::buffer::error::StoreError;
+use crate::buffer::generation::predecessor;
+use crate::buffer::head::Head;
+use crate::buffer::listing::MAX_DAMAGED;
+use crate::buffer::open::further;
+use crate::buffer::progress::Progress;
+use crate::buffer::side::Known;
+use crate::buffer::{OpenOptions, Quota, Store};
+use crate::health::BufferHealth;
+use crate::model::{DropReason, EpochReason, Position};
+use crate::settings::shape::StartAt;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a store cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ShutError {
+    /// There is none.
+    #[error(
+        "{} has no store: give the directory that `buffer.path` names, or `--config FILE`", .0.display()
+    )]
+    NoStore(PathBuf),
+    /// Not for this user.
+    #[error(
+        "{} may not be read by this user: run the command as root, or as the user that runs the gateway", .0.display()
+    )]
+    NoPermission(PathBuf),
+    /// No copy.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// The system refused.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl ShutError {
+    /// The error of a call on a file or directory.
+    #[must_use]
+    pub fn io(path: &Path, source: io::Error) -> ShutError {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => ShutError::NoPermission(path),
+            _ => ShutError::Io { path, source },
+        }
+    }
+}
+
+/// The lock of a store: as long as it is held, no gateway opens it.
+#[derive(Debug)]
+pub struct Held {
+    _file: Option<File>,
+}
+
+/// What the head of a store says, or would say if one opened it.
+#[derive(Clone, Debug)]
+pub struct ShutHead {
+    /// Its generation.
+    pub name: Name,
+    /// Names and progress: the further one of store and side file.
+    uplinks: Vec<(String, Progress)>,
+    head: Head,
+}
+
+impl ShutHead {
+    /// The position of the next event.
+    #[must_use]
+    pub fn next(&self) -> Position {
+        self.head.next
+    }
+
+    /// The names of the uplinks.
+    pub fn uplinks(&self) -> impl Iterator<Item = &str> {
+        self.uplinks.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Of these positions, how many each uplink had not settled, and whether any of them is still needed.
+    #[must_use]
+    pub fn unsettled(&self, from: Position, to: Position) -> Vec<(String, u64)> {
+        let one = |(name, progress): &(String, Progress)| {
+            let mut copy = progress.clone();
+            (name.clone(), copy.drop_range(from, to, DropReason::Damaged))
+        };
+        self.uplinks.iter().map(one).collect()
+    }
+
+    /// Whether this event waits for that uplink; `None` where there is no such uplink.
+    #[must_use]
+    pub fn waits_for(&self, uplink: &str, at: Position) -> Option<bool> {
+        let mut all = self.uplinks.iter();
+        let (_, progress) = all.find(|(name, _)| name == uplink)?;
+        Some(!progress.is_settled(at))
+    }
+
+    /// From where on each uplink needs events: the position that it settled last.
+    pub fn cursors(&self) -> impl Iterator<Item = (&str, Position)> {
+        let all = self.uplinks.iter();
+        all.map(|(name, progress)| (name.as_str(), progress.cursor()))
+    }
+}
+
+/// A store on the disk, whoever has it open.
+#[derive(Clone, Debug)]
+pub struct ShutStore {
+    path: PathBuf,
+    root: PathBuf,
+}
+
+impl ShutStore {
+    /// The store in a `buffer.path`.
+    ///
+    /// # Errors
+    /// When there is none, or it may not be looked at.
+    pub fn find(path: &Path) -> Result<ShutStore, ShutError> {
+        let root = root(path);
+        match std::fs::read_dir(&root) {
+            Ok(_) => Ok(ShutStore {
+                path: path.to_owned(),
+                root,
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(ShutError::NoStore(path.to_owned()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(ShutError::NoStore(path.to_owned()))
+            }
+            Err(error) => Err(ShutError::io(&root, error)),
+        }
+    }
+
+    /// `buffer.path`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory of the store.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes the lock; `None` while a gateway has the store. Works on a file system that takes no writes, too: without a
+    /// lock file no gateway has ever been here.
+    ///
+    /// # Errors
+    /// When the lock may not be read.
+    pub fn lock(&self) -> Result<Option<Held>, ShutError> {
+        let path = self.root.join("lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some(Held { _file: None }));
+            }
+            Err(error) => return Err(ShutError::io(&path, error)),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Held { _file: Some(file) })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(ShutError::io(&path, error)),
+        }
+    }
+
+    /// See [`names`].
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn names(&self) -> Result<(Vec<Name>, Vec<String>), ShutError> {
+        names(&self.root).map_err(|error| ShutError::io(&self.root, error))
+    }
+
+    /// Whether the side file has anything to say; the error says what is wrong with it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn side(&self) -> Result<Result<(), &'static str>, ShutError> {
+        let known = self.known()?;
+        Ok(match known.furthest() {
+            Some(_) => Ok(()),
+            None if self.root.join("progress").exists() => Err("nothing in it can be read"),
+            None => Err("it is missing"),
+        })
+    }
+
+    /// The head, when `opened` is the newest generation.
+    ///
+    /// # Errors
+    /// What does not fit in it.
+    pub fn head(&self, name: Name, opened: &Opened) -> Result<ShutHead, Trouble> {
+        let head = opened.head()?;
+        let known = self
+            .known()
+            .map_err(|error| Trouble::Io(error.to_string()))?;
+        let uplinks = head.uplinks.iter().map(|(uplink, stored)| {
+            let progress = match known.progress(uplink) {
+                Some(beside) => further(stored, beside),
+                None => stored.clone(),
+            };
+            (uplink.clone(), progress)
+        });
+        Ok(ShutHead {
+            name,
+            uplinks: uplinks.collect(),
+            head,
+        })
+    }
+
+    /// The furthest position that the side file knows.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn furthest(&self) -> Result<Option<Position>, ShutError> {
+        Ok(self.known()?.furthest())
+    }
+
+    /// The uplinks that the side file knows, for a store without a head.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn uplinks_beside(&self) -> Result<Vec<String>, ShutError> {
+        Ok(self.known()?.names().map(str::to_owned).collect())
+    }
+
+    /// Whether the file that says how a database was made is damaged. The next open renews it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn conf_is_damaged(&self, name: Name) -> Result<bool, ShutError> {
+        let directory = self.root.join(name.to_string());
+        conf_is_damaged(&directory).map_err(|error| ShutError::io(&directory, error))
+    }
+
+    fn known(&self) -> Result<Known, ShutError> {
+        Known::read(&Files, &self.root).map_err(|error| ShutError::io(&self.root, error))
+    }
+
+    /// Everything but what only records say: the last event, and the oldest that waits for each uplink.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn status(&self, head: &ShutHead, names: &[Name]) -> Result<StoreStatus, ShutError> {
+        let io = |error| ShutError::io(&self.root, error);
+        let last = predecessor(head.next());
+        let uplinks = head.uplinks.iter();
+        Ok(StoreStatus {
+            store: self.root.clone(),
+            epoch: last.epoch,
+            last: None,
+            next: head.next(),
+            uplinks: uplinks
+                .map(|(name, progress)| UplinkStatus::of(name, progress))
+                .collect(),
+            generations: names.len() as u64,
+            listed: listed(&self.root, names, head.name.first, last),
+            used_bytes: Files.used(&self.root).map_err(io)?,
+            max_bytes: None,
+            free_bytes: Files.space(&self.root).map_err(io)?.free,
+            refusing: None,
+            untold: head.head.untold.iter().map(|notice| notice.count).sum(),
+        })
+    }
+
+    /// Opens the store as a gateway would, which renews what can be renewed and sets aside a newest generation that does not
+    /// open, then sets aside these. Says what was lost with each, and why the next start begins a new epoch, if it does.
+    ///
+    /// # Errors
+    /// When it is in use, or nothing more may be set aside.
+    pub fn repair(
+        &self,
+        uplinks: &[String],
+        aside: &[(Position, String)],
+        generation_bytes: u64,
+    ) -> Result<(Vec<SetAside>, Option<EpochReason>), RepairError> {
+        let options = OpenOptions {
+            path: self.path.clone(),
+            generation_bytes,
+            uplinks: uplinks
+                .iter()
+                .map(|name| (name.clone(), StartAt::Newest))
+                .collect(),
+            // Whose box this is matters to the gateway that opens it next, not to whoever repairs it.
+            machine_id: None,
+            // Nothing is given up by a repair: that is for the gateway, which knows what may be.
+            quota: Quota {
+                keep_delivered: Duration::MAX,
+                ..Quota::default()
+            },
+            health: Arc::new(BufferHealth::default()),
+            medium: Medium::sled(),
+        };
+        let (mut store, _) = Store::open(&options)?;
+        let mut lost = Vec::new();
+        for (first, reason) in aside {
+            let done = store.set_aside_on_behalf(*first, reason.clone())?;
+            lost.push(done.map_err(RepairError::Left)?);
+        }
+        store.commit_progress()?;
+        Ok((lost, store.new_epoch()))
+    }
+
+    /// How many more generations can be set aside before the oldest one of those would go.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn room_for_damaged(&self) -> Result<usize, ShutError> {
+        let damaged = self.names()?.0.iter().filter(|name| name.damaged).count();
+        Ok(MAX_DAMAGED.saturating_sub(damaged))
+    }
+}
+
+/// Why a repair ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A generation is left alone, and why.
+    #[error("{0}")]
+    Left(String),
+}

@@ -1,0 +1,203 @@
+//! What is lost: told by the names of the directories, by the open, or by a reading. Counted once for each uplink, whatever
+//! crash comes between, and told as a notice.
+//!
+//! A loss is durable, with its notice, before anything behind it is shown: no uplink's progress can pass over it unseen.
+
+use super::epoch::{Numbering, Why};
+use super::error::StoreError;
+use super::generation::{Loss, predecessor, successor};
+use super::head::Head;
+use super::listing::Listing;
+use super::progress::Progress;
+use super::side::Known;
+use super::store::Store;
+use crate::model::Position;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Losses that are remembered, so that each is logged once; past them they are logged at each reading.
+const MAX_LOSSES: usize = 4096;
+/// Epochs whose ends are remembered. One begins with each damage to the newest generation; few are in a store at a time.
+const MAX_ENDS: usize = 64;
+
+/// Losses that were reported in this run, by their first position, with their last one.
+#[derive(Debug, Default)]
+pub(super) struct Reported(BTreeMap<Position, Position>);
+
+impl Reported {
+    /// True when it is new.
+    fn note(&mut self, loss: &Loss) -> bool {
+        let known = self.0.get(&loss.from).is_some_and(|to| *to >= loss.to);
+        if !known && self.0.len() < MAX_LOSSES {
+            self.0.insert(loss.from, loss.to);
+        }
+        !known
+    }
+}
+
+impl Store {
+    /// Counts and logs losses, each once.
+    pub(super) fn report(&mut self, losses: Vec<Loss>) {
+        for loss in losses {
+            if self.reported.note(&loss) {
+                self.health.quarantined.add(loss.count());
+                tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "stored events are lost");
+            }
+            self.lose(&loss);
+        }
+    }
+
+    /// [`Store::report`] of what a reading found: durable before the reader learns what comes behind it.
+    pub(super) fn report_found(&mut self, losses: Vec<Loss>) -> Result<(), StoreError> {
+        if losses.is_empty() {
+            return Ok(());
+        }
+        self.report(losses);
+        match self.moved.then(|| self.commit_head(Vec::new())) {
+            // The next commit that finds room takes it along.
+            None | Some(Ok(()) | Err(StoreError::Full(_))) => Ok(()),
+            Some(error) => error,
+        }
+    }
+
+    /// What the names of the directories say is missing. Known uplinks lose it; it was never offered to a new one.
+    pub(super) fn report_gaps(&mut self, listing: &Listing, new: &BTreeSet<usize>) {
+        let head = self.newest.first();
+        let mut losses = BTreeSet::new();
+        for (index, (_, progress)) in self.uplinks.iter_mut().enumerate() {
+            let gaps = gaps(progress.cursor(), listing, head, &self.head.ends);
+            if new.contains(&index) {
+                for (from, to) in gaps {
+                    progress.pass(from, to);
+                }
+            } else {
+                losses.extend(gaps);
+            }
+        }
+        let known = losses.into_iter().filter(|(from, to)| {
+            let lacks = |progress: &Progress| progress.clone().pass(*from, *to) > 0;
+            self.uplinks.iter().any(|(_, progress)| lacks(progress))
+        });
+        let known = known.map(|(from, to)| Loss {
+            from,
+            to,
+            reason: "its part of the store is not there or was damaged".into(),
+        });
+        let known: Vec<Loss> = known.collect();
+        self.report(known);
+    }
+}
+
+/// Stretches after `after` that no whole directory holds, as far as names and the ends of earlier epochs tell.
+fn gaps(
+    after: Position,
+    listing: &Listing,
+    head: Position,
+    ends: &BTreeMap<u32, u64>,
+) -> Vec<(Position, Position)> {
+    let mut starts: BTreeMap<Position, bool> = BTreeMap::new();
+    starts.extend(listing.damaged.iter().map(|first| (*first, false)));
+    starts.extend(listing.whole.iter().map(|first| (*first, true)));
+    starts.insert(head, true);
+    let mut epochs: BTreeSet<u32> = starts.keys().map(|first| first.epoch).collect();
+    epochs.extend(ends.keys());
+    let mut found = Vec::new();
+    for epoch in epochs.range(after.epoch..=head.epoch.max(after.epoch)) {
+        let at = |seq| Position { epoch: *epoch, seq };
+        let begin = if *epoch == after.epoch {
+            after.seq.saturating_add(1)
+        } else {
+            1
+        };
+        let mut gap = |from: u64, to: Option<u64>| {
+            if let Some(to) = to.filter(|to| from <= *to) {
+                found.push((at(from), at(to)));
+            }
+        };
+        let end = ends.get(epoch).copied().filter(|_| *epoch != head.epoch);
+        let inside: Vec<(u64, bool)> = starts
+            .range(at(0)..=at(u64::MAX))
+            .map(|(first, whole)| (first.seq, *whole))
+            .collect();
+        match inside.first() {
+            None => gap(begin, end),
+            // A damaged directory alone proves nothing of its epoch: its name may be what is damaged.
+            Some((_, false)) if end.is_none() && inside.len() == 1 => {}
+            Some((first, _)) => gap(begin, first.checked_sub(1)),
+        }
+        for (index, (first, whole)) in inside.iter().enumerate() {
+            let next = inside.get(index + 1).map(|(next, _)| next - 1).or(end);
+            if !whole {
+                gap(begin.max(*first), next);
+            }
+        }
+    }
+    found
+}
+
+/// What is missing behind the state that is left: parts that were set aside, or what only the side file knows of.
+pub(super) fn lost(
+    numbering: Numbering,
+    head: Option<&Head>,
+    known: &Known,
+    set_aside: Vec<Loss>,
+) -> Vec<Loss> {
+    if head.is_some() && set_aside.iter().any(|loss| loss.count() > 0) {
+        return set_aside;
+    }
+    let tail = lost_tail(numbering, head, known);
+    tail.map_or(set_aside, |tail| vec![tail])
+}
+
+fn lost_tail(numbering: Numbering, head: Option<&Head>, known: &Known) -> Option<Loss> {
+    let Numbering::BeginsAnew(_, why) = numbering else {
+        return None;
+    };
+    let to = known.furthest().filter(|to| to.seq > 0)?;
+    let first = Position { seq: 1, ..to };
+    let from = match (head, why) {
+        (Some(_), Why::Created | Why::StoreMissing | Why::OtherMachine) => return None,
+        (Some(head), _) if head.next.epoch == to.epoch => head.next,
+        (Some(head), _) if head.next.epoch < to.epoch => first,
+        (None, _) => successor(known.nearest()).max(first),
+        _ => return None,
+    };
+    (from <= to).then(|| Loss {
+        from,
+        to,
+        reason: why.words().into(),
+    })
+}
+
+/// The state that a new epoch begins with: where the old one ended, and what of it is lost. Whoever opens the store counts
+/// that, also after a crash right behind the creation.
+pub(super) fn into_new_epoch(mut head: Head, why: Why, losses: &[Loss]) -> Head {
+    let end = predecessor(head.next);
+    let known = losses.iter().filter(|loss| loss.count() > 0);
+    let ends = known.map(|loss| loss.to).chain([end]);
+    for end in ends.filter(|end| end.epoch > 0) {
+        let known = head.ends.entry(end.epoch).or_default();
+        *known = end.seq.max(*known);
+    }
+    while head.ends.len() > MAX_ENDS {
+        head.ends.pop_first();
+    }
+    // What came behind the state that is left was offered, too.
+    let known = losses.iter().filter(|loss| loss.count() > 0);
+    let tos = known.map(|loss| loss.to);
+    let furthest = tos.max().unwrap_or(end).max(end);
+    let count = if furthest.epoch == end.epoch {
+        furthest.seq - end.seq
+    } else {
+        furthest.seq
+    };
+    for progress in head.uplinks.values_mut() {
+        progress.account.offered = progress.account.offered.saturating_add(count);
+    }
+    head.lost.extend(losses.iter().cloned());
+    head.new_epoch = (why != Why::Created).then_some(why);
+    head
+}
+
+#[cfg(test)]
+#[path = "losses_tests.rs"]
+mod tests;

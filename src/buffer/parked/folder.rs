@@ -1,0 +1,158 @@
+//! The files of parked events: `parked/UPLINK/POSITION` beside the store, one per event, each whole or not there.
+
+use super::super::disk::Disk;
+use super::super::listing::parse;
+use super::entry::MAX_FILE;
+use crate::model::Position;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file on its way to its name.
+const FRESH: &str = ".new";
+/// What cannot be read is kept under another name, for people.
+const DAMAGED: &str = "damaged-";
+/// Damaged files that are kept per uplink; the oldest go first.
+const MAX_DAMAGED: usize = 8;
+
+/// The files of one uplink. Its name is safe as a name of a directory: the settings see to that.
+#[derive(Clone, Copy)]
+pub(super) struct Folder<'a> {
+    pub(super) disk: &'a dyn Disk,
+    /// `parked` under `buffer.path`.
+    pub(super) root: &'a Path,
+    pub(super) uplink: &'a str,
+}
+
+impl Folder<'_> {
+    pub(super) fn path(&self) -> PathBuf {
+        self.root.join(self.uplink)
+    }
+
+    /// Whose events have files. What a crash left half written is removed.
+    pub(super) fn positions(&self) -> io::Result<Vec<Position>> {
+        let folder = self.path();
+        let names = match self.disk.names(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            names => names?,
+        };
+        for name in names.iter().filter(|name| name.ends_with(FRESH)) {
+            self.disk.remove_file(&folder.join(name))?;
+        }
+        Ok(names.iter().filter_map(|name| parse(name)).collect())
+    }
+
+    /// The bytes of an event's file; `None` where there is none.
+    pub(super) fn read(&self, position: Position) -> io::Result<Option<Vec<u8>>> {
+        let file = self.path().join(position.to_string());
+        // One byte more than it may have: a longer file is not cut to a good one.
+        self.disk.read(&file, MAX_FILE.saturating_add(1))
+    }
+
+    /// Makes an event's file durable, whole, in place of an older one.
+    pub(super) fn write(&self, position: Position, bytes: &[u8]) -> io::Result<()> {
+        let folder = self.path();
+        self.disk.create_dirs(&folder)?;
+        let fresh = folder.join(format!("{position}{FRESH}"));
+        self.disk.remove_file(&fresh)?;
+        let file = self.disk.open(&fresh)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        drop(file);
+        self.disk
+            .rename(&fresh, &folder.join(position.to_string()))?;
+        self.disk.sync_dir(&folder)
+    }
+
+    /// After a [`Folder::write`] that failed: nothing of a new file stays, so that it is not taken for a parked event.
+    pub(super) fn take_back(&self, position: Position) -> io::Result<()> {
+        let folder = self.path();
+        match self.disk.names(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            names => names.map(drop)?,
+        }
+        self.disk
+            .remove_file(&folder.join(format!("{position}{FRESH}")))?;
+        self.disk.remove_file(&folder.join(position.to_string()))?;
+        self.disk.sync_dir(&folder)
+    }
+
+    /// Removes the files of these events, durably. That they are gone already is as good.
+    pub(super) fn remove(&self, positions: &[Position]) -> io::Result<()> {
+        let folder = self.path();
+        match self.disk.names(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            names => names.map(drop)?,
+        }
+        for position in positions {
+            self.disk.remove_file(&folder.join(position.to_string()))?;
+        }
+        self.disk.sync_dir(&folder)
+    }
+
+    /// Gives a damaged file a name under which nobody takes it for an event.
+    pub(super) fn set_aside(&self, position: Position) -> io::Result<()> {
+        let folder = self.path();
+        let from = folder.join(position.to_string());
+        if self.disk.read(&from, 1)?.is_none() {
+            return Ok(());
+        }
+        self.disk
+            .rename(&from, &folder.join(format!("{DAMAGED}{position}")))?;
+        let names = self.disk.names(&folder)?;
+        let damaged: Vec<&String> = names
+            .iter()
+            .filter(|name| name.starts_with(DAMAGED))
+            .collect();
+        let surplus = damaged.len().saturating_sub(MAX_DAMAGED);
+        for name in damaged.into_iter().take(surplus) {
+            self.disk.remove_file(&folder.join(name))?;
+        }
+        self.disk.sync_dir(&folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::disk::Files;
+    use super::*;
+
+    fn at(seq: u64) -> Position {
+        Position { epoch: 1, seq }
+    }
+
+    #[test]
+    fn files_come_and_go_and_what_is_half_or_damaged_is_none_of_them() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("parked");
+        let folder = Folder {
+            disk: &Files,
+            root: &root,
+            uplink: "mes",
+        };
+        assert_eq!(folder.positions().unwrap(), []);
+        folder.remove(&[at(1)]).unwrap();
+        folder.take_back(at(1)).unwrap();
+        for seq in [3, 1, 2] {
+            folder.write(at(seq), b"first").unwrap();
+        }
+        folder.write(at(2), b"second, longer").unwrap();
+        folder.write(at(3), b"3").unwrap();
+        std::fs::write(folder.path().join(format!("{}.new", at(9))), b"half").unwrap();
+        std::fs::write(folder.path().join("notes of somebody"), b"!").unwrap();
+        assert_eq!(folder.positions().unwrap(), [at(1), at(2), at(3)]);
+        assert!(!folder.path().join(format!("{}.new", at(9))).exists());
+        assert_eq!(folder.read(at(2)).unwrap().unwrap(), b"second, longer");
+        assert_eq!(folder.read(at(3)).unwrap().unwrap(), b"3");
+        assert_eq!(folder.read(at(4)).unwrap(), None);
+
+        folder.set_aside(at(2)).unwrap();
+        folder.set_aside(at(2)).unwrap();
+        folder.remove(&[at(1), at(1)]).unwrap();
+        assert_eq!(folder.positions().unwrap(), [at(3)]);
+        for seq in 20..40 {
+            folder.write(at(seq), b"x").unwrap();
+            folder.set_aside(at(seq)).unwrap();
+        }
+        assert_eq!(folder.disk.names(&folder.path()).unwrap().len(), 1 + 8 + 1);
+    }
+}

@@ -1,0 +1,289 @@
+//! Which events of one uplink are parked, which of them is to be tried next, and how many there are of each kind. Pure.
+//!
+//! At the limit of 10,000 it takes some 100 bytes each, 1 MB for an uplink.
+
+use super::entry::Parked;
+use crate::model::{MAX_PARKED_GROUPS, ParkClass, ParkedGroup, Position, UtcTime};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One parked event, without its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Listed {
+    /// When to try it again, in powered-on nanoseconds.
+    due_ns: u64,
+    /// How often it was sent, also where the file does not say so yet.
+    attempts: u32,
+    /// When its file was written, in powered-on nanoseconds.
+    written_ns: u64,
+    /// When it happened.
+    time: UtcTime,
+    /// Index of its group; `None` for a file that this release cannot read.
+    group: Option<usize>,
+}
+
+/// Of one uplink.
+#[derive(Clone, Debug, Default)]
+pub(in crate::buffer) struct Index {
+    events: BTreeMap<Position, Listed>,
+    due: BTreeSet<(u64, Position)>,
+    groups: Vec<ParkedGroup>,
+}
+
+/// The event that is to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::buffer) enum Next {
+    /// This one, now.
+    Due(Position),
+    /// None before that time, in powered-on nanoseconds.
+    At(u64),
+    /// There is none.
+    Never,
+}
+
+impl Index {
+    /// How many are parked.
+    pub(in crate::buffer) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(in crate::buffer) fn contains(&self, position: Position) -> bool {
+        self.events.contains_key(&position)
+    }
+
+    pub(in crate::buffer) fn positions(&self) -> impl Iterator<Item = Position> + '_ {
+        self.events.keys().copied()
+    }
+
+    /// How many of each kind there are, and have been in this run.
+    pub(in crate::buffer) fn groups(&self) -> &[ParkedGroup] {
+        &self.groups
+    }
+
+    /// Takes in an event, or what is new about it.
+    pub(in crate::buffer) fn put(&mut self, parked: &Parked, due_ns: u64, written_ns: u64) {
+        let position = parked.record.position;
+        let before = self.events.get(&position).and_then(|listed| listed.group);
+        let group = self.group(parked.class, parked.last_code());
+        let time = UtcTime(parked.record.envelope.time_ns);
+        self.list(
+            position,
+            Listed {
+                due_ns,
+                attempts: parked.attempts,
+                written_ns,
+                time,
+                group: Some(group),
+            },
+        );
+        // An alert about delivery that is parked itself is no reason for one more.
+        let counts = parked.record.envelope.kind != "gateway.delivery.alert";
+        if before != Some(group)
+            && counts
+            && let Some(group) = self.groups.get_mut(group)
+        {
+            group.came = group.came.saturating_add(1);
+        }
+    }
+
+    /// Takes in a file that this release cannot read: it is kept and not tried.
+    pub(in crate::buffer) fn put_unknown(&mut self, position: Position) {
+        self.list(
+            position,
+            Listed {
+                due_ns: u64::MAX,
+                attempts: 0,
+                written_ns: 0,
+                time: UtcTime(0),
+                group: None,
+            },
+        );
+    }
+
+    /// Attempts, and when the file was written.
+    pub(in crate::buffer) fn attempts(&self, position: Position) -> Option<(u32, u64)> {
+        let listed = self.events.get(&position)?;
+        Some((listed.attempts, listed.written_ns))
+    }
+
+    /// The one whose turn it is.
+    pub(in crate::buffer) fn next(&self, now_ns: u64) -> Next {
+        match self.due.first() {
+            None | Some((u64::MAX, _)) => Next::Never,
+            Some((due, position)) if *due <= now_ns => Next::Due(*position),
+            Some((due, _)) => Next::At(*due),
+        }
+    }
+
+    /// The event is gone: true when it was there.
+    pub(in crate::buffer) fn remove(&mut self, position: Position) -> bool {
+        let Some(listed) = self.events.remove(&position) else {
+            return false;
+        };
+        self.due.remove(&(listed.due_ns, position));
+        self.leave(listed);
+        true
+    }
+
+    /// One of its group was taken: whatever kept them away may be over, so they are tried at once.
+    pub(in crate::buffer) fn hurry(&mut self, taken: Position, now_ns: u64) {
+        let group = self.events.get(&taken).and_then(|listed| listed.group);
+        for (position, listed) in &mut self.events {
+            if listed.group.is_some() && listed.group == group && listed.due_ns > now_ns {
+                self.due.remove(&(listed.due_ns, *position));
+                listed.due_ns = now_ns;
+                self.due.insert((now_ns, *position));
+            }
+        }
+    }
+
+    fn list(&mut self, position: Position, listed: Listed) {
+        let before = self.events.insert(position, listed);
+        if let Some(before) = before {
+            self.due.remove(&(before.due_ns, position));
+            self.leave(before);
+        }
+        self.due.insert((listed.due_ns, position));
+        if let Some(group) = listed.group.and_then(|group| self.groups.get_mut(group)) {
+            group.count += 1;
+            let oldest = group.oldest.map_or(listed.time, |at| at.min(listed.time));
+            group.oldest = Some(oldest);
+        }
+    }
+
+    /// Takes an event, which is off the list, out of its group.
+    fn leave(&mut self, listed: Listed) {
+        let Some(index) = listed.group else { return };
+        let was_oldest = self
+            .groups
+            .get(index)
+            .is_some_and(|group| group.oldest == Some(listed.time));
+        let of_group = |other: &&Listed| other.group == Some(index);
+        let oldest = was_oldest.then(|| {
+            let times = self
+                .events
+                .values()
+                .filter(of_group)
+                .map(|other| other.time);
+            times.min()
+        });
+        if let Some(group) = self.groups.get_mut(index) {
+            group.count = group.count.saturating_sub(1);
+            group.oldest = oldest.unwrap_or(group.oldest);
+        }
+    }
+
+    /// The group of that class and code; past the limit, of that class alone.
+    fn group(&mut self, class: ParkClass, code: Option<&str>) -> usize {
+        let is = |group: &ParkedGroup, code: Option<&str>| {
+            group.class == class && group.code.as_deref() == code
+        };
+        if let Some(found) = self.groups.iter().position(|group| is(group, code)) {
+            return found;
+        }
+        // The last places are for the classes themselves.
+        let full = self.groups.len() + CLASSES >= MAX_PARKED_GROUPS;
+        let code = if full { None } else { code };
+        let found = self.groups.iter().position(|group| is(group, code));
+        found.unwrap_or_else(|| {
+            self.groups.push(ParkedGroup {
+                class,
+                code: code.map(str::to_owned),
+                count: 0,
+                oldest: None,
+                came: 0,
+            });
+            self.groups.len() - 1
+        })
+    }
+}
+
+/// Classes, each of which may need a group without a code.
+const CLASSES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::{Answered, Moment, ParkedState};
+    use super::*;
+    use crate::buffer::testing;
+
+    fn parked(seq: u64, code: &str) -> Parked {
+        let mut record = testing::record(seq, 10);
+        record.envelope.time_ns = i64::try_from(seq).unwrap() * 1_000;
+        Parked {
+            record,
+            class: ParkClass::Business,
+            state: ParkedState::Rejected,
+            attempts: 1,
+            first_attempt: Moment::default(),
+            last_attempt: Moment::default(),
+            answers: vec![Answered {
+                code: Some(code.into()),
+                ..Answered::default()
+            }],
+            audit: vec![],
+        }
+    }
+
+    fn at(seq: u64) -> Position {
+        Position { epoch: 1, seq }
+    }
+
+    #[test]
+    fn the_one_that_is_due_longest_comes_first_and_a_success_hurries_its_group() {
+        let mut index = Index::default();
+        assert_eq!(index.next(9), Next::Never);
+        index.put_unknown(at(9));
+        assert_eq!(index.next(u64::MAX), Next::Never);
+        for (seq, code, due) in [(1, "a", 50), (2, "a", 40), (3, "b", 60)] {
+            index.put(&parked(seq, code), due, 0);
+        }
+        assert_eq!(index.next(39), Next::At(40));
+        assert_eq!(index.next(55), Next::Due(at(2)));
+        index.put(&parked(2, "a"), 90, 0);
+        assert_eq!(index.next(45), Next::At(50));
+        index.hurry(at(2), 45);
+        assert_eq!(index.next(45), Next::Due(at(1)));
+        assert!(index.remove(at(1)) && !index.remove(at(1)));
+        assert_eq!(index.next(45), Next::Due(at(2)));
+        assert!(index.remove(at(2)));
+        assert_eq!(index.next(45), Next::At(60));
+        assert_eq!(index.len(), 2);
+    }
+
+    #[test]
+    fn groups_count_what_is_there_and_what_came() {
+        let mut index = Index::default();
+        for seq in [3, 1, 2] {
+            index.put(&parked(seq, "a"), 0, 0);
+        }
+        // Another attempt changes nothing, another code does.
+        index.put(&parked(2, "a"), 7, 0);
+        index.put(&parked(3, "b"), 7, 0);
+        let group = |index: &Index, nth: usize| {
+            let group = &index.groups()[nth];
+            (group.count, group.came, group.oldest)
+        };
+        assert_eq!(group(&index, 0), (2, 3, Some(UtcTime(1_000))));
+        assert_eq!(group(&index, 1), (1, 1, Some(UtcTime(3_000))));
+        index.remove(at(1));
+        assert_eq!(group(&index, 0), (1, 3, Some(UtcTime(2_000))));
+        index.remove(at(2));
+        assert_eq!(group(&index, 0), (0, 3, None));
+
+        let mut alert = parked(8, "a");
+        alert.record.envelope.kind = "gateway.delivery.alert".into();
+        index.put(&alert, 0, 0);
+        assert_eq!(group(&index, 0), (1, 3, Some(UtcTime(8_000))));
+    }
+
+    #[test]
+    fn a_destination_with_a_code_for_each_event_makes_no_endless_list() {
+        let mut index = Index::default();
+        for seq in 1..=200 {
+            index.put(&parked(seq, &format!("code-{seq}")), 0, 0);
+        }
+        assert!(index.groups().len() <= MAX_PARKED_GROUPS);
+        let all: u64 = index.groups().iter().map(|group| group.count).sum();
+        assert_eq!(all, 200);
+    }
+}

@@ -1,0 +1,507 @@
+//! Parked events, the dead letters: out of the way of the others, in a file each, until a destination or somebody takes them.
+//!
+//! A file is durable before the progress passes its event, and removed after the progress that says so is durable. A crash in
+//! between leaves a file too much, never one too few; the open finds out which it is (see [`Store::adopt_parked`]).
+
+mod adopt;
+mod entry;
+mod folder;
+mod index;
+mod request;
+
+pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
+pub use request::ParkedRequest;
+
+use super::Record;
+use super::error::{StoreError, io_error};
+use super::progress::Left;
+use super::store::Store;
+use crate::model::{DropNotice, DropReason, ParkClass, ParkedGroup, Position, Stamp, UplinkId};
+use folder::Folder;
+use index::{Index, Next};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Parked events of one uplink, past which it pauses: with 2 KB each in blocks of 4 KiB, 40 MB of disk.
+pub const MAX_PARKED: usize = 10_000;
+/// A file in which only the number of attempts has changed is written again after that much powered-on time: at the limit
+/// of [`MAX_PARKED`], half a GiB a day go to the flash for it at the most.
+const REWRITE_AFTER: Duration = Duration::from_secs(6 * 3_600);
+/// Attempts after each of which the file is written: by then the verdicts have been seen.
+const WRITTEN_ATTEMPTS: u32 = 4;
+/// Files that wait for their removal until the next commit; past that it comes at once.
+const MAX_LEAVING: usize = 64;
+
+/// The parked events of all uplinks.
+#[derive(Debug, Default)]
+pub(super) struct ParkedEvents {
+    /// `parked` under `buffer.path`.
+    pub(super) root: PathBuf,
+    /// By uplink id.
+    indices: Vec<Index>,
+}
+
+impl ParkedEvents {
+    /// None yet: [`Store::adopt_parked`] finds them.
+    pub(super) fn at(root: PathBuf, uplinks: usize) -> ParkedEvents {
+        ParkedEvents {
+            root,
+            indices: (0..uplinks).map(|_| Index::default()).collect(),
+        }
+    }
+}
+
+/// An event that is to be parked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToPark {
+    /// The event.
+    pub record: Record,
+    /// Why.
+    pub class: ParkClass,
+    /// Whether the destination refused it, or only never took it.
+    pub state: ParkedState,
+    /// How often it was sent.
+    pub attempts: u32,
+    /// How long ago it was sent first.
+    pub since_first: Duration,
+    /// The last answer.
+    pub answered: Answered,
+    /// How long to wait before it is tried again.
+    pub wait: Duration,
+}
+
+/// What became of an event that was to be parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parking {
+    /// It is parked, durably.
+    Done,
+    /// There are [`MAX_PARKED`] already.
+    Full,
+    /// The disk has no room for its file.
+    NoRoom,
+}
+
+/// What became of another attempt with a parked event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// The destination has it now.
+    Delivered,
+    /// It stays parked.
+    Again {
+        /// The answer, or why there was none.
+        answered: Answered,
+        /// The class of a verdict against it; `None` where there was no verdict.
+        rejected: Option<ParkClass>,
+        /// How long to wait before it is tried again.
+        wait: Duration,
+    },
+}
+
+/// The parked event whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DueParked {
+    /// This one.
+    Event(Box<Parked>),
+    /// None before that time has passed.
+    After(Duration),
+    /// There is none.
+    Never,
+}
+
+impl Store {
+    /// Parks an event of an uplink: its file is durable, then its progress passes it. Said again, it changes nothing.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise than by being full.
+    pub fn park(
+        &mut self,
+        uplink: UplinkId,
+        to_park: ToPark,
+        now: Stamp,
+    ) -> Result<Parking, StoreError> {
+        let position = to_park.record.position;
+        let moment = self.moment(now);
+        let settled = match self.uplinks.get(uplink.index()) {
+            Some((_, progress)) => progress.is_settled(position),
+            None => return Ok(Parking::Done),
+        };
+        if settled || position > self.last() || self.is_evicted(position) {
+            return Ok(Parking::Done);
+        }
+        if self
+            .index(uplink)
+            .is_none_or(|index| index.len() >= MAX_PARKED)
+        {
+            return Ok(Parking::Full);
+        }
+        let wait = to_park.wait;
+        let parked = to_park.into_parked(moment);
+        if !self.write_parked(uplink, &parked, true)? {
+            return Ok(Parking::NoRoom);
+        }
+        self.change_progress(uplink, |progress| progress.park(position))?;
+        if let Some(index) = self.index_mut(uplink) {
+            index.put(&parked, later(moment, wait), moment.powered_ns);
+        }
+        Ok(Parking::Done)
+    }
+
+    /// The parked event that an uplink should try now, if there is one. Files that cannot be read are counted as dropped.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn due_parked(&mut self, uplink: UplinkId, now: Stamp) -> Result<DueParked, StoreError> {
+        let now_ns = self.moment(now).powered_ns;
+        loop {
+            let next = self
+                .index(uplink)
+                .map_or(Next::Never, |index| index.next(now_ns));
+            match next {
+                Next::Never => return Ok(DueParked::Never),
+                Next::At(due) => return Ok(DueParked::After(Duration::from_nanos(due - now_ns))),
+                Next::Due(position) => {
+                    if let Some(parked) = self.parked(uplink, position)? {
+                        return Ok(DueParked::Event(Box::new(parked)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One parked event; `None` when it is not parked. What cannot be read is counted as dropped.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn parked(
+        &mut self,
+        uplink: UplinkId,
+        position: Position,
+    ) -> Result<Option<Parked>, StoreError> {
+        let Some((attempts, _)) = self
+            .index(uplink)
+            .and_then(|index| index.attempts(position))
+        else {
+            return Ok(None);
+        };
+        match self.read_parked(uplink, position)? {
+            Ok(mut parked) => {
+                parked.attempts = parked.attempts.max(attempts);
+                Ok(Some(parked))
+            }
+            Err(ParkedError::Version(_)) => {
+                if let Some(index) = self.index_mut(uplink) {
+                    index.put_unknown(position);
+                }
+                Ok(None)
+            }
+            Err(ParkedError::Damaged(reason)) => {
+                self.lose_parked(uplink, position, reason)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The positions of an uplink's parked events, rising.
+    pub fn parked_positions(&self, uplink: UplinkId) -> Vec<Position> {
+        self.index(uplink)
+            .map(|index| index.positions().collect())
+            .unwrap_or_default()
+    }
+
+    /// How many events of each kind an uplink has parked.
+    #[must_use]
+    pub fn parked_groups(&self, uplink: UplinkId) -> Vec<ParkedGroup> {
+        self.index(uplink)
+            .map(|index| index.groups().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Another attempt with a parked event has ended.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise than by being full.
+    pub fn retried(
+        &mut self,
+        uplink: UplinkId,
+        position: Position,
+        retried: Retried,
+        now: Stamp,
+    ) -> Result<(), StoreError> {
+        match retried {
+            Retried::Delivered => {
+                let now_ns = self.moment(now).powered_ns;
+                if let Some(index) = self.index_mut(uplink) {
+                    index.hurry(position, now_ns);
+                }
+                self.take_off(uplink, position, Left::Delivered)
+            }
+            Retried::Again {
+                answered,
+                rejected,
+                wait,
+            } => self.tried_again(uplink, position, (answered, rejected), wait, now),
+        }
+    }
+
+    /// Takes a parked event out of its file for good: its progress says so with the next commit, then the file goes.
+    ///
+    /// # Errors
+    /// When the side file cannot be written.
+    pub fn take_off(
+        &mut self,
+        uplink: UplinkId,
+        position: Position,
+        left: Left,
+    ) -> Result<(), StoreError> {
+        let Some(index) = self.index_mut(uplink) else {
+            return Ok(());
+        };
+        if !index.remove(position) {
+            return Ok(());
+        }
+        self.change_progress(uplink, |progress| progress.leave(position, left))?;
+        let waiting = self.uplinks.get(uplink.index());
+        if waiting.is_some_and(|(_, progress)| progress.leaving().len() >= MAX_LEAVING) {
+            self.commit_progress()?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the file of a parked event, as after a note of somebody's in it. False when the disk is full.
+    ///
+    /// # Errors
+    /// When the disk fails otherwise than by being full.
+    pub fn rewrite_parked(
+        &mut self,
+        uplink: UplinkId,
+        parked: &Parked,
+        wait: Duration,
+        now: Stamp,
+    ) -> Result<bool, StoreError> {
+        let moment = self.moment(now);
+        let position = parked.record.position;
+        if self
+            .index(uplink)
+            .is_none_or(|index| !index.contains(position))
+        {
+            return Ok(true);
+        }
+        let written = self.write_parked(uplink, parked, false)?;
+        if let Some(index) = self.index_mut(uplink) {
+            index.put(parked, later(moment, wait), moment.powered_ns);
+        }
+        Ok(written)
+    }
+
+    fn tried_again(
+        &mut self,
+        uplink: UplinkId,
+        position: Position,
+        (answered, rejected): (Answered, Option<ParkClass>),
+        wait: Duration,
+        now: Stamp,
+    ) -> Result<(), StoreError> {
+        let moment = self.moment(now);
+        let written_ns = self
+            .index(uplink)
+            .and_then(|index| index.attempts(position));
+        let Some((_, written_ns)) = written_ns else {
+            return Ok(());
+        };
+        let Some(mut parked) = self.parked(uplink, position)? else {
+            return Ok(());
+        };
+        let before = (parked.class, parked.state, parked.answers.last().cloned());
+        parked.answer(answered, rejected, moment);
+        let same = before == (parked.class, parked.state, parked.answers.last().cloned());
+        let young = moment.powered_ns.saturating_sub(written_ns) < nanos(REWRITE_AFTER);
+        if same && young && parked.attempts > WRITTEN_ATTEMPTS {
+            if let Some(index) = self.index_mut(uplink) {
+                index.put(&parked, later(moment, wait), written_ns);
+            }
+            return Ok(());
+        }
+        self.rewrite_parked(uplink, &parked, wait, now).map(drop)
+    }
+
+    /// Removes the files of events that are no longer parked. Only after a commit: the progress must be durable first.
+    pub(super) fn sweep_parked(&mut self) -> Result<(), StoreError> {
+        for (name, progress) in &mut self.uplinks {
+            if progress.leaving().is_empty() {
+                continue;
+            }
+            let folder = Folder {
+                disk: self.medium.disk.as_ref(),
+                root: &self.parked.root,
+                uplink: name,
+            };
+            folder
+                .remove(progress.leaving())
+                .map_err(|error| io_error(&folder.path(), error))?;
+            progress.swept();
+        }
+        Ok(())
+    }
+
+    /// What lay in a file is lost: counted, told, and the file set aside.
+    fn lose_parked(
+        &mut self,
+        uplink: UplinkId,
+        position: Position,
+        reason: String,
+    ) -> Result<(), StoreError> {
+        if let Some(index) = self.index_mut(uplink) {
+            index.remove(position);
+        }
+        self.change_progress(uplink, |progress| progress.lose_parked(1))?;
+        self.tell_lost_parked(uplink, (position, position), 1, reason);
+        let Some(folder) = self.folder(uplink) else {
+            return Ok(());
+        };
+        folder
+            .set_aside(position)
+            .map_err(|error| io_error(&folder.path(), error))
+    }
+
+    fn tell_lost_parked(
+        &mut self,
+        uplink: UplinkId,
+        (from, to): (Position, Position),
+        count: u64,
+        reason: String,
+    ) {
+        let name = self
+            .uplinks
+            .get(uplink.index())
+            .map(|(name, _)| name.clone());
+        tracing::error!(uplink = name, %from, %to, count, reason, "parked events are lost");
+        self.health.quarantined.add(count);
+        self.dropped(DropNotice {
+            reason: DropReason::Damaged,
+            uplink: name,
+            count,
+            from,
+            to,
+            detail: Some(format!("parked: {reason}")),
+        });
+    }
+
+    fn read_parked(
+        &self,
+        uplink: UplinkId,
+        position: Position,
+    ) -> Result<Result<Parked, ParkedError>, StoreError> {
+        let Some(folder) = self.folder(uplink) else {
+            return Ok(Err(ParkedError::Damaged("no such uplink".into())));
+        };
+        let bytes = folder
+            .read(position)
+            .map_err(|error| io_error(&folder.path(), error))?;
+        let Some(bytes) = bytes else {
+            return Ok(Err(ParkedError::Damaged("its file is gone".into())));
+        };
+        let parked = Parked::decode(&bytes);
+        Ok(match parked {
+            Ok(parked) if parked.record.position != position => {
+                Err(ParkedError::Damaged("it is of another event".into()))
+            }
+            other => other,
+        })
+    }
+
+    /// Writes a file; false when there is no room for it. A new one that failed is not there afterwards.
+    fn write_parked(
+        &self,
+        uplink: UplinkId,
+        parked: &Parked,
+        new: bool,
+    ) -> Result<bool, StoreError> {
+        let position = parked.record.position;
+        let Some(folder) = self.folder(uplink) else {
+            return Ok(false);
+        };
+        let bytes = parked
+            .encode()
+            .map_err(|source| StoreError::Event { position, source })?;
+        let failed = match folder.write(position, &bytes) {
+            Ok(()) => return Ok(true),
+            Err(error) => error,
+        };
+        if new {
+            folder
+                .take_back(position)
+                .map_err(|error| io_error(&folder.path(), error))?;
+        }
+        match failed.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Ok(false),
+            _ => Err(io_error(&folder.path(), failed)),
+        }
+    }
+
+    fn change_progress(
+        &mut self,
+        uplink: UplinkId,
+        change: impl FnOnce(&mut super::Progress),
+    ) -> Result<(), StoreError> {
+        if let Some((_, progress)) = self.uplinks.get_mut(uplink.index()) {
+            change(progress);
+        }
+        self.moved = true;
+        self.put_side_progress(uplink.index())
+    }
+
+    fn folder(&self, uplink: UplinkId) -> Option<Folder<'_>> {
+        let (name, _) = self.uplinks.get(uplink.index())?;
+        Some(Folder {
+            disk: self.medium.disk.as_ref(),
+            root: &self.parked.root,
+            uplink: name,
+        })
+    }
+
+    fn index(&self, uplink: UplinkId) -> Option<&Index> {
+        self.parked.indices.get(uplink.index())
+    }
+
+    fn index_mut(&mut self, uplink: UplinkId) -> Option<&mut Index> {
+        self.parked.indices.get_mut(uplink.index())
+    }
+
+    fn moment(&self, now: Stamp) -> Moment {
+        let since = self
+            .committed_at
+            .map_or(Duration::ZERO, |commit| now.boot.since(commit));
+        Moment {
+            utc: now.utc,
+            powered_ns: self.head.powered_ns.saturating_add(nanos(since)),
+        }
+    }
+}
+
+impl ToPark {
+    fn into_parked(self, now: Moment) -> Parked {
+        Parked {
+            record: self.record,
+            class: self.class,
+            state: self.state,
+            attempts: self.attempts,
+            first_attempt: now.before(self.since_first),
+            last_attempt: now,
+            answers: vec![self.answered.cut()],
+            audit: Vec::new(),
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// When an event is due that waits from `now` on; never the time that stands for never.
+fn later(now: Moment, wait: Duration) -> u64 {
+    now.powered_ns.saturating_add(nanos(wait)).min(u64::MAX - 1)
+}
+
+#[cfg(test)]
+mod tests;

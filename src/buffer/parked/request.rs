@@ -1,0 +1,113 @@
+//! What an uplink asks the buffer's task about its parked events, and the answers.
+
+use super::super::error::StoreError;
+use super::super::outlet::{Closed, Outlet, Request};
+use super::super::store::Store;
+use super::{DueParked, Parking, Retried, ToPark};
+use crate::model::{ParkedGroup, Position, Stamp, UplinkId};
+use tokio::sync::oneshot;
+
+/// A question about parked events.
+#[derive(Debug)]
+pub enum ParkedRequest {
+    /// An event is to be parked.
+    Park {
+        /// By whom.
+        uplink: UplinkId,
+        /// Which, and why.
+        event: Box<ToPark>,
+        /// What became of it, once that is durable, and how many are parked now.
+        reply: oneshot::Sender<(Parking, Vec<ParkedGroup>)>,
+    },
+    /// Which parked event is to be tried now.
+    Due {
+        /// By whom.
+        uplink: UplinkId,
+        /// The event, if there is one, and how many are parked now.
+        reply: oneshot::Sender<(DueParked, Vec<ParkedGroup>)>,
+    },
+    /// Another attempt has ended.
+    Retried {
+        /// Whose.
+        uplink: UplinkId,
+        /// With which event.
+        position: Position,
+        /// How.
+        retried: Box<Retried>,
+    },
+}
+
+impl Store {
+    /// Does what an uplink asks. True when there is something to commit.
+    pub(in crate::buffer) fn answer_parked(
+        &mut self,
+        request: ParkedRequest,
+        now: Stamp,
+    ) -> Result<bool, StoreError> {
+        // Who asked and went away wants no answer.
+        match request {
+            ParkedRequest::Park {
+                uplink,
+                event,
+                reply,
+            } => {
+                let done = self.park(uplink, *event, now)?;
+                reply.send((done, self.parked_groups(uplink))).ok();
+            }
+            ParkedRequest::Due { uplink, reply } => {
+                let due = self.due_parked(uplink, now)?;
+                reply.send((due, self.parked_groups(uplink))).ok();
+            }
+            ParkedRequest::Retried {
+                uplink,
+                position,
+                retried,
+            } => self.retried(uplink, position, *retried, now)?,
+        }
+        Ok(self.moved)
+    }
+}
+
+impl Outlet {
+    /// Parks an event: out of the way of the others, once the answer says so.
+    ///
+    /// # Errors
+    /// [`Closed`] when the buffer has stopped.
+    pub async fn park(&self, event: ToPark) -> Result<(Parking, Vec<ParkedGroup>), Closed> {
+        let (reply, answer) = oneshot::channel();
+        let event = Box::new(event);
+        let uplink = self.uplink();
+        let park = ParkedRequest::Park {
+            uplink,
+            event,
+            reply,
+        };
+        self.ask(Request::Parked(park)).await?;
+        answer.await.map_err(|_| Closed)
+    }
+
+    /// The parked event that is to be tried now.
+    ///
+    /// # Errors
+    /// [`Closed`] when the buffer has stopped.
+    pub async fn due_parked(&self) -> Result<(DueParked, Vec<ParkedGroup>), Closed> {
+        let (reply, answer) = oneshot::channel();
+        let uplink = self.uplink();
+        let due = ParkedRequest::Due { uplink, reply };
+        self.ask(Request::Parked(due)).await?;
+        answer.await.map_err(|_| Closed)
+    }
+
+    /// Another attempt with a parked event has ended.
+    ///
+    /// # Errors
+    /// [`Closed`] when the buffer has stopped.
+    pub async fn retried(&self, position: Position, retried: Retried) -> Result<(), Closed> {
+        let retried = ParkedRequest::Retried {
+            uplink: self.uplink(),
+            position,
+            retried: Box::new(retried),
+        };
+        self.ask(Request::Parked(retried)).await
+    }
+}

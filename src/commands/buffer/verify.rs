@@ -1,0 +1,183 @@
+//! `millgate buffer verify`: reads every record of a store and says what is wrong, what it means, and what to do.
+
+use super::super::{Exit, Failure, terminal};
+use super::site::Which;
+use super::survey::{Loss, Part, State, Survey};
+use super::words;
+use serde_json::{Value, json};
+
+/// Read every record and say what is wrong, what it means and what to do. Exit code 65 when anything is.
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    which: Which,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let site = self.which.site()?;
+        let store = site.store()?;
+        let survey = Survey::take(&site, &store)?;
+        let place = store.root().display().to_string();
+        if self.json {
+            terminal::print(&format!("{:#}\n", listed(&place, &survey)))?;
+        } else {
+            terminal::print(&told(&place, &survey))?;
+        }
+        if survey.is_good() {
+            return Ok(());
+        }
+        Err(Failure::told(Exit::Data))
+    }
+}
+
+fn told(place: &str, survey: &Survey) -> String {
+    let mut text = String::new();
+    for part in &survey.parts {
+        text += &one(part, survey);
+    }
+    if let Some(why) = survey.side {
+        text += &format!(
+            "the side file `progress`: {why}\n  It keeps repeats few after a kill. No event is lost by it; the next start makes it anew.\n"
+        );
+    }
+    if let Some(tail) = &survey.tail {
+        text += &format!(
+            "{} are missing at the end: {}\n  {}.\n{}  The next start begins a new epoch, so that no number is used twice.\n",
+            words::events(tail.count()),
+            words::range(tail.from, tail.to),
+            tail.reason,
+            meaning(survey, tail)
+        );
+    }
+    for name in &survey.half_made {
+        text += &format!(
+            "{name}: left by a crash in mid-work; no event is lost by it, the next start tidies it up\n"
+        );
+    }
+    let records: u64 = survey.parts.iter().map(|part| part.records).sum();
+    let good = if survey.is_good() {
+        "good"
+    } else {
+        "NOT GOOD, see above"
+    };
+    let read = survey
+        .parts
+        .iter()
+        .filter(|part| !matches!(part.state, State::SetAside | State::Gone));
+    let read = read.count();
+    let s = if read == 1 { "" } else { "s" };
+    text += &format!(
+        "{place}: {good}: {} in {read} generation{s} read\n",
+        words::events(records)
+    );
+    text
+}
+
+/// What there is to say about a generation.
+fn one(part: &Part, survey: &Survey) -> String {
+    let name = part.name;
+    let mut text = match &part.state {
+        State::Whole => String::new(),
+        State::Gone => format!("{name}: delivered and removed meanwhile\n"),
+        State::SetAside => format!(
+            "{name}: was damaged and set aside; `export --damaged` writes what can be read of it\n"
+        ),
+        State::Foreign(why) => {
+            format!(
+                "{name}: {why}\n  It is not touched: use the release of Millgate that wrote it.\n"
+            )
+        }
+        State::Partly => format!(
+            "{name}: {} of {} cannot be read\n",
+            words::events(part.lost),
+            words::number(part.lost + part.records)
+        ),
+        State::Broken(why) => format!("{name}: damaged: {why}\n"),
+    };
+    for loss in &part.losses {
+        if part.state == State::Partly {
+            text += &format!("  {}: {}\n", words::range(loss.from, loss.to), loss.reason);
+        } else {
+            text += &format!(
+                "  It had {} in it; {} can be read by `export`.\n",
+                words::range(loss.from, loss.to),
+                words::number(part.records)
+            );
+        }
+        text += &meaning(survey, loss);
+    }
+    match &part.state {
+        State::Partly => text += "  The gateway passes over them and reports them as dropped.\n",
+        State::Broken(_) if part.is_newest => {
+            text += "  The next start, or `millgate buffer repair`, sets it aside and begins a new epoch.\n";
+        }
+        State::Broken(_) => {
+            text += "  The gateway sets it aside when it comes to it; `millgate buffer repair` does it now.\n";
+        }
+        _ => {}
+    }
+    if part.conf_is_damaged {
+        text += &format!(
+            "{name}: its `conf` is torn; no event is lost by it, the next open renews it\n"
+        );
+    }
+    text
+}
+
+/// What a loss means for whom.
+pub(super) fn meaning(survey: &Survey, loss: &Loss) -> String {
+    let unsettled = survey.unsettled(loss);
+    let lacking: Vec<String> = unsettled
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(uplink, count)| format!("`{uplink}` does not get {}", words::events(*count)))
+        .collect();
+    match (lacking.as_slice(), survey.head.is_some()) {
+        (_, false) => "  Which uplinks had them already, nobody can say.\n".into(),
+        ([], true) => "  Every uplink had settled them: nobody misses them.\n".into(),
+        (lacking, true) => format!("  {}.\n", lacking.join(", ")),
+    }
+}
+
+fn listed(place: &str, survey: &Survey) -> Value {
+    let loss = |loss: &Loss| {
+        json!({
+            "from": loss.from.to_string(),
+            "to": loss.to.to_string(),
+            "count": loss.count(),
+            "reason": loss.reason,
+            "unsettled": survey.unsettled(loss).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        })
+    };
+    let part = |part: &Part| {
+        let (state, reason) = match &part.state {
+            State::Whole => ("whole", None),
+            State::Partly => ("partly_unreadable", None),
+            State::Broken(why) => ("damaged", Some(why)),
+            State::SetAside => ("set_aside", None),
+            State::Foreign(why) => ("of_another_release", Some(why)),
+            State::Gone => ("removed_meanwhile", None),
+        };
+        json!({
+            "generation": part.name.to_string(),
+            "state": state,
+            "reason": reason,
+            "records": part.records,
+            "lost": part.lost,
+            "losses": part.losses.iter().map(loss).collect::<Vec<_>>(),
+            "conf_is_damaged": part.conf_is_damaged,
+        })
+    };
+    json!({
+        "store": place,
+        "good": survey.is_good(),
+        "generations": survey.parts.iter().map(part).collect::<Vec<_>>(),
+        "side_file": survey.side,
+        "missing_at_the_end": survey.tail.as_ref().map(loss),
+        "half_made": survey.half_made,
+    })
+}

@@ -1,0 +1,131 @@
+//! Which events of a window are in which stage, in the orders in which the window asks for them. Pure.
+
+use crate::model::Position;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Instant;
+
+/// Where an event is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// To be sent as soon as its turn comes.
+    Due,
+    /// Not before that time.
+    Postponed(Instant),
+    /// Under way since then.
+    Sent(Instant),
+    /// On its way into a file of its own. Later ones of its key pass.
+    Parking,
+}
+
+/// The events by their stages.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// By partition key: events that are neither settled nor being parked, in order.
+    lines: HashMap<String, VecDeque<Position>>,
+    /// May be sent.
+    due: BTreeSet<Position>,
+    /// Of these, the first ones of their keys.
+    due_heads: BTreeSet<Position>,
+    /// Not before that time; with their keys, so that those behind them can be counted.
+    pub(super) postponed: BTreeSet<(Instant, Position)>,
+    postponed_keys: BTreeMap<Position, String>,
+    /// Under way since then.
+    pub(super) sent: BTreeSet<(Instant, Position)>,
+}
+
+impl Lists {
+    /// A new event, behind all of its key; it is due.
+    pub(super) fn add(&mut self, position: Position, key: &str) {
+        match self.lines.get_mut(key) {
+            Some(line) => line.push_back(position),
+            None => {
+                self.lines
+                    .insert(key.to_owned(), VecDeque::from([position]));
+            }
+        }
+        self.enter(position, key, Stage::Due);
+    }
+
+    /// The next one that may be sent, where only the first of a key may be or where each may.
+    pub(super) fn next(&self, one_per_key: bool) -> Option<Position> {
+        let candidates = if one_per_key {
+            &self.due_heads
+        } else {
+            &self.due
+        };
+        candidates.first().copied()
+    }
+
+    /// One whose time has come.
+    pub(super) fn postponed_until(&self, now: Instant) -> Option<Position> {
+        let (until, position) = self.postponed.first()?;
+        (*until <= now).then_some(*position)
+    }
+
+    /// How many wait for time to pass, and behind those that do.
+    pub(super) fn stuck(&self, one_per_key: bool) -> usize {
+        if !one_per_key {
+            return self.postponed.len();
+        }
+        let keys = self.postponed_keys.values();
+        keys.filter_map(|key| self.lines.get(key).map(VecDeque::len))
+            .sum()
+    }
+
+    /// An event leaves one stage for another. One that is being parked leaves the line of its key for good.
+    pub(super) fn change(&mut self, position: Position, key: &str, from: Stage, to: Stage) {
+        match from {
+            Stage::Due => {
+                self.due.remove(&position);
+                self.due_heads.remove(&position);
+            }
+            Stage::Postponed(until) => {
+                self.postponed.remove(&(until, position));
+                self.postponed_keys.remove(&position);
+            }
+            Stage::Sent(at) => {
+                self.sent.remove(&(at, position));
+            }
+            Stage::Parking => {}
+        }
+        self.enter(position, key, to);
+    }
+
+    fn enter(&mut self, position: Position, key: &str, stage: Stage) {
+        match stage {
+            Stage::Due => {
+                self.due.insert(position);
+                if self.lines.get(key).and_then(VecDeque::front) == Some(&position) {
+                    self.due_heads.insert(position);
+                }
+            }
+            Stage::Postponed(until) => {
+                self.postponed.insert((until, position));
+                self.postponed_keys.insert(position, key.to_owned());
+            }
+            Stage::Sent(at) => {
+                self.sent.insert((at, position));
+            }
+            Stage::Parking => self.step_out(position, key),
+        }
+    }
+
+    /// The next one of its key comes to the head of the line.
+    fn step_out(&mut self, position: Position, key: &str) {
+        let Some(line) = self.lines.get_mut(key) else {
+            return;
+        };
+        if let Some(place) = line.iter().position(|other| *other == position) {
+            line.remove(place);
+        }
+        match line.front().copied() {
+            Some(head) if self.due.contains(&head) => {
+                self.due_heads.insert(head);
+            }
+            Some(_) => {}
+            None => {
+                self.lines.remove(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Parked events on another attempt: one at a time, at a slow pace, in a slot that live events do not need. A pure rule but for
+//! the question to the buffer that is under way; `parking` asks it.
+
+use super::timing::Timing;
+use crate::buffer::{Answered, Closed, DueParked, Parked, Record, Retried};
+use crate::model::{ParkClass, ParkedGroup, Position};
+use futures_util::future::BoxFuture;
+use std::time::{Duration, Instant};
+
+/// How often the buffer is asked although it knows of nothing: somebody may have changed the files.
+const ASK_EVERY: Duration = Duration::from_secs(60);
+
+/// The buffer's answer: which event is due, and how many there are.
+pub(super) type Due = Result<(DueParked, Vec<ParkedGroup>), Closed>;
+
+/// The parked events of one uplink.
+pub(super) struct Retries {
+    state: State,
+    /// What ended, to be told to the buffer.
+    pub(super) ended: Vec<(Position, Retried)>,
+    /// The question under way.
+    pub(super) asking: Option<BoxFuture<'static, Due>>,
+    timing: Timing,
+    random: fastrand::Rng,
+}
+
+enum State {
+    /// The buffer is asked then.
+    Resting(Instant),
+    /// The buffer is asked now.
+    Asking,
+    /// To be sent when there is a slot.
+    Ready(Box<Parked>),
+    /// Under way since then.
+    Sent(Box<Parked>, Instant),
+}
+
+impl Retries {
+    pub(super) fn new(now: Instant, timing: Timing, seed: u64) -> Retries {
+        Retries {
+            state: State::Resting(now),
+            ended: Vec::new(),
+            asking: None,
+            timing,
+            random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// Whether it is time to ask the buffer; then it is being asked.
+    pub(super) fn wants(&mut self, now: Instant) -> bool {
+        let wants = matches!(self.state, State::Resting(until) if until <= now);
+        if wants {
+            self.state = State::Asking;
+        }
+        wants
+    }
+
+    /// When it is time to ask the buffer.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        match self.state {
+            State::Resting(until) => Some(until),
+            State::Asking | State::Ready(_) | State::Sent(..) => None,
+        }
+    }
+
+    /// The buffer's answer.
+    pub(super) fn due(&mut self, due: DueParked, now: Instant) {
+        self.asking = None;
+        self.state = match due {
+            DueParked::Event(parked) => State::Ready(parked),
+            DueParked::After(wait) => State::Resting(now + self.paced(wait)),
+            DueParked::Never => State::Resting(now + ASK_EVERY),
+        };
+    }
+
+    /// An event was parked: it may be the next one.
+    pub(super) fn parked(&mut self, wait: Duration, now: Instant) {
+        let paced = now + self.paced(wait);
+        if let State::Resting(until) = &mut self.state {
+            *until = paced.min(*until);
+        }
+    }
+
+    fn paced(&self, wait: Duration) -> Duration {
+        let least = self.timing.between_retries.min(ASK_EVERY);
+        wait.clamp(least, ASK_EVERY)
+    }
+
+    /// How many of `allowed` slots live events may use.
+    pub(super) fn leaves(&self, allowed: usize) -> usize {
+        match self.state {
+            State::Sent(..) => allowed.saturating_sub(1),
+            // The last slot is the live events': a destination that takes one at a time is not kept from them.
+            State::Ready(_) if allowed > 1 => allowed - 1,
+            State::Ready(_) | State::Resting(_) | State::Asking => allowed,
+        }
+    }
+
+    /// Marks the event that waits as sent, where `in_flight` live ones leave it one of `allowed` slots.
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        in_flight: usize,
+        allowed: usize,
+    ) -> Option<&Record> {
+        if in_flight >= allowed || !matches!(self.state, State::Ready(_)) {
+            return None;
+        }
+        let state = std::mem::replace(&mut self.state, State::Asking);
+        if let State::Ready(parked) = state {
+            self.state = State::Sent(parked, now);
+        }
+        match &self.state {
+            State::Sent(parked, _) => Some(&parked.record),
+            State::Ready(_) | State::Resting(_) | State::Asking => None,
+        }
+    }
+
+    /// When the event that is under way was sent, if it is this one.
+    pub(super) fn is_sent(&self, position: Position) -> Option<Instant> {
+        match &self.state {
+            State::Sent(parked, at) if parked.record.position == position => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// When the event that is under way was sent.
+    pub(super) fn sent_at(&self) -> Option<Instant> {
+        match &self.state {
+            State::Sent(_, at) => Some(*at),
+            State::Ready(_) | State::Resting(_) | State::Asking => None,
+        }
+    }
+
+    /// The event that is under way was taken: the next one may be, too.
+    pub(super) fn delivered(&mut self, now: Instant) {
+        if let State::Sent(parked, _) = &self.state {
+            self.ended
+                .push((parked.record.position, Retried::Delivered));
+            self.state = State::Resting(now);
+        }
+    }
+
+    /// The event that is under way was not taken.
+    pub(super) fn failed(&mut self, now: Instant, answered: Answered, rejected: Option<ParkClass>) {
+        let State::Sent(parked, _) = &self.state else {
+            return;
+        };
+        let attempts = parked.attempts.saturating_add(1);
+        let again = Retried::Again {
+            answered,
+            rejected,
+            wait: self.timing.retry_wait(attempts, self.random.f64()),
+        };
+        self.ended.push((parked.record.position, again));
+        self.state = State::Resting(now + self.timing.between_retries);
+    }
+
+    /// The destination takes nothing: the event was not the cause.
+    pub(super) fn put_back(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Asking);
+        self.state = match state {
+            State::Sent(parked, _) => State::Ready(parked),
+            other => other,
+        };
+    }
+
+    /// The wait before an event that was just parked is tried again.
+    pub(super) fn first_wait(&mut self) -> Duration {
+        self.timing.retry_wait(1, self.random.f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::{Moment, ParkedState};
+    use crate::model::{Class, Envelope};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn parked(seq: u64, attempts: u32) -> DueParked {
+        let record = Record {
+            position: Position { epoch: 1, seq },
+            envelope: Envelope {
+                id: uuid::Uuid::nil(),
+                run: uuid::Uuid::nil(),
+                kind: "operation.completed".into(),
+                partition_key: "PRESS-04".into(),
+                equipment: None,
+                path: Vec::new(),
+                time_ns: 0,
+            },
+            class: Class::Lasting,
+            payload: bytes::Bytes::new(),
+        };
+        DueParked::Event(Box::new(Parked {
+            record,
+            class: ParkClass::Business,
+            state: ParkedState::Rejected,
+            attempts,
+            first_attempt: Moment::default(),
+            last_attempt: Moment::default(),
+            answers: Vec::new(),
+            audit: Vec::new(),
+        }))
+    }
+
+    fn ready(attempts: u32, now: Instant) -> Retries {
+        let mut retries = Retries::new(now, Timing::default(), 7);
+        assert!(retries.wants(now) && !retries.wants(now));
+        retries.due(parked(3, attempts), now);
+        retries
+    }
+
+    #[test]
+    fn one_goes_at_a_time_in_a_slot_that_is_free() {
+        let now = Instant::now();
+        let mut retries = ready(1, now);
+        assert_eq!((retries.leaves(8), retries.leaves(1)), (7, 1));
+        assert!(retries.start(now, 8, 8).is_none());
+        assert!(retries.start(now, 1, 1).is_none());
+        assert!(retries.start(now, 0, 0).is_none());
+        assert!(retries.start(now, 7, 8).is_some());
+        assert!(retries.start(now, 0, 8).is_none());
+        assert_eq!(retries.leaves(8), 7);
+        retries.put_back();
+        assert!(retries.start(now, 0, 1).is_some());
+        assert_eq!(retries.leaves(1), 0);
+        retries.delivered(now);
+        retries.delivered(now);
+        assert_eq!(retries.ended.len(), 1);
+        assert_eq!(retries.wake(), Some(now), "the next one at once");
+    }
+
+    #[test]
+    fn failures_space_the_attempts_with_one_event_and_with_all() {
+        let now = Instant::now();
+        let mut longest = Duration::ZERO;
+        for attempts in 1..200 {
+            let mut retries = ready(attempts, now);
+            assert!(retries.start(now, 0, 8).is_some());
+            retries.failed(now, Answered::default(), None);
+            assert_eq!(retries.wake(), Some(now + SECOND));
+            let Some((_, Retried::Again { wait, .. })) = retries.ended.pop() else {
+                panic!("it failed");
+            };
+            longest = longest.max(wait);
+        }
+        assert!(longest > 300 * SECOND && longest <= 600 * SECOND);
+    }
+
+    #[test]
+    fn nothing_due_is_asked_for_again_after_a_while() {
+        let now = Instant::now();
+        let mut retries = Retries::new(now, Timing::default(), 7);
+        for (due, wait) in [
+            (DueParked::Never, ASK_EVERY),
+            (DueParked::After(Duration::ZERO), SECOND),
+            (DueParked::After(9 * SECOND), 9 * SECOND),
+            (DueParked::After(600 * SECOND), ASK_EVERY),
+        ] {
+            retries.due(due, now);
+            assert_eq!(retries.wake(), Some(now + wait));
+        }
+        retries.parked(5 * SECOND, now);
+        assert_eq!(retries.wake(), Some(now + 5 * SECOND));
+        retries.parked(20 * SECOND, now);
+        assert_eq!(retries.wake(), Some(now + 5 * SECOND));
+    }
+}
