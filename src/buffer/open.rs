@@ -51,7 +51,8 @@ impl Store {
             Err(StoreError::Full(root)) => {
                 // What an open writes has its place in the ballast.
                 let disk = options.medium.disk.as_ref();
-                let mut ballast = Ballast::new(&root, options.generation_bytes);
+                let mut ballast =
+                    Ballast::new(&root, options.generation_bytes, options.quota.max_bytes);
                 ballast
                     .release(disk)
                     .map_err(|error| io_error(&root, error))?;
@@ -119,7 +120,7 @@ impl Store {
             published: Published::default(),
             abandoned: false,
             rotate_from: 0,
-            ballast: Ballast::new(&root, options.generation_bytes),
+            ballast: Ballast::new(&root, options.generation_bytes, options.quota.max_bytes),
             was_full: false,
             new_epoch: why(numbering),
             root,

@@ -23,7 +23,7 @@ const FLOOR: u64 = 2 * SEGMENT;
 const PROGRESS_BYTES: u64 = 128 << 10;
 /// Names that must be left: a generation takes six, and a parked event one.
 const MIN_NAMES: u64 = 16;
-/// The ballast is at most this part of a file system: on a smaller one there is none.
+/// The ballast is at most this part of a file system, and of what the store may take: where either is smaller there is none.
 const LARGEST_PART: u64 = 8;
 
 /// Space that is held for the time when there is none.
@@ -32,19 +32,20 @@ pub(super) struct Ballast {
     path: PathBuf,
     bytes: u64,
     held: bool,
-    /// The file system does not reserve space: said once, and not asked again.
+    /// The file system does not reserve space, which is said once and not asked again, or the store is too small.
     impossible: bool,
 }
 
 impl Ballast {
     /// Of a store with generations of this size. Half of one is for a copy: a generation is rewritten where the half of it
-    /// or more goes.
-    pub(super) fn new(root: &Path, generation_bytes: u64) -> Ballast {
+    /// or more goes. The store may take `max_bytes`, with the ballast.
+    pub(super) fn new(root: &Path, generation_bytes: u64, max_bytes: u64) -> Ballast {
+        let bytes = generation_bytes / 2 + BALLAST_SEGMENTS * SEGMENT;
         Ballast {
             path: root.join(NAME),
-            bytes: generation_bytes / 2 + BALLAST_SEGMENTS * SEGMENT,
+            bytes,
             held: false,
-            impossible: false,
+            impossible: bytes > max_bytes / LARGEST_PART,
         }
     }
 
