@@ -9,7 +9,7 @@ use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};
 use crate::buffer::engine::Medium;
 use crate::buffer::inspect::Inspector;
-use crate::buffer::{self, OpenOptions, Outlet, Stopped, Store, StoreError};
+use crate::buffer::{self, OpenOptions, Outlet, Quota, Stopped, Store, StoreError};
 use crate::clock::{self, Clock};
 use crate::deliver::{self, Prepared, SetupError, Timing};
 use crate::format::Renderer;
@@ -177,6 +177,11 @@ fn open(plant: &Plant, health: &Health, clock: &Clock) -> Result<Opened, Gateway
             .iter()
             .map(|uplink| (uplink.name.clone(), uplink.start_at))
             .collect(),
+        quota: Quota {
+            max_bytes: plant.buffer.max_size.0,
+            max_age: plant.buffer.max_age.get(),
+            keep_delivered: plant.buffer.keep_delivered.get(),
+        },
         machine_id: buffer::machine_id(),
         health: Arc::clone(&health.buffer),
         medium: Medium::sled(),

@@ -1,7 +1,7 @@
 //! Signals that a running gateway gets from people and from the service manager.
 
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{OpenOptions, Store, machine_id};
+use millgate::buffer::{OpenOptions, Quota, Store, machine_id};
 use millgate::health::BufferHealth;
 use millgate::model::UplinkId;
 use millgate::settings::shape::StartAt;
@@ -226,6 +226,7 @@ fn alerts_of_drops(state: &Path) -> (Vec<Value>, usize) {
         uplinks: uplinks.map(|(name, at)| (name.to_owned(), at)).into(),
         machine_id: machine_id(),
         health: Arc::clone(&health),
+        quota: Quota::default(),
         medium: Medium::sled(),
     })
     .unwrap();

@@ -4,7 +4,7 @@
 
 use super::disk::{Disk, Files, names};
 use super::engine::Medium;
-use super::generations::{Listing, path_of};
+use super::listing::{Listing, path_of};
 use super::testing::{copy_tree, done, fast_home, options, payload, render, trials, turn};
 use super::{OpenOptions, Store};
 use crate::health::BufferHealth;

@@ -1,6 +1,7 @@
 //! One generation: a database with a run of records and the head state of its last commit.
 
 use super::Record;
+use super::absent::Absent;
 use super::engine::{Batch, Closed, Engine, EngineError, Medium, Purpose};
 use super::head::Head;
 use super::keys;
@@ -56,6 +57,8 @@ pub(super) struct Reading {
 pub(super) struct Generation {
     engine: Box<dyn Engine>,
     first: Position,
+    /// What was taken out of it on purpose.
+    absent: Absent,
 }
 
 impl Generation {
@@ -67,7 +70,12 @@ impl Generation {
         purpose: Purpose,
     ) -> Result<Generation, EngineError> {
         let engine = medium.open(path, purpose)?;
-        let generation = Generation { engine, first };
+        let absent = absent(engine.as_ref(), path, first)?;
+        let generation = Generation {
+            engine,
+            first,
+            absent,
+        };
         if purpose == Purpose::Read
             && let Some(reason) = generation.misnamed()?
         {
@@ -82,7 +90,25 @@ impl Generation {
         Generation {
             engine: Box::new(Closed(root.to_owned())),
             first,
+            absent: Absent::of(first.epoch),
         }
+    }
+
+    /// What was taken out of it on purpose.
+    pub(super) fn absent(&self) -> &Absent {
+        &self.absent
+    }
+
+    /// The keys and values of its head state and checkpoint, as they are.
+    pub(super) fn entries(&self) -> Result<Batch, EngineError> {
+        let mut state = Batch::new();
+        for prefix in [keys::HEAD, keys::CHECKPOINT] {
+            self.engine.scan(prefix, prefix, &mut |key, value| {
+                state.push((key.to_vec(), Some(value.to_vec())));
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(state)
     }
 
     /// The position of its first record.
@@ -169,10 +195,11 @@ impl Generation {
         Ok(first.map(|first| format!("it has {first}, which its name leaves out")))
     }
 
-    /// The position of its last record.
+    /// The position of its last record, also of one that was taken out.
     pub(super) fn last(&self) -> Result<Option<Position>, EngineError> {
         let key = self.engine.last(keys::RECORD)?;
-        Ok(key.and_then(|key| keys::position(&key)))
+        let last = key.and_then(|key| keys::position(&key));
+        Ok(last.max(self.absent.last()))
     }
 
     /// Reads records after `after`. `last` is where the generation is known to end: what should come before and does not is
@@ -199,7 +226,24 @@ impl Generation {
                 _ => ControlFlow::Continue(()),
             },
         )?;
-        Ok(collector.finish(last))
+        let mut reading = collector.finish(last);
+        if !self.absent.is_empty() {
+            reading.losses = self.not_absent(reading.losses);
+        }
+        Ok(reading)
+    }
+
+    /// What was taken out on purpose is not lost.
+    fn not_absent(&self, losses: Vec<Loss>) -> Vec<Loss> {
+        let parts = losses.into_iter().flat_map(|loss| {
+            let parts = self.absent.without(loss.from, loss.to);
+            parts.into_iter().map(move |(from, to)| Loss {
+                from,
+                to,
+                reason: loss.reason.clone(),
+            })
+        });
+        parts.collect()
     }
 
     /// For tests: the next commit fails as on a broken disk.
@@ -207,6 +251,21 @@ impl Generation {
     pub(super) fn break_barrier(&mut self) {
         self.engine.break_barrier();
     }
+}
+
+fn absent(engine: &dyn Engine, path: &Path, first: Position) -> Result<Absent, EngineError> {
+    let mut written: Option<Vec<u8>> = None;
+    engine.scan(keys::ABSENT, keys::ABSENT, &mut |_, value| {
+        written.get_or_insert_default().extend_from_slice(value);
+        ControlFlow::Continue(())
+    })?;
+    let Some(written) = written else {
+        return Ok(Absent::of(first.epoch));
+    };
+    Absent::decode(&written).map_err(|reason| EngineError::Damaged {
+        path: path.to_owned(),
+        reason,
+    })
 }
 
 /// The position after `position` in its epoch.

@@ -1,87 +1,66 @@
 //! The generations below the head: which there are, reading them, setting damaged ones aside, removing settled ones.
 //!
-//! A generation is a directory named after the position of its first record, so that none has to be opened to know what
-//! lies where. A directory gets that name when it is complete and loses it before it is taken apart.
+//! Few are open at a time. How their directories are called is the business of `listing`.
 
 use super::disk::Disk;
 use super::engine::{Batch, EngineError, Medium, Purpose};
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, Reading, predecessor};
 use super::head::Head;
+use super::listing::{
+    CREATING, Listing, lean_path_of, path_of, remove, renewed_path_of, set_aside, take_place,
+};
 use crate::model::Position;
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
-const CREATING: &str = "creating";
-const REMOVING: &str = "removing-";
-/// What the names of generations begin with that were set aside.
-pub(super) const DAMAGED: &str = "damaged-";
-/// Complete, and about to take the place of the generation of that name.
-const RENEWED: &str = "renewed-";
-/// Damaged generations that are kept for `buffer repair`; the oldest go first.
-pub(super) const MAX_DAMAGED: usize = 8;
 /// Generations open for reading at a time, beside the head: uplinks that are behind at different places.
 const MAX_READERS: usize = 3;
 
-/// The directories of a store.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// First positions of all generations, rising.
-    pub(super) whole: Vec<Position>,
-    /// First positions of those that were set aside, rising.
-    pub(super) damaged: Vec<Position>,
-}
-
-impl Listing {
-    /// Reads the directory and clears away what a crash left half done.
-    pub(super) fn read(disk: &dyn Disk, root: &Path) -> io::Result<Listing> {
-        let mut listing = Listing::default();
-        for name in disk.names(root)? {
-            if name == CREATING || name.starts_with(REMOVING) {
-                disk.remove_tree(&root.join(name))?;
-            } else if let Some(first) = name.strip_prefix(DAMAGED).and_then(parse) {
-                listing.damaged.push(first);
-            } else if let Some(first) = name.strip_prefix(RENEWED).and_then(parse) {
-                take_place(disk, root, first)?;
-                listing.whole.push(first);
-            } else if let Some(first) = parse(&name) {
-                listing.whole.push(first);
-            }
-        }
-        // The names came sorted; one that took another's place came after it.
-        listing.whole.sort_unstable();
-        listing.whole.dedup();
-        Ok(listing)
-    }
-
-    /// The greatest epoch that a name tells; 0 without any.
-    pub(super) fn greatest_epoch(&self) -> u32 {
-        let all = self.whole.iter().chain(&self.damaged);
-        all.map(|first| first.epoch).max().unwrap_or(0)
-    }
-}
-
-/// Whether a crash left it when a generation was made, renewed or removed: the next start tidies it up.
-pub(super) fn is_half_made(name: &str) -> bool {
-    name == CREATING || name.starts_with(REMOVING) || name.starts_with(RENEWED)
-}
-
 /// A generation that is complete.
 #[derive(Clone, Copy, Debug)]
-struct Older {
-    first: Position,
+pub(super) struct Older {
+    pub(super) first: Position,
     /// Its last position, once known.
-    last: Option<Position>,
+    pub(super) last: Option<Position>,
+    /// It was rewritten without its passing events.
+    pub(super) lean: bool,
+    /// Bytes on the disk, once measured.
+    pub(super) used: Option<u64>,
+    /// What its own head state says, once it was looked at.
+    pub(super) facts: Option<Facts>,
+}
+
+/// What a complete generation knows about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The powered-on time of its last commit.
+    pub(super) powered_ns: u64,
+    /// Bytes of its records, and the checkpoints between them.
+    pub(super) written_bytes: u64,
+    /// Of these, passing events.
+    pub(super) passing_bytes: u64,
+}
+
+impl Older {
+    pub(super) fn path(&self, root: &Path) -> PathBuf {
+        if self.lean {
+            lean_path_of(root, self.first)
+        } else {
+            path_of(root, self.first)
+        }
+    }
 }
 
 /// All generations but the head.
 #[derive(Debug)]
 pub(super) struct Generations {
-    medium: Medium,
-    root: PathBuf,
+    pub(super) medium: Medium,
+    pub(super) root: PathBuf,
     /// Rising.
-    older: Vec<Older>,
+    pub(super) older: Vec<Older>,
+    /// Set aside although it had been rewritten: how many of its events were evicted before is not known.
+    pub(super) uncounted: Option<Position>,
     /// Open ones, the most recently used last.
     readers: Vec<Generation>,
 }
@@ -112,12 +91,16 @@ impl Generations {
                     .iter()
                     .find(|start| **start > *first && start.epoch == first.epoch)
                     .map(|start| predecessor(*start)),
+                lean: listing.lean.contains(first),
+                used: None,
+                facts: None,
             })
             .collect();
         Generations {
             medium: medium.clone(),
             root: root.to_owned(),
             older,
+            uncounted: None,
             readers: Vec::new(),
         }
     }
@@ -135,9 +118,14 @@ impl Generations {
     }
 
     /// The head was rotated away and ends with `last`.
-    pub(super) fn push(&mut self, first: Position, last: Position) {
-        let last = Some(last);
-        self.older.push(Older { first, last });
+    pub(super) fn push(&mut self, first: Position, last: Position, facts: Facts) {
+        self.older.push(Older {
+            first,
+            last: Some(last),
+            lean: false,
+            used: None,
+            facts: Some(facts),
+        });
     }
 
     /// Reads records after `after` from the first generation that has any. What is lost goes to `losses`.
@@ -191,7 +179,7 @@ impl Generations {
                 }
             }
             self.forget(0);
-            remove(self.disk(), &self.root, oldest.first)?;
+            remove(self.disk(), &self.root, &oldest.path(&self.root))?;
             removed = true;
         }
         if removed {
@@ -208,8 +196,12 @@ impl Generations {
         let all = self.older.clone();
         all.into_iter()
             .filter(|older| older.first.epoch >= cursor.epoch)
-            .filter_map(|older| Some((older.first, self.last_of(older).ok()?)))
-            .map(|(first, last)| span_after(cursor, first, last))
+            .filter_map(|older| {
+                let last = self.last_of(older).ok()?;
+                let present = self.present(older, last).ok()?;
+                let count = |(from, to)| span_after(cursor, from, to);
+                Some(present.into_iter().map(count).sum::<u64>())
+            })
             .sum()
     }
 
@@ -221,7 +213,7 @@ impl Generations {
             .any(|older| self.last_of(older).is_ok_and(|last| position <= last))
     }
 
-    fn disk(&self) -> &dyn Disk {
+    pub(super) fn disk(&self) -> &dyn Disk {
         self.medium.disk.as_ref()
     }
 
@@ -232,15 +224,15 @@ impl Generations {
         limits: Limits,
     ) -> Result<Reading, EngineError> {
         let last = self.last_of(older)?;
-        self.reader(older.first)?.read(after, last, limits)
+        self.reader(older)?.read(after, last, limits)
     }
 
     /// The last position of a generation; the one before its first where it has none.
-    fn last_of(&mut self, older: Older) -> Result<Position, EngineError> {
+    pub(super) fn last_of(&mut self, older: Older) -> Result<Position, EngineError> {
         if let Some(last) = older.last {
             return Ok(last);
         }
-        let found = self.reader(older.first)?.last()?;
+        let found = self.reader(older)?.last()?;
         let last = found.unwrap_or_else(|| predecessor(older.first));
         if let Some(kept) = self.older.iter_mut().find(|kept| kept.first == older.first) {
             kept.last = Some(last);
@@ -248,7 +240,8 @@ impl Generations {
         Ok(last)
     }
 
-    fn reader(&mut self, first: Position) -> Result<&Generation, EngineError> {
+    pub(super) fn reader(&mut self, older: Older) -> Result<&Generation, EngineError> {
+        let first = older.first;
         let open = self
             .readers
             .iter()
@@ -259,12 +252,13 @@ impl Generations {
                 if self.readers.len() >= MAX_READERS {
                     self.readers.remove(0);
                 }
-                Generation::open(
-                    &self.medium,
-                    &path_of(&self.root, first),
-                    first,
-                    Purpose::Read,
-                )?
+                let path = older.path(&self.root);
+                let opened = Generation::open(&self.medium, &path, first, Purpose::Read)?;
+                if older.lean && opened.absent().is_empty() {
+                    let reason = "it does not say which events were taken out of it".into();
+                    return Err(EngineError::Damaged { path, reason });
+                }
+                opened
             }
         };
         self.readers.push(reader);
@@ -284,13 +278,16 @@ impl Generations {
         found.map(|index| self.set_aside(index, reason)).transpose()
     }
 
-    fn set_aside(&mut self, index: usize, reason: String) -> Result<Loss, StoreError> {
-        let older = self.forget(index);
-        let Some(Older { first, last }) = older else {
+    pub(super) fn set_aside(&mut self, index: usize, reason: String) -> Result<Loss, StoreError> {
+        let Some(older) = self.forget(index) else {
             let path = self.root.clone();
             return Err(StoreError::Damaged { path, reason });
         };
-        set_aside(self.disk(), &self.root, first)?;
+        let Older { first, last, .. } = older;
+        set_aside(self.disk(), &self.root, &older.path(&self.root), first)?;
+        if older.lean {
+            self.uncounted = Some(first);
+        }
         Ok(Loss {
             from: first,
             to: last.unwrap_or(first),
@@ -299,13 +296,18 @@ impl Generations {
     }
 
     /// Takes a generation off the list and closes it.
-    fn forget(&mut self, index: usize) -> Option<Older> {
+    pub(super) fn forget(&mut self, index: usize) -> Option<Older> {
         if index >= self.older.len() {
             return None;
         }
         let older = self.older.remove(index);
-        self.readers.retain(|reader| reader.first() != older.first);
+        self.close(older.first);
         Some(older)
+    }
+
+    /// Closes a generation that is open for reading.
+    pub(super) fn close(&mut self, first: Position) {
+        self.readers.retain(|reader| reader.first() != first);
     }
 
     /// How many there are.
@@ -327,11 +329,6 @@ pub(super) fn span_after(cursor: Position, first: Position, last: Position) -> u
     last.seq.saturating_sub(before)
 }
 
-/// The directory of a generation.
-pub(super) fn path_of(root: &Path, first: Position) -> PathBuf {
-    root.join(first.to_string())
-}
-
 /// Makes the generation that begins at `head.next`, with a copy of the state, durable before anything knows of it. One of
 /// that name, which has no records then, is replaced. What a failure leaves is cleared away.
 pub(super) fn create(
@@ -347,20 +344,19 @@ pub(super) fn create(
         // It takes room where there may be none. If it cannot be removed, the next attempt does.
         disk.remove_tree(&path).ok();
     })?;
-    let name = copy.next.to_string();
-    let renewed = format!("{RENEWED}{name}");
+    let (named, renewed) = (path_of(root, copy.next), renewed_path_of(root, copy.next));
     let names = disk.names(root).map_err(io)?;
-    if names.contains(&renewed) {
+    let is_there = |path: &Path| names.iter().any(|name| root.join(name) == path);
+    if is_there(&renewed) {
         // An earlier attempt failed on its way: it is ended first, since it may be all that there is.
         take_place(disk, root, copy.next).map_err(io)?;
     }
-    if names.contains(&name) || names.contains(&renewed) {
-        let renewed = root.join(renewed);
+    if is_there(&named) || is_there(&renewed) {
         disk.rename(&path, &renewed).map_err(io)?;
         disk.sync_dir(root).map_err(io)?;
         take_place(disk, root, copy.next).map_err(io)?;
     } else {
-        disk.rename(&path, &root.join(name)).map_err(io)?;
+        disk.rename(&path, &named).map_err(io)?;
         disk.sync_dir(root).map_err(io)?;
     }
     Ok((generation, copy))
@@ -382,21 +378,6 @@ fn fill(
     Ok((generation, copy))
 }
 
-/// Gives a renewed generation the name of the one that it replaces. Its own name is durable before: a crash at any place is
-/// followed by doing this again.
-fn take_place(disk: &dyn Disk, root: &Path, first: Position) -> io::Result<()> {
-    let named = path_of(root, first);
-    if disk.names(root)?.contains(&first.to_string()) {
-        let going = root.join(format!("{REMOVING}{first}"));
-        disk.remove_tree(&going)?;
-        disk.rename(&named, &going)?;
-        disk.sync_dir(root)?;
-        disk.remove_tree(&going)?;
-    }
-    disk.rename(&root.join(format!("{RENEWED}{first}")), &named)?;
-    disk.sync_dir(root)
-}
-
 /// [`Head::put`] with the store's error.
 pub(super) fn put_head(head: &mut Head, batch: &mut Batch, root: &Path) -> Result<(), StoreError> {
     head.put(batch).map_err(|error| StoreError::Damaged {
@@ -405,68 +386,12 @@ pub(super) fn put_head(head: &mut Head, batch: &mut Batch, root: &Path) -> Resul
     })
 }
 
-/// Sets a generation aside, so that it is neither read nor removed with the settled ones.
-pub(super) fn set_aside(disk: &dyn Disk, root: &Path, first: Position) -> Result<(), StoreError> {
-    let io = |error| io_error(root, error);
-    let to = root.join(format!("{DAMAGED}{first}"));
-    disk.remove_tree(&to).map_err(io)?;
-    disk.rename(&path_of(root, first), &to).map_err(io)?;
-    let damaged = Listing::read(disk, root).map_err(io)?.damaged;
-    let surplus = damaged.len().saturating_sub(MAX_DAMAGED);
-    for first in damaged.iter().take(surplus) {
-        disk.remove_tree(&root.join(format!("{DAMAGED}{first}")))
-            .map_err(io)?;
-    }
-    disk.sync_dir(root).map_err(io)
-}
-
-/// Removes a generation: its name first, durably, so that no half of it is ever taken for a whole.
-pub(super) fn remove(disk: &dyn Disk, root: &Path, first: Position) -> Result<(), StoreError> {
-    let going = root.join(format!("{REMOVING}{first}"));
-    disk.remove_tree(&going)
-        .and_then(|()| disk.rename(&path_of(root, first), &going))
-        .and_then(|()| disk.sync_dir(root))
-        .and_then(|()| disk.remove_tree(&going))
-        .map_err(|error| io_error(root, error))
-}
-
-/// The position that the name of a whole generation is.
-pub(super) fn parse(name: &str) -> Option<Position> {
-    let (epoch, seq) = name.split_once('.')?;
-    let digits =
-        |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(epoch, 10) || !digits(seq, 20) {
-        return None;
-    }
-    Some(Position {
-        epoch: epoch.parse().ok()?,
-        seq: seq.parse().ok()?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::disk::{Files, names};
     use super::*;
 
     fn at(epoch: u32, seq: u64) -> Position {
         Position { epoch, seq }
-    }
-
-    #[test]
-    fn only_whole_names_are_generations() {
-        assert_eq!(parse(&at(3, 42).to_string()), Some(at(3, 42)));
-        for name in [
-            "creating",
-            "lock",
-            "progress",
-            "1.2",
-            "0000000001.0000000000000000000x",
-            "+000000001.00000000000000000001",
-            "9999999999.00000000000000000001",
-        ] {
-            assert_eq!(parse(name), None, "{name}");
-        }
     }
 
     #[test]
@@ -485,23 +410,5 @@ mod tests {
             assert_eq!(span_after(cursor, first, last), count, "{cursor}");
         }
         assert_eq!(span_after(at(0, 0), at(1, 1), at(1, 0)), 0);
-    }
-
-    #[test]
-    fn half_done_directories_are_cleared_away() {
-        let home = tempfile::tempdir().unwrap();
-        for name in [
-            "creating".to_owned(),
-            format!("removing-{}", at(1, 1)),
-            format!("damaged-{}", at(4, 1)),
-            at(1, 8).to_string(),
-        ] {
-            std::fs::create_dir(home.path().join(name)).unwrap();
-        }
-        let listing = Listing::read(&Files, home.path()).unwrap();
-        assert_eq!(listing.whole, [at(1, 8)]);
-        assert_eq!(listing.damaged, [at(4, 1)]);
-        assert_eq!(listing.greatest_epoch(), 4);
-        assert_eq!(names(home.path()).unwrap().len(), 2);
     }
 }

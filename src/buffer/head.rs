@@ -3,6 +3,7 @@
 
 use super::engine::Batch;
 use super::generation::Loss;
+use super::kept::Kept;
 use super::keys;
 use super::progress::Progress;
 use super::seal::{SealError, seal, unseal};
@@ -26,6 +27,10 @@ struct Stored {
     lost: Vec<Loss>,
     new_epoch: Option<EpochReason>,
     powered_ns: u64,
+    began_ns: u64,
+    swept: Position,
+    kept: Kept,
+    passing_bytes: u64,
     entries: u64,
     digest: u32,
     written_bytes: u64,
@@ -51,6 +56,15 @@ pub(super) struct Head {
     /// How long the gateway has been running with this store, over all its runs, at the last commit: the clock by which
     /// events age, since the wall clock may be wrong and a box in a cupboard loses nothing.
     pub(super) powered_ns: u64,
+    /// The same clock when this generation was begun.
+    pub(super) began_ns: u64,
+    /// Generations up to the one that begins here have no passing events to give up any more. A rewritten one beside its
+    /// original counts when it is not above this, and not before: its evicted events are in the accounts then.
+    pub(super) swept: Position,
+    /// Since when what is settled is settled.
+    pub(super) kept: Kept,
+    /// Of `written_bytes`, those of passing events.
+    pub(super) passing_bytes: u64,
     /// The aggregation's state.
     pub(super) checkpoint: BTreeMap<String, Vec<u8>>,
     /// Record and checkpoint bytes that were written to this generation.
@@ -107,6 +121,10 @@ impl Head {
             lost: self.lost.clone(),
             new_epoch: self.new_epoch,
             powered_ns: self.powered_ns,
+            began_ns: self.began_ns,
+            swept: self.swept,
+            kept: self.kept.clone(),
+            passing_bytes: self.passing_bytes,
             entries: self.checkpoint.len() as u64,
             digest: self.digest,
             written_bytes: self.written_bytes,
@@ -136,6 +154,9 @@ impl Head {
             lost: self.lost.clone(),
             new_epoch: self.new_epoch,
             powered_ns: self.powered_ns,
+            began_ns: self.powered_ns,
+            swept: self.swept,
+            kept: self.kept.clone(),
             ..Head::default()
         };
         (head, entries)
@@ -170,6 +191,10 @@ impl Head {
             lost: stored.lost,
             new_epoch: stored.new_epoch,
             powered_ns: stored.powered_ns,
+            began_ns: stored.began_ns,
+            swept: stored.swept,
+            kept: stored.kept,
+            passing_bytes: stored.passing_bytes,
             checkpoint,
             written_bytes: stored.written_bytes,
             digest: stored.digest,

@@ -5,6 +5,8 @@
 use super::engine::{Batch, MAX_VALUE};
 use crate::model::Position;
 
+/// What was taken out of a generation on purpose.
+pub(super) const ABSENT: &[u8] = b"a";
 /// Prefix of checkpoint entries.
 pub(super) const CHECKPOINT: &[u8] = b"c";
 /// Prefix of the head state.

@@ -6,12 +6,12 @@
 use super::epoch::{Numbering, Why};
 use super::error::StoreError;
 use super::generation::{Loss, predecessor, successor};
-use super::generations::Listing;
 use super::head::Head;
+use super::listing::Listing;
 use super::progress::Progress;
 use super::side::Known;
 use super::store::Store;
-use crate::model::{DropNotice, DropReason, Position};
+use crate::model::Position;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Losses that are remembered, so that each is logged once; past them they are logged at each reading.
@@ -56,25 +56,6 @@ impl Store {
             // The next commit that finds room takes it along.
             None | Some(Ok(()) | Err(StoreError::Full(_))) => Ok(()),
             Some(error) => error,
-        }
-    }
-
-    /// What is lost is dropped for each uplink that had not settled it.
-    pub(super) fn lose(&mut self, loss: &Loss) {
-        let drops = self
-            .uplinks
-            .iter_mut()
-            .map(|(_, progress)| progress.drop_range(loss.from, loss.to, DropReason::Damaged));
-        let count = drops.max().unwrap_or(0);
-        if count > 0 {
-            self.dropped(DropNotice {
-                reason: DropReason::Damaged,
-                uplink: None,
-                count,
-                from: loss.from,
-                to: loss.to,
-                detail: Some(loss.reason.clone()),
-            });
         }
     }
 

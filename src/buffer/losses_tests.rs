@@ -115,6 +115,7 @@ fn names_tell_what_is_missing() {
         let listing = Listing {
             whole: positions(whole),
             damaged: positions(damaged),
+            ..Listing::default()
         };
         let ends = ends.iter().copied().collect();
         let found = gaps(*after, &listing, at(head.0, head.1), &ends);

@@ -2,8 +2,10 @@
 //!
 //! From the outside in: [`run`] is the task, [`Store`] what it drives, `generations` the directories of a store,
 //! `generation` one of them, `engine` the database in it, `disk` the
-//! files beside, `parked` the dead letters. `commit`, `epoch`, `head`, `keys`, `progress`, `record` and `seal` are pure.
+//! files beside, `parked` the dead letters. `absent`, `commit`, `epoch`, `head`, `kept`, `keys`, `progress`, `quota`,
+//! `record` and `seal` are pure.
 
+mod absent;
 pub mod commit;
 #[cfg(test)]
 mod damage_tests;
@@ -19,21 +21,27 @@ mod generation;
 mod generations;
 mod head;
 pub mod inspect;
+mod kept;
 mod keys;
+mod listing;
 mod losses;
 mod memory;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 mod notices_tests;
+mod older;
 mod open;
 mod outlet;
 mod parked;
 mod progress;
 mod publish;
+mod quota;
+mod reclaim;
 pub mod record;
 mod refusal;
 mod renew;
+mod rewrite;
 mod room;
 mod seal;
 mod side;
@@ -42,6 +50,7 @@ mod tail;
 mod task;
 #[cfg(test)]
 mod testing;
+mod used;
 
 pub use epoch::Why;
 pub use error::StoreError;
@@ -54,5 +63,6 @@ pub use parked::{
     ParkedState, Parking, Retried, ToPark,
 };
 pub use progress::{Account, Fate, Left, MAX_ABOVE, Progress, Settled};
+pub use quota::{Extent, Quota};
 pub use store::{OpenOptions, Render, Store};
 pub use task::{STOP_GRACE, Stopped, TURNS, outlets, outlets_and_inspector, run};

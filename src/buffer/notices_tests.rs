@@ -2,7 +2,7 @@
 //! that come, go, and change their names.
 
 use super::disk::Files;
-use super::generations::{Listing, path_of};
+use super::listing::{Listing, path_of};
 use super::testing::{copy_tree, done, fast_home, options, payload, render, turn};
 use super::{OpenOptions, Store, Why};
 use crate::health::BufferHealth;

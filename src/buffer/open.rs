@@ -5,9 +5,10 @@ use super::engine::{EngineError, Medium, Purpose};
 use super::epoch::{self, Found, Numbering, Why};
 use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
-use super::generations::{self, Generations, Listing, path_of, span_after};
+use super::generations::{self, Generations, span_after};
 use super::head::{Head, Machine};
 use super::inspect;
+use super::listing::{self, Listing, lean_path_of, path_of};
 use super::losses::{self, Reported};
 use super::parked::ParkedEvents;
 use super::progress::Progress;
@@ -16,6 +17,7 @@ use super::room::Ballast;
 use super::side::{Known, SideFile};
 use super::store::{OpenOptions, Store};
 use super::tail::TailCache;
+use super::used::Room;
 use crate::model::{DropNotice, DropReason, Position, Restored};
 use crate::settings::shape::StartAt;
 use std::any::Any;
@@ -49,7 +51,8 @@ impl Store {
             Err(StoreError::Full(root)) => {
                 // What an open writes has its place in the ballast.
                 let disk = options.medium.disk.as_ref();
-                let mut ballast = Ballast::new(&root, options.generation_bytes);
+                let mut ballast =
+                    Ballast::new(&root, options.generation_bytes, options.quota.max_bytes);
                 ballast
                     .release(disk)
                     .map_err(|error| io_error(&root, error))?;
@@ -85,8 +88,12 @@ impl Store {
         });
         let Newest { opened, set_aside } = newest;
         let head = opened.as_ref().map(|(_, head)| head);
+        if let Some(head) = head {
+            settle_copies(disk, &root, &listing, head.swept)?;
+        }
         let losses = losses::lost(numbering, head, &known, set_aside);
-        let (generation, head) = go_on(medium, &root, numbering, opened, machine, &losses)?;
+        let (generation, head) =
+            go_on(medium, &root, &listing, numbering, opened, machine, &losses)?;
         let uplinks = progress(options, &head, &known);
         let gone = removed(options, &head, &known);
         // The listing again: what was set aside moved.
@@ -104,11 +111,16 @@ impl Store {
             moved: false,
             committed_at: None,
             tail: TailCache::default(),
+            room: Room::new(
+                options.quota,
+                disk.space(&root).map_or(0, |space| space.total),
+                options.generation_bytes,
+            ),
             reported: Reported::default(),
             published: Published::default(),
             abandoned: false,
             rotate_from: 0,
-            ballast: Ballast::new(&root, options.generation_bytes),
+            ballast: Ballast::new(&root, options.generation_bytes, options.quota.max_bytes),
             was_full: false,
             new_epoch: why(numbering),
             root,
@@ -217,7 +229,8 @@ fn open_newest(
     let mut end = furthest;
     let mut newest = Newest::default();
     for first in listing.whole.iter().rev() {
-        let reason = match open_one(medium, root, *first) {
+        let path = listing.path_of(root, *first);
+        let reason = match open_one(medium, &path, *first) {
             Ok(Ok(opened)) => {
                 newest.opened = Some(opened);
                 break;
@@ -226,7 +239,7 @@ fn open_newest(
             Err(other) => return Err(other.into()),
         };
         tracing::error!(generation = %first, reason, "a damaged generation is set aside");
-        generations::set_aside(medium.disk.as_ref(), root, *first)?;
+        listing::set_aside(medium.disk.as_ref(), root, &path, *first)?;
         let known = end.filter(|end| end.epoch == first.epoch);
         newest.set_aside.push(Loss {
             from: *first,
@@ -250,23 +263,49 @@ fn end_set_aside(listing: &Listing, newest: &Newest) -> bool {
 
 fn open_one(
     medium: &Medium,
-    root: &Path,
+    path: &Path,
     first: Position,
 ) -> Result<Result<(Generation, Head), String>, EngineError> {
-    let generation = Generation::open(medium, &path_of(root, first), first, Purpose::Write)?;
+    let generation = Generation::open(medium, path, first, Purpose::Write)?;
     Ok(generation.head()?.map(|head| (generation, head)))
+}
+
+/// Where a crash came between rewriting a generation and removing the original: the copy counts when its evicted events
+/// are in the accounts.
+fn settle_copies(
+    disk: &dyn Disk,
+    root: &Path,
+    listing: &Listing,
+    swept: Position,
+) -> Result<(), StoreError> {
+    for first in &listing.twice {
+        let surplus = if *first <= swept {
+            path_of(root, *first)
+        } else {
+            lean_path_of(root, *first)
+        };
+        listing::remove(disk, root, &surplus)?;
+    }
+    Ok(())
 }
 
 /// The generation to write to: the one that opened, or the first of a new epoch with a copy of its state.
 fn go_on(
     medium: &Medium,
     root: &Path,
+    listing: &Listing,
     numbering: Numbering,
     opened: Option<(Generation, Head)>,
     machine: Option<Machine>,
     losses: &[Loss],
 ) -> Result<(Generation, Head), StoreError> {
     match (numbering, opened) {
+        // To a rewritten generation nothing is added.
+        (Numbering::GoesOn(_), Some((generation, head)))
+            if listing.path_of(root, generation.first()) != path_of(root, generation.first()) =>
+        {
+            generations::create(medium, root, &head)
+        }
         (Numbering::GoesOn(_), Some(opened)) => Ok(opened),
         (Numbering::GoesOn(next), None) => generations::create(medium, root, &Head::at(next)),
         (Numbering::BeginsAnew(epoch, why), opened) => {

@@ -356,6 +356,37 @@ impl Progress {
         count
     }
 
+    /// How many events from `from` to `to`, of one epoch and both included, are not settled.
+    #[must_use]
+    pub fn unsettled(&self, from: Position, to: Position) -> u64 {
+        let first = if from.epoch == self.cursor.epoch {
+            from.seq.max(self.cursor.seq.saturating_add(1))
+        } else {
+            from.seq
+        };
+        if from.epoch < self.cursor.epoch || from.epoch != to.epoch || first > to.seq {
+            return 0;
+        }
+        let start = self
+            .above
+            .partition_point(|run| (run.epoch, run.to) < (from.epoch, first));
+        let settled: u64 = self
+            .above
+            .iter()
+            .skip(start)
+            .take_while(|run| run.epoch == from.epoch && run.from <= to.seq)
+            .map(|run| run.to.min(to.seq) + 1 - run.from.max(first))
+            .sum();
+        to.seq + 1 - first - settled
+    }
+
+    /// Nothing up to `position` is waited for any more; the account says elsewhere what became of it.
+    pub fn skip_to(&mut self, position: Position) {
+        if position > self.cursor {
+            self.advance(position);
+        }
+    }
+
     /// Counts events as dropped that are marked elsewhere: an evicted one is known by its generation.
     pub fn count_dropped(&mut self, reason: DropReason, count: u64) {
         self.account.drop(reason, count);

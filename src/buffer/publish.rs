@@ -1,7 +1,6 @@
 //! What the store tells of itself to people: backlogs, generations, what goes to the flash. Looked at every few seconds.
 
-use super::error::{StoreError, io_error};
-use super::generations::DAMAGED;
+use super::error::StoreError;
 use super::store::Store;
 use crate::health::Backlog;
 use crate::model::{BootTime, Position, UplinkId, UtcTime};
@@ -33,12 +32,7 @@ impl Store {
             backlogs.push(self.backlog(uplink)?);
         }
         self.health.backlogs.set(backlogs);
-        let names = self.medium.disk.names(&self.root);
-        let names = names.map_err(|error| io_error(&self.root, error))?;
-        let damaged = names.iter().filter(|name| name.starts_with(DAMAGED));
-        self.health.damaged.set(damaged.count() as u64);
-        let generations = self.older.len().saturating_add(1);
-        self.health.generations.set(generations as u64);
+        self.tell_use()?;
         if let Some(bytes) = device_written() {
             self.health.device_written.set(bytes);
         }
@@ -59,13 +53,13 @@ impl Store {
             dropped: account.dropped,
             oldest: match account.stored() {
                 0 => None,
-                _ => self.oldest(uplink)?,
+                _ => self.oldest_of(uplink)?,
             },
         })
     }
 
     /// When the first event that waits happened. It is read once for each place of the cursor.
-    fn oldest(&mut self, uplink: UplinkId) -> Result<Option<UtcTime>, StoreError> {
+    fn oldest_of(&mut self, uplink: UplinkId) -> Result<Option<UtcTime>, StoreError> {
         let cursor = self.cursor(uplink);
         let known = self.published.oldest.get(uplink.index()).copied().flatten();
         if let Some((_, time)) = known.filter(|(at, _)| *at == cursor) {

@@ -10,7 +10,7 @@ use super::generation::{Generation, successor};
 use super::generations;
 use super::head::Head;
 use super::store::Store;
-use crate::model::{CheckpointEntry, DropNotice, Position, Turn};
+use crate::model::{CheckpointEntry, DropNotice, EpochReason, Position, Turn};
 use std::collections::BTreeMap;
 
 /// What a commit changes in memory before it is durable.
@@ -20,6 +20,9 @@ pub(super) struct Undo {
     untold: Vec<DropNotice>,
     checkpoint: BTreeMap<String, Option<Vec<u8>>>,
     offered: u64,
+    new_epoch: Option<EpochReason>,
+    written_bytes: u64,
+    passing_bytes: u64,
 }
 
 impl Store {
@@ -35,6 +38,9 @@ impl Store {
                 })
                 .collect(),
             offered,
+            new_epoch: self.head.new_epoch,
+            written_bytes: self.head.written_bytes,
+            passing_bytes: self.head.passing_bytes,
         }
     }
 
@@ -42,6 +48,9 @@ impl Store {
     pub(super) fn take_back(&mut self, undo: Undo) {
         self.head.next = undo.next;
         self.head.untold = undo.untold;
+        self.head.new_epoch = undo.new_epoch;
+        self.head.written_bytes = undo.written_bytes;
+        self.head.passing_bytes = undo.passing_bytes;
         for (key, value) in undo.checkpoint {
             match value {
                 Some(value) => self.head.checkpoint.insert(key, value),
@@ -65,13 +74,14 @@ impl Store {
         // What was open is closed here, also the lock of its database.
         self.newest = Generation::closed(&self.root, successor(last));
         if last >= first {
-            self.older.push(first, last);
+            self.older.push(first, last, self.facts());
         }
     }
 
     /// A generation without records is never rotated: its successor would have its name.
     pub(super) fn must_rotate(&self, more_bytes: u64) -> bool {
-        self.head.written_bytes.saturating_add(more_bytes) > self.generation_bytes
+        let full = self.head.written_bytes.saturating_add(more_bytes) > self.generation_bytes;
+        (full || self.is_head_old())
             && self.head.next > self.newest.first()
             && self.head.written_bytes >= self.rotate_from
     }
@@ -79,17 +89,20 @@ impl Store {
     /// Begins a generation: state and progress are durable in it before it is used. Where there is no space or name for it,
     /// the head goes on past its size, and it is tried again a quarter of that later.
     pub(super) fn rotate(&mut self) -> Result<(), StoreError> {
-        self.copy_progress();
         self.put_side(|side, _| side.sync())?;
-        let (first, last) = (self.newest.first(), self.last());
+        let (first, last, facts) = (self.newest.first(), self.last(), self.facts());
+        let durable = self.head.uplinks.clone();
+        self.copy_progress();
         match self.fresh() {
             Ok((newest, head)) => {
                 self.newest = newest;
                 self.head = head;
                 self.rotate_from = 0;
-                self.older.push(first, last);
+                self.older.push(first, last, facts);
             }
             Err(error @ (StoreError::Full(_) | StoreError::Io { .. })) if !self.abandoned => {
+                // What goes for settled must be durable.
+                self.head.uplinks = durable;
                 tracing::warn!(%error, "no new generation: the newest one grows past its size");
                 self.rotate_from = self.head.written_bytes + self.generation_bytes / 4;
             }

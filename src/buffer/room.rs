@@ -6,6 +6,7 @@
 use super::disk::{Disk, Space};
 use super::engine::SEGMENT_SIZE;
 use super::error::{StoreError, io_error};
+use super::quota::Extent;
 use super::store::Store;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ const FLOOR: u64 = 2 * SEGMENT;
 const PROGRESS_BYTES: u64 = 128 << 10;
 /// Names that must be left: a generation takes six, and a parked event one.
 const MIN_NAMES: u64 = 16;
-/// The ballast is at most this part of a file system: on a smaller one there is none.
+/// The ballast is at most this part of a file system, and of what the store may take: where either is smaller there is none.
 const LARGEST_PART: u64 = 8;
 
 /// Space that is held for the time when there is none.
@@ -31,19 +32,20 @@ pub(super) struct Ballast {
     path: PathBuf,
     bytes: u64,
     held: bool,
-    /// The file system does not reserve space: said once, and not asked again.
+    /// The file system does not reserve space, which is said once and not asked again, or the store is too small.
     impossible: bool,
 }
 
 impl Ballast {
     /// Of a store with generations of this size. Half of one is for a copy: a generation is rewritten where the half of it
-    /// or more goes.
-    pub(super) fn new(root: &Path, generation_bytes: u64) -> Ballast {
+    /// or more goes. The store may take `max_bytes`, with the ballast.
+    pub(super) fn new(root: &Path, generation_bytes: u64, max_bytes: u64) -> Ballast {
+        let bytes = generation_bytes / 2 + BALLAST_SEGMENTS * SEGMENT;
         Ballast {
             path: root.join(NAME),
-            bytes: generation_bytes / 2 + BALLAST_SEGMENTS * SEGMENT,
+            bytes,
             held: false,
-            impossible: false,
+            impossible: bytes > max_bytes / LARGEST_PART,
         }
     }
 
@@ -111,10 +113,29 @@ impl Store {
     /// [`StoreError::Full`]: nothing was written, and the store stays usable. After that it takes more room than before, so
     /// that a disk that is almost full is not met again at each commit.
     pub(super) fn room_for(&mut self, bytes: u64) -> Result<(), StoreError> {
-        let Ok(space) = self.medium.disk.space(&self.root) else {
-            // A file system that does not say is asked by writing.
-            return Ok(());
-        };
+        // First what nobody waits for, then, from the room that the ballast gives, passing events.
+        for extent in [Extent::Spare, Extent::Passing] {
+            let Some(lacking) = self.lacking(bytes) else {
+                return Ok(());
+            };
+            if self.abandoned {
+                break;
+            }
+            if extent == Extent::Passing && self.older.len() > 0 {
+                self.release_ballast()?;
+            }
+            self.make_room(lacking, extent)?;
+        }
+        match self.lacking(bytes) {
+            Some(_) => Err(StoreError::Full(self.root.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// How many bytes must be free beside what is free, at least one, before so many are written; `None` when they may be.
+    fn lacking(&mut self, bytes: u64) -> Option<u64> {
+        // A file system that does not say is asked by writing.
+        let space = self.medium.disk.space(&self.root).ok()?;
         self.health.free.set(space.free);
         let mut least = FLOOR.saturating_add(bytes.saturating_mul(2));
         if self.was_full {
@@ -122,10 +143,10 @@ impl Store {
         }
         self.was_full = space.free < least || space.free_names < MIN_NAMES;
         if self.was_full {
-            return Err(StoreError::Full(self.root.clone()));
+            return Some(least.saturating_sub(space.free).max(1));
         }
         self.ballast.take(self.medium.disk.as_ref(), space);
-        Ok(())
+        None
     }
 
     /// Whether progress may be committed: from the ballast where there is no other room.
@@ -154,6 +175,7 @@ impl Store {
     /// When it cannot be removed, as on a file system that has become read-only.
     pub(super) fn release_ballast(&mut self) -> Result<(), StoreError> {
         self.was_full = true;
+        self.room.look_again();
         self.ballast
             .release(self.medium.disk.as_ref())
             .map_err(|error| io_error(&self.root, error))

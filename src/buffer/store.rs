@@ -7,21 +7,24 @@ use super::Record;
 use super::engine::{Batch, EngineError, Medium};
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, predecessor, successor};
-use super::generations::{self, Generations, put_head};
+use super::generations::{Generations, put_head};
 use super::head::Head;
 use super::keys;
+use super::listing::{self, path_of};
 use super::losses::Reported;
 use super::parked::ParkedEvents;
 use super::progress::{Account, Progress, Settled};
 use super::publish::Published;
+use super::quota::Quota;
 use super::record;
 use super::room::Ballast;
 use super::side::SideFile;
 use super::tail::TailCache;
+use super::used::Room;
 use crate::health::BufferHealth;
 use crate::model::{
-    Body, BootTime, DeliveryAlertKind, DropNotice, Envelope, EpochReason, Event, Position, Stamp,
-    Turn, UplinkId, UtcTime,
+    Body, BootTime, Class, DeliveryAlertKind, DropNotice, Envelope, EpochReason, Event, Position,
+    Stamp, Turn, UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -43,6 +46,8 @@ pub struct OpenOptions {
     pub uplinks: Vec<(String, StartAt)>,
     /// The id of this box, see [`super::machine_id`]; `None` where there is none.
     pub machine_id: Option<String>,
+    /// What it may take, and for how long.
+    pub quota: Quota,
     /// Where it counts.
     pub health: Arc<BufferHealth>,
     /// Where it lies: [`Medium::sled`] but in tests and benches.
@@ -67,6 +72,7 @@ pub struct Store {
     /// The boot clock at the last commit of this run, from which `powered_ns` goes on.
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
+    pub(super) room: Room,
     pub(super) parked: ParkedEvents,
     pub(super) reported: Reported,
     pub(super) published: Published,
@@ -145,6 +151,7 @@ impl Store {
         let more_bytes = record_bytes + checkpoint_bytes(turns);
         self.room_for(more_bytes)?;
         self.renew()?;
+        self.keep_within_quota(more_bytes)?;
         if self.must_rotate(more_bytes) {
             self.rotate()?;
         }
@@ -152,6 +159,9 @@ impl Store {
         let mut batch = Batch::new();
         for (record, bytes) in &records {
             keys::put(&mut batch, &keys::record(record.position), bytes, None);
+            if record.class == Class::Passing {
+                self.head.passing_bytes += bytes.len() as u64;
+            }
         }
         for turn in turns {
             self.head.change(&turn.checkpoint, &mut batch);
@@ -272,7 +282,7 @@ impl Store {
             fates: settled
                 .fates
                 .iter()
-                .filter(|(at, _)| *at <= last)
+                .filter(|(at, _)| *at <= last && !self.is_evicted(*at))
                 .copied()
                 .collect(),
         };
@@ -290,10 +300,15 @@ impl Store {
 
     /// Events are gone before their uplinks had a verdict: said durably with the next commit, and told as an alert.
     pub(super) fn dropped(&mut self, notice: DropNotice) {
-        if !self.head.untold.iter_mut().any(|known| known.join(&notice)) {
+        self.note_dropped(&notice);
+        self.health.drops.add(notice);
+    }
+
+    /// The first half of [`Store::dropped`]: what is told when it is durable.
+    pub(super) fn note_dropped(&mut self, notice: &DropNotice) {
+        if !self.head.untold.iter_mut().any(|known| known.join(notice)) {
             self.head.untold.push(notice.clone());
         }
-        self.health.drops.add(notice);
         self.moved = true;
     }
 
@@ -389,16 +404,6 @@ impl Store {
         }
     }
 
-    /// Removes what every uplink settled. Only after a commit: the progress must be durable first.
-    pub(super) fn remove_settled(&mut self) -> Result<(), StoreError> {
-        let cursors = self.uplinks.iter().map(|(_, progress)| progress.cursor());
-        let settled = cursors.min().unwrap_or_else(|| self.last());
-        let mut losses = Vec::new();
-        let result = self.older.remove_settled(settled, &mut losses);
-        self.report_found(losses)?;
-        result
-    }
-
     fn read_newest(&mut self, after: Position, limits: Limits) -> Result<Vec<Record>, StoreError> {
         match self.newest.read(after, self.last(), limits) {
             Ok(reading) => {
@@ -415,7 +420,8 @@ impl Store {
                 let (newest, head) = self.fresh()?;
                 self.newest = newest;
                 self.head = head;
-                generations::set_aside(self.medium.disk.as_ref(), &self.root, lost.from)?;
+                let path = path_of(&self.root, lost.from);
+                listing::set_aside(self.medium.disk.as_ref(), &self.root, &path, lost.from)?;
                 self.report_found(vec![lost])?;
                 Ok(Vec::new())
             }

@@ -1,7 +1,7 @@
 //! The store on a real directory: generations, cursors, reopening, epochs.
 
 use super::super::disk::Files;
-use super::super::generations::{Listing, path_of};
+use super::super::listing::{Listing, path_of};
 use super::super::testing::{copy_tree, done, lost, options, payload, render, turn};
 use super::*;
 use crate::model::EpochReason as Why;

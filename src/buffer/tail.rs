@@ -30,6 +30,16 @@ impl TailCache {
         }
     }
 
+    /// Forgets records up to here: they are no longer in the store, or not all of them.
+    pub(super) fn forget(&mut self, last: Position) {
+        while let Some(oldest) = self.records.front()
+            && oldest.position <= last
+        {
+            self.bytes -= oldest.payload.len() + OVERHEAD;
+            self.records.pop_front();
+        }
+    }
+
     /// Records after `after`; `None` when it does not reach back that far.
     pub(super) fn read(&self, after: Position, limits: Limits) -> Option<Vec<Record>> {
         let first = self.records.front()?.position;

@@ -22,6 +22,8 @@ pub const TURNS: usize = 64;
 const REQUESTS: usize = 64;
 /// How long outlets may go on settling after the last turn was committed.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How often the store is looked after: ages, what is kept, what it takes.
+const KEEP_HOUSE_EVERY: Duration = Duration::from_secs(60);
 /// Most records in one answer, whatever was asked for.
 const MAX_READ_EVENTS: usize = 1024;
 /// Most payload bytes past the first record in one answer, whatever was asked for.
@@ -149,6 +151,8 @@ struct Task<'a> {
     held: Vec<Wanted>,
     /// Set when it stops while the disk takes nothing: how many events were given up.
     given_up: Option<u64>,
+    /// When the store was looked after last.
+    kept_house: Option<BootTime>,
 }
 
 impl<'a> Task<'a> {
@@ -170,6 +174,7 @@ impl<'a> Task<'a> {
             refusal: Refusal::default(),
             held: Vec::new(),
             given_up: None,
+            kept_house: None,
         }
     }
 
@@ -204,12 +209,27 @@ impl<'a> Task<'a> {
             if self.is_due() {
                 self.commit()?;
             }
+            self.keep_house()?;
         }
         self.commit()?;
         if self.refusal.retry_at().is_some() {
             self.discard();
         }
         Ok(requests)
+    }
+
+    /// Looks after the store now and then, also when nothing comes.
+    fn keep_house(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let due = |at: BootTime| now.boot.since(at) >= KEEP_HOUSE_EVERY;
+        if !self.kept_house.is_none_or(due) {
+            return Ok(());
+        }
+        self.kept_house = Some(now.boot);
+        match self.store.keep_house(now) {
+            Err(error) => self.refuse(error, now),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// How long there is nothing to do unless something comes.

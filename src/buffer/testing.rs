@@ -1,11 +1,11 @@
 //! Events, records and options for the buffer's own tests.
 
 use super::engine::Medium;
-use super::{OpenOptions, Record, Settled, Store, StoreError};
+use super::{OpenOptions, Quota, Record, Settled, Store, StoreError};
 use crate::health::BufferHealth;
 use crate::model::{
-    Birth, Body, Class, ClockQuality, ConnectionReport, ConnectionState, Envelope, Event, Position,
-    Scope, Stamp, Turn, UplinkId, UtcTime,
+    Birth, Body, Class, ClockQuality, ConnectionReport, ConnectionState, Envelope, Event,
+    Heartbeat, Position, Scope, Stamp, Turn, UplinkId, UtcTime,
 };
 use crate::settings::shape::StartAt;
 use bytes::Bytes;
@@ -41,7 +41,21 @@ pub(super) fn quiet_at(position: Position) -> Event {
     )
 }
 
-/// The same in epoch 1.
+/// An event that a full buffer drops first.
+pub(super) fn passing_at(position: Position) -> Event {
+    event(
+        position,
+        Body::Heartbeat(Heartbeat {
+            version: "0",
+            last: None,
+            boot_id: String::new(),
+            up_s: 0.0,
+            open_operations: vec![],
+        }),
+    )
+}
+
+/// [`quiet_at`] in epoch 1.
 pub(super) fn quiet(seq: u64) -> Event {
     quiet_at(Position { epoch: 1, seq })
 }
@@ -146,6 +160,7 @@ pub(super) fn options(path: &Path, uplinks: &[&str]) -> OpenOptions {
             .map(|name| ((*name).to_owned(), StartAt::Newest))
             .collect(),
         machine_id: Some("this box".into()),
+        quota: Quota::default(),
         health: Arc::new(BufferHealth::default()),
         medium: Medium::sled(),
     }

@@ -326,6 +326,9 @@ mod tests {
             "max_registers: 125",
             "pass_needs_good_fraction: 0.98",
             "generation_size: 8MiB",
+            "max_size: 4GiB",
+            "max_age: 30d",
+            "keep_delivered: 0ms",
             "segment:\n      value: \"0020\"",
         ] {
             assert!(written.contains(line), "{line} is not in\n{written}");

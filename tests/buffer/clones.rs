@@ -3,7 +3,7 @@
 
 use super::{MES, event};
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{OpenOptions, Store};
+use millgate::buffer::{OpenOptions, Quota, Store};
 use millgate::format::Renderer;
 use millgate::health::BufferHealth;
 use millgate::model::{
@@ -75,6 +75,7 @@ impl World {
             uplinks: vec![(uplink.into(), StartAt::Oldest)],
             machine_id: Some(machine.into()),
             health: Arc::new(BufferHealth::default()),
+            quota: Quota::default(),
             medium: Medium::sled(),
         };
         Store::open(&options).unwrap()

@@ -8,7 +8,7 @@ mod kill;
 mod refusals;
 
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{OpenOptions, Store, StoreError};
+use millgate::buffer::{OpenOptions, Quota, Store, StoreError};
 use millgate::health::BufferHealth;
 use millgate::model::{
     Birth, Body, CheckpointEntry, ClockQuality, Envelope, Event, Position, Restored, Scope, Turn,
@@ -29,6 +29,7 @@ fn open(path: &Path) -> Result<(Store, Restored), StoreError> {
         generation_bytes: 30_000,
         uplinks: vec![("mes".into(), StartAt::Newest)],
         machine_id: None,
+        quota: Quota::default(),
         health: Arc::new(BufferHealth::default()),
         medium: Medium::sled(),
     };

@@ -5,7 +5,7 @@ mod running;
 mod shut;
 
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{OpenOptions, Settled, Store};
+use millgate::buffer::{OpenOptions, Quota, Settled, Store};
 use millgate::health::BufferHealth;
 use millgate::model::{Position, Stamp, UplinkId};
 use millgate::settings::shape::StartAt;
@@ -26,6 +26,7 @@ fn options(path: &Path) -> OpenOptions {
         ],
         machine_id: None,
         health: Arc::new(BufferHealth::default()),
+        quota: Quota::default(),
         medium: Medium::sled(),
     }
 }

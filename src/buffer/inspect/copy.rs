@@ -94,6 +94,18 @@ pub(in crate::buffer) fn clear_copies(disk: &dyn Disk, path: &Path) {
 /// # Errors
 /// See [`CopyError`]; half a copy is removed.
 pub fn copy_generation(path: &Path, name: Name, into: &Path) -> Result<Copied, CopyError> {
+    match (copy_one(path, name, into), name.rewritten()) {
+        (Err(CopyError::Gone(name)), Some(rewritten)) => {
+            copy_one(path, rewritten, into).map_err(|error| match error {
+                CopyError::Gone(_) => CopyError::Gone(name),
+                other => other,
+            })
+        }
+        (result, _) => result,
+    }
+}
+
+fn copy_one(path: &Path, name: Name, into: &Path) -> Result<Copied, CopyError> {
     let from = root(path).join(name.to_string());
     let io = |path: &Path| {
         let path = path.to_owned();
@@ -198,6 +210,7 @@ mod tests {
         Name {
             first: Position { epoch: 1, seq: 1 },
             damaged: true,
+            lean: false,
         }
     }
 

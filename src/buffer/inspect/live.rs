@@ -6,7 +6,8 @@ use super::status::{EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatu
 use super::{Name, names};
 use crate::buffer::error::{StoreError, io_error};
 use crate::buffer::generation::predecessor;
-use crate::buffer::generations::{MAX_DAMAGED, span_after};
+use crate::buffer::generations::span_after;
+use crate::buffer::listing::MAX_DAMAGED;
 use crate::buffer::progress::Progress;
 use crate::buffer::{Closed, Record, Request, Store};
 use crate::model::{DropReason, Position};
@@ -108,7 +109,7 @@ impl Store {
                 reply.send(status).ok();
             }
             Look::CopyHead(name, reply) => {
-                let is_head = !name.damaged && name.first == self.newest.first();
+                let is_head = !name.damaged && !name.lean && name.first == self.newest.first();
                 let path = self.path();
                 let copy = is_head.then(|| copy_generation(&path, name, &copies_path(&path)));
                 reply.send(copy).ok();

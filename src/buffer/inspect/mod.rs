@@ -18,8 +18,9 @@ pub use status::{EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatus};
 pub use walk::{Opened, Seen, Trouble, Walked};
 
 use super::disk::{Disk, Files};
-use super::generations;
+use super::listing::{self, DAMAGED, LEAN};
 use crate::model::Position;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,28 +32,35 @@ pub struct Name {
     pub first: Position,
     /// It was set aside.
     pub damaged: bool,
+    /// It was rewritten without its passing events.
+    pub lean: bool,
 }
 
 impl Name {
     /// Reads the name of a directory; `None` for whatever is no generation.
     #[must_use]
     pub fn parse(text: &str) -> Option<Name> {
-        let rest = text.strip_prefix(generations::DAMAGED);
+        let damaged = text.strip_prefix(DAMAGED);
+        let lean = text.strip_suffix(LEAN);
         Some(Name {
-            first: generations::parse(rest.unwrap_or(text))?,
-            damaged: rest.is_some(),
+            first: listing::parse(damaged.or(lean).unwrap_or(text))?,
+            damaged: damaged.is_some(),
+            lean: lean.is_some(),
         })
+    }
+
+    /// The generation that may have taken its place since its name was read.
+    fn rewritten(self) -> Option<Name> {
+        let lean = true;
+        (!self.damaged && !self.lean).then_some(Name { lean, ..self })
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = if self.damaged {
-            generations::DAMAGED
-        } else {
-            ""
-        };
-        write!(f, "{prefix}{}", self.first)
+        let prefix = if self.damaged { DAMAGED } else { "" };
+        let suffix = if self.lean { LEAN } else { "" };
+        write!(f, "{prefix}{}{suffix}", self.first)
     }
 }
 
@@ -71,10 +79,23 @@ pub fn names(root: &Path) -> io::Result<(Vec<Name>, Vec<String>)> {
     for name in Files.names(root)? {
         if let Some(name) = Name::parse(&name) {
             found.push(name);
-        } else if generations::is_half_made(&name) {
+        } else if listing::is_half_made(&name) {
             half_made.push(name);
         }
     }
     found.sort_unstable();
+    let originals: BTreeSet<Name> = found.iter().copied().collect();
+    found.retain(|name| {
+        let original = Name {
+            lean: false,
+            ..*name
+        };
+        // A crash came when it was rewritten: one of the two goes, and the original has everything.
+        let is_surplus = name.lean && originals.contains(&original);
+        if is_surplus {
+            half_made.push(name.to_string());
+        }
+        !is_surplus
+    });
     Ok((found, half_made))
 }

@@ -10,12 +10,12 @@ use crate::buffer::disk::{Disk, Files};
 use crate::buffer::engine::{Medium, conf_is_damaged};
 use crate::buffer::error::StoreError;
 use crate::buffer::generation::predecessor;
-use crate::buffer::generations::MAX_DAMAGED;
 use crate::buffer::head::Head;
+use crate::buffer::listing::MAX_DAMAGED;
 use crate::buffer::open::further;
 use crate::buffer::progress::Progress;
 use crate::buffer::side::Known;
-use crate::buffer::{OpenOptions, Store};
+use crate::buffer::{OpenOptions, Quota, Store};
 use crate::health::BufferHealth;
 use crate::model::{DropReason, EpochReason, Position};
 use crate::settings::shape::StartAt;
@@ -23,6 +23,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a store cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -296,6 +297,11 @@ impl ShutStore {
                 .collect(),
             // Whose box this is matters to the gateway that opens it next, not to whoever repairs it.
             machine_id: None,
+            // Nothing is given up by a repair: that is for the gateway, which knows what may be.
+            quota: Quota {
+                keep_delivered: Duration::MAX,
+                ..Quota::default()
+            },
             health: Arc::new(BufferHealth::default()),
             medium: Medium::sled(),
         };

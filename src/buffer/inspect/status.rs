@@ -117,7 +117,7 @@ mod sequence {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Position, D::Error> {
         let text = String::deserialize(from)?;
-        crate::buffer::generations::parse(&text).ok_or_else(|| D::Error::custom("no sequence"))
+        crate::buffer::listing::parse(&text).ok_or_else(|| D::Error::custom("no sequence"))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::status::EventLabel;
 use crate::buffer::Record;
+use crate::buffer::absent::Absent;
 use crate::buffer::engine::{EngineError, Medium, Purpose};
 use crate::buffer::generation::{Generation, MAX_RECORD, predecessor, successor};
 use crate::buffer::head::{self, Head};
@@ -127,6 +128,7 @@ impl Opened {
         let mut walk = Walk {
             expected: self.generation.first().max(successor(after)),
             last,
+            absent: self.generation.absent(),
             joined: None,
             why_not: None,
             stopped: false,
@@ -190,6 +192,8 @@ impl Opened {
 struct Walk<'a> {
     expected: Position,
     last: Option<Position>,
+    /// What was taken out on purpose.
+    absent: &'a Absent,
     joined: Option<(Position, Vec<u8>)>,
     /// Why the next missing ones are missing, where that is known.
     why_not: Option<String>,
@@ -249,13 +253,13 @@ impl Walk<'_> {
             return;
         }
         let reason = self.why_not.take();
-        let seen = Seen::Lost {
-            from: self.expected,
-            to: predecessor(position),
-            reason: reason.unwrap_or_else(|| "not in the store any more".into()),
-        };
+        let reason = reason.unwrap_or_else(|| "not in the store any more".into());
+        let missing = self.absent.without(self.expected, predecessor(position));
         self.expected = position;
-        self.show(seen);
+        for (from, to) in missing {
+            let reason = reason.clone();
+            self.show(Seen::Lost { from, to, reason });
+        }
     }
 
     fn show(&mut self, seen: Seen) {

@@ -1,7 +1,7 @@
 //! What an open makes of the files of parked events: which are counted already, which are news, which are gone.
 
 use super::super::error::{StoreError, io_error};
-use super::super::generations::Listing;
+use super::super::listing::Listing;
 use super::super::store::Store;
 use super::folder::Folder;
 use super::{Parked, ParkedError};
@@ -144,6 +144,9 @@ impl Store {
     fn holds(&mut self, position: Position, listing: &Listing) -> bool {
         if position.epoch == self.newest.first().epoch && position >= self.newest.first() {
             return position <= self.last();
+        }
+        if self.is_evicted(position) {
+            return false;
         }
         let below = |first: &Position| first.epoch == position.epoch && *first <= position;
         self.older.holds(position) || listing.damaged.iter().any(below)

@@ -1,7 +1,7 @@
 //! The files of parked events: `parked/UPLINK/POSITION` beside the store, one per event, each whole or not there.
 
 use super::super::disk::Disk;
-use super::super::generations::parse;
+use super::super::listing::parse;
 use super::entry::MAX_FILE;
 use crate::model::Position;
 use std::io;

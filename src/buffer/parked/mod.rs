@@ -70,7 +70,7 @@ impl Store {
             Some((_, progress)) => progress.is_settled(position),
             None => return Ok(Parking::Done),
         };
-        if settled || position > self.last() {
+        if settled || position > self.last() || self.is_evicted(position) {
             return Ok(Parking::Done);
         }
         if self

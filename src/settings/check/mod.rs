@@ -4,6 +4,7 @@
 //! compiled and type-checked by `aggregate`, which knows CEL.
 
 mod alarm;
+mod buffer;
 mod bus_load;
 mod calendar;
 mod conditioning;
@@ -50,17 +51,11 @@ use super::report::Report;
 use super::shape;
 use indexmap::IndexMap;
 use scope::Scope;
-use std::time::Duration;
 
 /// Levels of `gateway.path`: enterprise, site, area, line, cell.
 const MAX_LEVELS: usize = 5;
 /// Longest name of a level in bytes.
 const MAX_LEVEL_BYTES: usize = 64;
-/// Payload of a generation of the buffer.
-const GENERATION: std::ops::RangeInclusive<u64> = (4 << 20)..=(32 << 20);
-/// Shortest period of checkpoints: each is a write to the flash.
-const CHECKPOINT_AT_LEAST: Duration = Duration::from_millis(100);
-
 /// Builds the plant. What is built is only to be used when the report is empty.
 pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> Plant {
     let mut plant = Plant {
@@ -104,7 +99,7 @@ pub(super) fn check(file: &shape::File, digest: String, report: &mut Report) -> 
     scan::check(&plant, report);
     lines::shared_ports(&plant, report);
     modbus::shared_ports(&plant, report);
-    buffer(&file.buffer, report);
+    buffer::check(&file.buffer, report);
     control::check(&file.control, report);
     uplink::check(file, &mut plant, report);
     plant
@@ -212,31 +207,6 @@ fn machine(name: &str, path: &str, blocks: &Blocks<'_>, plant: &mut Plant, repor
         operation::check(operation, shape, &scope, &at, report);
     }
     plant.machines.push(built);
-}
-
-fn buffer(buffer: &shape::Buffer, report: &mut Report) {
-    if buffer.path.as_os_str().is_empty() {
-        report.add(
-            "buffer.path",
-            "`path` is empty: write the directory that keeps the events, such as /var/lib/millgate",
-        );
-    }
-    if !GENERATION.contains(&buffer.generation_size.0) {
-        let found = report.written("buffer.generation_size");
-        report.add(
-            "buffer.generation_size",
-            format!("{found} is out of range: `generation_size` is 4MiB to 32MiB"),
-        );
-    }
-    if buffer.checkpoint_every.get() < CHECKPOINT_AT_LEAST {
-        let found = report.written("buffer.checkpoint_every");
-        report.add(
-            "buffer.checkpoint_every",
-            format!(
-                "{found} is too short: at least 100ms, each checkpoint is a write to the flash"
-            ),
-        );
-    }
 }
 
 /// A path one key further.

@@ -31,6 +31,7 @@ pub(in crate::settings) fn warnings(file: &File) -> Vec<Problem> {
             "no uplinks: events are kept in the buffer and go nowhere",
         ));
     }
+    super::buffer::warnings(file, &mut found);
     super::opc_ua_box::warnings(file, &mut found);
     super::control::warnings(file, &mut found);
     for (name, shape) in &file.uplinks {

@@ -1,6 +1,6 @@
 //! Destinations and the buffer; and what is only worth a look.
 
-use super::{PRESS, TWO, check, told, with};
+use super::{PRESS, TWO, check, told, warned, with};
 
 #[test]
 fn uplinks_have_one_protocol_an_address_and_known_events() {
@@ -146,11 +146,59 @@ fn the_buffer_is_kept_to_sizes_that_work() {
         "0s  ",
         "is too short: at least 100ms",
     );
+    for (keys, place, expected) in [
+        (
+            "max_size: 63MiB",
+            "63MiB",
+            "`63MiB` is too small: at least 64MiB, eight times `generation_size`",
+        ),
+        (
+            "generation_size: 32MiB, max_size: 128MiB",
+            "128MiB",
+            "at least 256MiB",
+        ),
+        (
+            "max_size: 2TiB",
+            "2TiB",
+            "`2TiB` is too large: at most 1TiB",
+        ),
+        (
+            "max_age: 59min",
+            "59min",
+            "`59min` is too short: at least 1h",
+        ),
+        ("max_age: 3651d", "3651d", "too long: at most 3650d"),
+        (
+            "max_age: 5d, keep_delivered: 6d",
+            "6d",
+            "`6d` is longer than `max_age: 5d`: nothing older than that is kept",
+        ),
+    ] {
+        let written = keys.replace(", ", "\n  ");
+        check("checkpoint_every: 2s", &written, place, expected);
+    }
+    for keys in [
+        "max_size: 64MiB",
+        "max_size: 1TiB",
+        "max_age: 1h\n  keep_delivered: 1h",
+    ] {
+        super::load(&with("checkpoint_every: 2s", keys)).unwrap();
+    }
     check(
         "path: /var/lib/millgate",
         "path: \"\"",
         "\"\"",
         "`path` is empty",
+    );
+}
+
+#[test]
+fn a_buffer_that_gives_events_up_within_a_weekend_is_warned_of() {
+    warned(
+        PRESS,
+        "checkpoint_every: 2s",
+        "max_age: 48h",
+        "a MES that is away over a long weekend (72h) costs events",
     );
 }
 

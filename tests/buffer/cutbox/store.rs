@@ -7,7 +7,7 @@ use super::device::Marks;
 use super::plan::{self, MAX_BATCH, Model, Plan, Step, UPLINKS, is_filtered, payload};
 use fastrand::Rng;
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{Account, Fate, OpenOptions, Settled, Store, StoreError};
+use millgate::buffer::{Account, Fate, OpenOptions, Quota, Settled, Store, StoreError};
 use millgate::health::BufferHealth;
 use millgate::model::{
     CheckpointEntry, Envelope, Event, Position, Restored, Stamp, Turn, UplinkId, UtcTime,
@@ -45,6 +45,7 @@ fn open(path: &Path) -> Result<(Store, Restored), StoreError> {
             .to_vec(),
         machine_id: None,
         health: Arc::new(BufferHealth::default()),
+        quota: Quota::default(),
         medium: Medium::sled(),
     })
 }
