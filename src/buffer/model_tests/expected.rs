@@ -63,28 +63,31 @@ impl Uplink {
             .filter(|now| **now == Now::Stored)
             .count() as u64
     }
+}
 
-    fn account(&self) -> Account {
-        let count = |which: Now| self.events.iter().filter(|now| **now == which).count() as u64;
-        Account {
-            offered: self.events.len() as u64 - count(Now::NotOffered),
-            delivered: count(Now::Settled(Fate::Delivered)),
-            filtered: count(Now::Settled(Fate::Filtered)),
-            ..Account::default()
-        }
+/// Where the events of an uplink went that knows this of them.
+fn account(events: &[Now]) -> Account {
+    let mut account = Account::default();
+    for now in events {
+        account.offered += u64::from(*now != Now::NotOffered);
+        account.delivered += u64::from(*now == Now::Settled(Fate::Delivered));
+        account.filtered += u64::from(*now == Now::Settled(Fate::Filtered));
     }
+    account
+}
 
-    fn is_told_by(&self, progress: &Progress) -> bool {
-        let settled = |index: usize| progress.is_settled(at(index + 1));
-        let mut all = self.events.iter().enumerate();
-        progress.account == self.account()
-            && progress.cursor() <= at(self.first_stored())
-            && all.all(|(index, now)| match now {
-                Now::NotOffered => true,
-                Now::Stored => !settled(index),
-                Now::Settled(_) => settled(index),
-            })
-    }
+/// Whether the progress of an uplink says this of its events, and nothing else.
+fn is_told_by(events: &[Now], progress: &Progress) -> bool {
+    let settled = |index: usize| progress.is_settled(at(index + 1));
+    let first = events.iter().position(|now| *now == Now::Stored);
+    let mut all = events.iter().enumerate();
+    progress.account == account(events)
+        && progress.cursor() <= at(first.unwrap_or(events.len()))
+        && all.all(|(index, now)| match now {
+            Now::NotOffered => true,
+            Now::Stored => !settled(index),
+            Now::Settled(_) => settled(index),
+        })
 }
 
 /// The position of what comes after so many events.
@@ -193,10 +196,7 @@ impl Expected {
             match self.uplinks.get_mut(name) {
                 Some(uplink) => {
                     let mut states = uplink.since.iter().rev();
-                    let found = states.find(|events| {
-                        let events = (*events).clone();
-                        Uplink::new(events).is_told_by(&progress)
-                    });
+                    let found = states.find(|events| is_told_by(events, &progress));
                     let since = &uplink.since;
                     let found =
                         found.unwrap_or_else(|| panic!("{name}: {progress:?} of {since:?}"));
@@ -204,7 +204,10 @@ impl Expected {
                 }
                 None => {
                     let uplink = self.begun(&progress);
-                    assert!(uplink.is_told_by(&progress), "{name}: {progress:?}");
+                    assert!(
+                        is_told_by(&uplink.events, &progress),
+                        "{name}: {progress:?}"
+                    );
                     let oldest = self.events.len() - usize::try_from(uplink.stored()).unwrap();
                     if progress.cursor() == Position::default() {
                         assert!(oldest <= needed.unwrap_or(oldest), "{name} misses some");

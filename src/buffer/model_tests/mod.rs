@@ -11,6 +11,7 @@ mod trial;
 
 use super::testing::trials;
 use place::Place;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use trial::Trial;
@@ -20,16 +21,22 @@ const LOG_TRIALS: [usize; 2] = [100_000, 5_000];
 /// Sequences on sled over real files.
 const SLED_TRIALS: usize = 1_000;
 
-fn play(seed: u64, steps: u32, place: Place) {
+/// Steps of a sequence, as its seed says: a kill or a power cut comes every eighth of them or so, a fault as often.
+const STEPS: RangeInclusive<u64> = 4..=20;
+/// The same on sled, where an open takes its time.
+const SLED_STEPS: RangeInclusive<u64> = 4..=16;
+
+fn play(seed: u64, steps: RangeInclusive<u64>, place: Place) {
     let mut trial = Trial::new(seed, place);
-    for _ in 0..steps {
+    let count = steps.start() + seed % (steps.end() - steps.start() + 1);
+    for _ in 0..count {
         trial.step();
     }
     trial.finish();
 }
 
 /// Plays each seed, on all cores, until one fails.
-fn play_all(seeds: Vec<u64>, steps: u32, place: impl Fn(u64) -> Place + Sync) {
+fn play_all(seeds: Vec<u64>, steps: RangeInclusive<u64>, place: impl Fn(u64) -> Place + Sync) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (left, failed) = (Mutex::new(seeds), Mutex::new(None));
     let next = || match *failed.lock().unwrap() {
@@ -40,7 +47,7 @@ fn play_all(seeds: Vec<u64>, steps: u32, place: impl Fn(u64) -> Place + Sync) {
         for _ in 0..cores {
             scope.spawn(|| {
                 while let Some(seed) = next() {
-                    let one = AssertUnwindSafe(|| play(seed, steps, place(seed)));
+                    let one = AssertUnwindSafe(|| play(seed, steps.clone(), place(seed)));
                     if catch_unwind(one).is_err() {
                         *failed.lock().unwrap() = Some(seed);
                     }
@@ -60,10 +67,10 @@ fn a_store_behaves_like_a_list_through_whatever_a_disk_may_do() {
     } else {
         else_where
     };
-    play_all(trials(usual), 24, Place::memory);
+    play_all(trials(usual), STEPS, Place::memory);
 }
 
 #[test]
 fn a_store_on_sled_behaves_like_a_list_through_kills_and_power_cuts() {
-    play_all(trials(SLED_TRIALS), 10, |_| Place::files());
+    play_all(trials(SLED_TRIALS), SLED_STEPS, |_| Place::files());
 }

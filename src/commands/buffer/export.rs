@@ -54,8 +54,14 @@ fn bound(text: &str) -> Result<Bound, String> {
     if let Some(position) = words::position(text) {
         return Ok(Bound::Number(position));
     }
-    let day = text.parse::<jiff::civil::Date>().ok();
-    let day = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+    // A date with a time of day is read as a date, too, and what the clock says would be passed over.
+    let is_date = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let day = is_date.then(|| text.parse::<jiff::civil::Date>().ok());
+    let day = day
+        .flatten()
+        .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
     let time = match day {
         Some(day) => Some(day.timestamp()),
         None => text.parse::<Timestamp>().ok(),
@@ -398,6 +404,10 @@ mod tests {
             ("0000000001.00000000000000000042", number),
             ("1970-01-02T00:00:00Z", Bound::TimeNs(day)),
             ("1970-01-02T01:00:00+01:00", Bound::TimeNs(day)),
+            (
+                "1970-01-02T00:00:01.5+00:00",
+                Bound::TimeNs(day + 1_500_000_000),
+            ),
             ("1970-01-02", Bound::TimeNs(day)),
         ] {
             assert_eq!(bound(text), Ok(found), "{text}");
