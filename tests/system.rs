@@ -4,6 +4,7 @@
 //! killed with a stroke open and started again. Nothing may be lost, come twice after deduplication, or come out of order.
 //! It waits for what others do, never for time: the press paces itself by how often it is read.
 
+mod full_disk;
 pub(crate) mod peers;
 mod proxy;
 mod receivers;

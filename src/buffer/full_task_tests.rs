@@ -4,10 +4,13 @@ use super::disk::Disk;
 use super::disk::memory::{Memory, Plan};
 use super::engine::Medium;
 use super::testing::{options, render, turn};
-use super::{OpenOptions, Outlet, Settled, Stopped, Store, StoreError, outlets, run};
+use super::{
+    Answered, OpenOptions, Outlet, ParkedState, Parking, Record, Retried, Settled, Stopped, Store,
+    StoreError, ToPark, outlets, run,
+};
 use crate::clock::Clock;
 use crate::health::BufferHealth;
-use crate::model::{Position, Turn, UplinkId};
+use crate::model::{ParkClass, Position, Turn, UplinkId};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -140,6 +143,72 @@ async fn a_full_disk_is_waited_out_and_what_is_delivered_meanwhile_becomes_durab
     drop(bench.outlet);
     let stopped = bench.task.join().unwrap().unwrap();
     assert_eq!((stopped.last, stopped.unstored), (at(5), 0));
+}
+
+fn to_park(record: Record) -> ToPark {
+    ToPark {
+        record,
+        class: ParkClass::Business,
+        state: ParkedState::Rejected,
+        attempts: 1,
+        since_first: Duration::ZERO,
+        answered: Answered::default(),
+        wait: Duration::ZERO,
+    }
+}
+
+#[tokio::test]
+async fn parking_and_retries_on_a_full_disk_wait_for_room_and_end_nothing() {
+    // More than are removed at once, which takes a commit.
+    const PARKED: u64 = 70;
+    let mut bench = Bench::start();
+    bench.send(1, PARKED + 1).await;
+    let records = bench.outlet.next(at(0), 99, 1 << 20).await.unwrap();
+    let mut records: Vec<ToPark> = records.into_iter().map(to_park).collect();
+    let last = records.pop().unwrap();
+    for event in records {
+        let (parking, _) = bench.outlet.park(event).await.unwrap();
+        assert_eq!(parking, Parking::Done);
+    }
+    bench.leave(0);
+    let (parking, groups) = bench.outlet.park(last.clone()).await.unwrap();
+    assert_eq!((parking, groups.len()), (Parking::NoRoom, 1));
+    // What the ballast was taken for is used up, too.
+    bench
+        .outlet
+        .settle(Settled::delivered(at(0), at(PARKED)))
+        .await
+        .unwrap();
+    let ballast = |bench: &Bench| bench.disk.used(Path::new("/buffer/store/ballast")).unwrap();
+    bench
+        .until("the ballast is gone", |bench| ballast(bench) == 0)
+        .await;
+    bench.leave(0);
+    for seq in 1..=PARKED {
+        let retried = bench.outlet.retried(at(seq), Retried::Delivered).await;
+        retried.unwrap();
+    }
+    let refusing = |bench: &Bench| bench.health.refusing.now().is_some();
+    bench.until("it refuses", refusing).await;
+    let (_, groups) = bench.outlet.due_parked().await.unwrap();
+    let parked: u64 = groups.iter().map(|group| group.count).sum();
+    assert_eq!(parked, 0, "all of them are delivered: {groups:?}");
+
+    bench.leave(16 * MIB);
+    bench
+        .until("it refuses no more", |bench| !refusing(bench))
+        .await;
+    let (parking, _) = bench.outlet.park(last).await.unwrap();
+    assert_eq!(parking, Parking::Done);
+    drop(bench.turns);
+    drop(bench.outlet);
+    let stopped = bench.task.join().unwrap().unwrap();
+    let account = stopped.accounts[0];
+    assert_eq!((account.delivered, account.parked), (PARKED, 1));
+    assert_eq!((account.offered, account.stored()), (PARKED + 1, 0));
+    let mut left = bench.disk.names(Path::new("/buffer/parked/mes")).unwrap();
+    left.retain(|name| !name.starts_with('.'));
+    assert_eq!(left, [at(PARKED + 1).to_string()]);
 }
 
 #[tokio::test]

@@ -309,8 +309,12 @@ impl<'a> Task<'a> {
             }
             Request::Parked(request) => {
                 let now = self.clock.now();
-                if self.store.answer_parked(request, now)? {
-                    self.rule.cursor(now.boot);
+                match self.store.answer_parked(request, now) {
+                    Ok(true) => self.rule.cursor(now.boot),
+                    Ok(false) => {}
+                    // What it changed is in memory, and becomes durable when there is room.
+                    Err(error @ StoreError::Full(_)) => self.refuse(error, now)?,
+                    Err(other) => return Err(other),
                 }
             }
             Request::Look(look) => self.store.look(look)?,

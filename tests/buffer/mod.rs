@@ -7,6 +7,8 @@ mod cutbox;
 mod kill;
 mod refusals;
 
+pub(crate) use refusals::works;
+
 use millgate::buffer::engine::Medium;
 use millgate::buffer::{OpenOptions, Quota, Store, StoreError};
 use millgate::health::BufferHealth;

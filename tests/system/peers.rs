@@ -188,11 +188,24 @@ pub(super) struct Gateway {
 impl Gateway {
     /// Starts the gateway with a settings file; its log goes to `gateway-NAME.log` in the folder.
     pub(super) fn start(folder: &Path, settings: &Path, name: &str) -> Gateway {
+        Gateway::start_in(&[], folder, settings, name)
+    }
+
+    /// The same behind a command that runs it somewhere else.
+    pub(super) fn start_in(
+        wrapper: &[String],
+        folder: &Path,
+        settings: &Path,
+        name: &str,
+    ) -> Gateway {
         let socket = folder.join(format!("notify-{name}"));
         let told = listen(&socket);
         let log = folder.join(format!("gateway-{name}.log"));
         let output = File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_millgate"))
+        let program = env!("CARGO_BIN_EXE_millgate").to_owned();
+        let mut words = wrapper.iter().cloned().chain([program]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .args(["run", "--config"])
             .arg(settings)
             .env("NOTIFY_SOCKET", &socket)
@@ -224,6 +237,21 @@ impl Gateway {
     /// Everything that the service manager was told.
     pub(super) fn told(&self) -> String {
         self.told.lock().unwrap().clone()
+    }
+
+    /// Everything that it logged.
+    pub(super) fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until it ends by itself.
+    pub(super) fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the gateway has ended", || {
+            status = self.process.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// SIGKILL: no chance to write anything.

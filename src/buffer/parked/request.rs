@@ -5,7 +5,11 @@ use super::super::outlet::{Closed, Outlet, Request};
 use super::super::store::Store;
 use super::{DueParked, Parking, Retried, ToPark};
 use crate::model::{ParkedGroup, Position, Stamp, UplinkId};
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How long an uplink waits for what it asked on a full disk: well inside the 60 s in which all goes on when there is space.
+const WITHOUT_ROOM: Duration = Duration::from_secs(10);
 
 /// A question about parked events.
 #[derive(Debug)]
@@ -51,11 +55,17 @@ impl Store {
                 event,
                 reply,
             } => {
-                let done = self.park(uplink, *event, now)?;
+                let done = match self.park(uplink, *event, now) {
+                    Err(StoreError::Full(_)) => Parking::NoRoom,
+                    done => done?,
+                };
                 reply.send((done, self.parked_groups(uplink))).ok();
             }
             ParkedRequest::Due { uplink, reply } => {
-                let due = self.due_parked(uplink, now)?;
+                let due = match self.due_parked(uplink, now) {
+                    Err(StoreError::Full(_)) => DueParked::After(WITHOUT_ROOM),
+                    due => due?,
+                };
                 reply.send((due, self.parked_groups(uplink))).ok();
             }
             ParkedRequest::Retried {
