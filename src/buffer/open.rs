@@ -48,8 +48,9 @@ impl Store {
     /// When the store is in use, cannot be written, or belongs to other settings.
     pub fn open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
         match Store::try_open(options) {
-            Err(StoreError::Full(root)) => {
-                // What an open writes has its place in the ballast.
+            Err(StoreError::Full(_)) => {
+                // What an open writes has its place in the ballast, whichever file met the end of the disk.
+                let root = options.path.join("store");
                 let disk = options.medium.disk.as_ref();
                 let mut ballast =
                     Ballast::new(&root, options.generation_bytes, options.quota.max_bytes);

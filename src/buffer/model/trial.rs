@@ -43,7 +43,7 @@ fn payload(tries: u32, position: Position) -> Vec<u8> {
     let mut bytes = tries.to_le_bytes().to_vec();
     bytes.extend_from_slice(&position.seq.to_le_bytes());
     bytes.resize(bytes.len() + length, b'.');
-    if position.seq % 19 == 0 {
+    if position.seq.is_multiple_of(19) {
         // Longer than a piece.
         bytes.extend_from_slice(&LONG);
     }

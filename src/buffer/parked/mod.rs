@@ -4,15 +4,16 @@
 //! between leaves a file too much, never one too few; the open finds out which it is (see [`Store::adopt_parked`]).
 
 mod adopt;
+mod asked;
 mod entry;
 mod folder;
 mod index;
 mod request;
 
+pub use asked::{DueParked, Parking, Retried, ToPark};
 pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
 pub use request::ParkedRequest;
 
-use super::Record;
 use super::error::{StoreError, io_error};
 use super::progress::Left;
 use super::store::Store;
@@ -50,63 +51,6 @@ impl ParkedEvents {
             indices: (0..uplinks).map(|_| Index::default()).collect(),
         }
     }
-}
-
-/// An event that is to be parked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToPark {
-    /// The event.
-    pub record: Record,
-    /// Why.
-    pub class: ParkClass,
-    /// Whether the destination refused it, or only never took it.
-    pub state: ParkedState,
-    /// How often it was sent.
-    pub attempts: u32,
-    /// How long ago it was sent first.
-    pub since_first: Duration,
-    /// The last answer.
-    pub answered: Answered,
-    /// How long to wait before it is tried again.
-    pub wait: Duration,
-}
-
-/// What became of an event that was to be parked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parking {
-    /// It is parked, durably.
-    Done,
-    /// There are [`MAX_PARKED`] already.
-    Full,
-    /// The disk has no room for its file.
-    NoRoom,
-}
-
-/// What became of another attempt with a parked event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Retried {
-    /// The destination has it now.
-    Delivered,
-    /// It stays parked.
-    Again {
-        /// The answer, or why there was none.
-        answered: Answered,
-        /// The class of a verdict against it; `None` where there was no verdict.
-        rejected: Option<ParkClass>,
-        /// How long to wait before it is tried again.
-        wait: Duration,
-    },
-}
-
-/// The parked event whose turn it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DueParked {
-    /// This one.
-    Event(Box<Parked>),
-    /// None before that time has passed.
-    After(Duration),
-    /// There is none.
-    Never,
 }
 
 impl Store {
@@ -475,21 +419,6 @@ impl Store {
         Moment {
             utc: now.utc,
             powered_ns: self.head.powered_ns.saturating_add(nanos(since)),
-        }
-    }
-}
-
-impl ToPark {
-    fn into_parked(self, now: Moment) -> Parked {
-        Parked {
-            record: self.record,
-            class: self.class,
-            state: self.state,
-            attempts: self.attempts,
-            first_attempt: now.before(self.since_first),
-            last_attempt: now,
-            answers: vec![self.answered.cut()],
-            audit: Vec::new(),
         }
     }
 }

@@ -299,7 +299,7 @@ impl Work<'_> {
             self.sum.first.get_or_insert(at);
             self.sum.last = Some(at);
         }
-        if at.seq % STEP == 0 {
+        if at.seq.is_multiple_of(STEP) {
             self.bar.show(self.sum.written);
             if self.interrupt.came() {
                 return Err(Interrupt::failure().into());
