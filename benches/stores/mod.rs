@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{OpenOptions, Record, Settled, Store};
+use millgate::buffer::{OpenOptions, Quota, Record, Settled, Store};
 use millgate::health::BufferHealth;
 use millgate::model::{
     Birth, Body, CheckpointEntry, Class, ClockQuality, Envelope, Event, Position, Scope, Stamp,
@@ -32,6 +32,7 @@ pub(crate) fn options(home: &Path, medium: Medium) -> OpenOptions {
         uplinks: vec![("mes".into(), StartAt::Newest)],
         machine_id: None,
         health: Arc::new(BufferHealth::default()),
+        quota: Quota::default(),
         medium,
     }
 }
