@@ -27,7 +27,7 @@ mod listing;
 mod losses;
 mod memory;
 #[cfg(test)]
-mod model;
+mod model_tests;
 #[cfg(test)]
 mod notices_tests;
 mod older;

@@ -69,7 +69,8 @@ impl Source {
             .next()
             .unwrap()
             .trim_end_matches(".rs");
-        name == "tests" || name.ends_with("_tests") || self.path.contains("/tests/")
+        let folder = self.path.contains("/tests/") || self.path.contains("_tests/");
+        folder || name == "tests" || name.ends_with("_tests")
     }
 
     /// True for a file that says in its header that it is a pure rule.

@@ -2,7 +2,7 @@
 
 use super::super::progress::{Fate, Settled};
 use super::super::{OpenOptions, Record, Store, StoreError};
-use super::expected::{Batch, Expected, Now, at};
+use super::expected::{Expected, Now, at};
 use super::place::Place;
 use crate::buffer::testing::{options, quiet_at};
 use crate::model::{
@@ -171,10 +171,7 @@ impl Trial {
 
     fn append(&mut self) -> Result<(), StoreError> {
         self.tries += 1;
-        let mut batch = Batch {
-            events: Vec::new(),
-            checkpoint: self.expected.checkpoint.clone(),
-        };
+        let (mut events, mut checkpoint) = (Vec::new(), self.expected.checkpoint.clone());
         let mut turns = Vec::new();
         for _ in 0..self.random.u8(1..4) {
             let mut turn = Turn {
@@ -182,8 +179,8 @@ impl Trial {
                 checkpoint: Vec::new(),
             };
             for _ in 0..self.random.u8(0..4) {
-                batch.events.push(self.tries);
-                let position = at(self.expected.events.len() + batch.events.len());
+                events.push(self.tries);
+                let position = at(self.expected.events.len() + events.len());
                 let run = Uuid::from_u128(u128::from(self.tries));
                 turn.events.push(Event {
                     run,
@@ -191,11 +188,11 @@ impl Trial {
                 });
             }
             if self.random.u8(0..3) == 0 {
-                turn.checkpoint.push(self.entry(&mut batch.checkpoint));
+                turn.checkpoint.push(self.entry(&mut checkpoint));
             }
             turns.push(turn);
         }
-        self.expected.under_way.push(batch);
+        self.expected.hand_over(events, checkpoint);
         let store = self.store.as_mut().unwrap();
         let last = store.commit(&turns, Stamp::default(), &render)?;
         self.expected.accept();

@@ -100,6 +100,9 @@ pub(super) fn at(count: usize) -> Position {
 pub(super) struct Batch {
     pub(super) events: Vec<u32>,
     pub(super) checkpoint: BTreeMap<String, Vec<u8>>,
+    /// By uplink, which of its states was the newest when it was handed over: what is on the disk with the batch is not
+    /// older, whatever the store was told after it refused the batch.
+    newest: BTreeMap<String, usize>,
 }
 
 /// The list.
@@ -115,23 +118,44 @@ pub(super) struct Expected {
 }
 
 impl Expected {
+    /// A batch is handed to the store.
+    pub(super) fn hand_over(&mut self, events: Vec<u32>, checkpoint: BTreeMap<String, Vec<u8>>) {
+        let newest = |(name, uplink): (&String, &Uplink)| (name.clone(), uplink.since.len() - 1);
+        self.under_way.push(Batch {
+            events,
+            checkpoint,
+            newest: self.uplinks.iter().map(newest).collect(),
+        });
+    }
+
     /// The batch under way is accepted, and all progress is durable with it.
     pub(super) fn accept(&mut self) {
         if let Some(batch) = self.under_way.pop() {
-            for uplink in self.uplinks.values_mut() {
-                let more = batch.events.iter().map(|_| Now::Stored);
-                uplink.events.extend(more);
-            }
-            self.events.extend(batch.events);
-            self.checkpoint = batch.checkpoint;
+            self.take_in(batch);
         }
-        self.under_way.clear();
         self.progress_is_known();
+    }
+
+    /// The batch is in, with some state of each uplink since it was handed over.
+    fn take_in(&mut self, batch: Batch) {
+        for (name, uplink) in &mut self.uplinks {
+            let newest = batch.newest.get(name).copied().unwrap_or(0);
+            uplink.since.drain(..newest);
+            for events in uplink.since.iter_mut().chain([&mut uplink.events]) {
+                events.extend(batch.events.iter().map(|_| Now::Stored));
+            }
+        }
+        self.events.extend(batch.events);
+        self.checkpoint = batch.checkpoint;
+        self.under_way.clear();
     }
 
     /// The last progress of each uplink is known, as far as no power cut comes.
     pub(super) fn progress_is_known(&mut self) {
         self.uplinks.values_mut().for_each(Uplink::durable);
+        for batch in &mut self.under_way {
+            batch.newest.clear();
+        }
     }
 
     /// After an open: whether one of the batches under way is in.
@@ -149,8 +173,8 @@ impl Expected {
             restored.next == successor(before) && restored.checkpoint == self.checkpoint;
         match self.under_way.iter().position(is_in) {
             Some(index) if !nothing_new => {
-                self.under_way.truncate(index + 1);
-                self.accept();
+                let batch = self.under_way.remove(index);
+                self.take_in(batch);
             }
             _ => {
                 assert_eq!(restored.next, successor(before), "the next position");
