@@ -32,6 +32,7 @@ pub(crate) fn options(home: &Path, medium: Medium) -> OpenOptions {
         uplinks: vec![("mes".into(), StartAt::Newest)],
         machine_id: None,
         health: Arc::new(BufferHealth::default()),
+        quota: Quota::default(),
         medium,
         quota: Quota::default(),
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 const EVENTS: u64 = 40;
 
 /// Zeroes a file.
-fn zero(file: &Path) {
+pub(super) fn zero(file: &Path) {
     let length = std::fs::metadata(file).unwrap().len();
     std::fs::write(file, vec![0; usize::try_from(length).unwrap()]).unwrap();
 }

@@ -1,6 +1,7 @@
 //! `millgate buffer` as people run it: beside a running gateway, on a store that was left in order, killed or damaged.
 
 mod broken;
+mod lasting;
 mod running;
 mod shut;
 

@@ -48,6 +48,7 @@ impl Place {
         let plan = match random.u8(0..8) {
             0 => Plan {
                 bytes: Some(used + random.u64(0..3000)),
+                shared: true,
                 raced,
                 ..Plan::default()
             },

@@ -27,6 +27,8 @@ pub(in crate::buffer) struct Plan {
     pub(in crate::buffer) broken: Vec<u64>,
     /// Bytes of all files together past which the disk is full.
     pub(in crate::buffer) bytes: Option<u64>,
+    /// The rest of a large file system is taken by others: `bytes` is not all that there is.
+    pub(in crate::buffer) shared: bool,
     /// Files and directories past which no name can be made.
     pub(in crate::buffer) names: Option<u64>,
     /// Others take the space between the asking and the writing: who asks is told that there is enough.

@@ -361,11 +361,12 @@ impl State {
     pub(super) fn space(&self) -> io::Result<Space> {
         let (bytes, names) = self.used(Path::new("/"))?;
         let honest = !self.plan.raced;
-        let total = self.plan.bytes.filter(|_| honest).unwrap_or(1 << 40);
+        const LARGE: u64 = 1 << 40;
+        let limit = self.plan.bytes.filter(|_| honest).unwrap_or(LARGE);
         let names_limit = self.plan.names.filter(|_| honest).unwrap_or(u64::MAX);
         Ok(Space {
-            free: total.saturating_sub(bytes),
-            total,
+            free: limit.saturating_sub(bytes),
+            total: if self.plan.shared { LARGE } else { limit },
             free_names: names_limit.saturating_sub(names),
         })
     }
