@@ -34,7 +34,6 @@ pub(crate) fn options(home: &Path, medium: Medium) -> OpenOptions {
         health: Arc::new(BufferHealth::default()),
         quota: Quota::default(),
         medium,
-        quota: Quota::default(),
     }
 }
 
