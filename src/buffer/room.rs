@@ -66,8 +66,14 @@ impl Ballast {
 
     /// Takes the space, where there is enough; that there is not is no error.
     pub(super) fn take(&mut self, disk: &dyn Disk, space: Space) {
-        let wanted = !self.held && self.fits(space);
-        if !wanted || space.free < self.bytes + 2 * FLOOR {
+        if space.free >= self.bytes + 2 * FLOOR {
+            self.take_back(disk, space);
+        }
+    }
+
+    /// Takes the space again that was given back in vain, as far as nobody was quicker.
+    pub(super) fn take_back(&mut self, disk: &dyn Disk, space: Space) {
+        if self.held || !self.fits(space) || space.free < self.bytes {
             return;
         }
         match disk.reserve(&self.path, self.bytes) {
@@ -126,10 +132,15 @@ impl Store {
             }
             self.make_room(lacking, extent)?;
         }
-        match self.lacking(bytes) {
-            Some(_) => Err(StoreError::Full(self.root.clone())),
-            None => Ok(()),
+        if self.lacking(bytes).is_none() {
+            return Ok(());
         }
+        // What did not help goes back to what it is for: the next start.
+        let disk = self.medium.disk.as_ref();
+        if let Ok(space) = disk.space(&self.root) {
+            self.ballast.take_back(disk, space);
+        }
+        Err(StoreError::Full(self.root.clone()))
     }
 
     /// How many bytes must be free beside what is free, at least one, before so many are written; `None` when they may be.

@@ -171,7 +171,9 @@ fn missing_permission_is_said_plainly() {
 
 #[test]
 fn a_full_disk_is_met_before_it_is_written_to_and_harms_nothing() {
-    // The sizes differ so that the disk fills at different places of a generation. The largest has room for a ballast.
+    // The sizes differ so that the disk fills at different places of a generation. The largest has room for a ballast. The
+    // disk is mostly taken by others, or the store would keep within its 80 % of it and never meet the end.
+    const TAKEN_KIB: u64 = 100_000;
     for (kib, opens_when_full) in [(5_000, false), (6_100, false), (18_000, true)] {
         let home = tempfile::tempdir().unwrap();
         let (filler, opener) = (
@@ -179,9 +181,11 @@ fn a_full_disk_is_met_before_it_is_written_to_and_harms_nothing() {
             child("refusals::opener").join(" "),
         );
         let script = format!(
-            "mount -t tmpfs -o size={kib}k none \"${DIRECTORY}\"; {filler}; \
+            "mount -t tmpfs -o size={}k none \"${DIRECTORY}\"; \
+             head -c {TAKEN_KIB}k /dev/zero >\"${DIRECTORY}/taken\"; {filler}; \
              dd if=/dev/zero of=\"${DIRECTORY}/other\" bs=4k 2>/dev/null || true; \
-             {opener} | sed 's/^/full: /'; rm \"${DIRECTORY}/other\"; {opener}"
+             {opener} | sed 's/^/full: /'; rm \"${DIRECTORY}/other\"; {opener}",
+            kib + TAKEN_KIB
         );
         let Some(text) = unshared(home.path(), &script) else {
             return;
