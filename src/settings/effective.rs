@@ -326,7 +326,7 @@ mod tests {
             "max_registers: 125",
             "pass_needs_good_fraction: 0.98",
             "generation_size: 8MiB",
-            "max_size: 4GiB",
+            "max_size: 1GiB",
             "max_age: 30d",
             "keep_delivered: 0ms",
             "segment:\n      value: \"0020\"",

@@ -107,14 +107,6 @@ impl Opened {
         self.generation.head()?.map_err(Trouble::Damaged)
     }
 
-    /// Looks at the head state alone.
-    ///
-    /// # Errors
-    /// What does not fit.
-    pub fn check_head(&self) -> Result<(), Trouble> {
-        self.head().map(drop)
-    }
-
     /// Shows every record after `after`, and what is missing up to `last`, where that is known, until `each` breaks.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use super::super::error::{StoreError, io_error};
 use super::super::listing::Listing;
 use super::super::store::Store;
-use super::folder::Folder;
 use super::{Parked, ParkedError};
 use crate::model::{Position, UplinkId};
 
@@ -64,14 +63,8 @@ impl Store {
             if stays(name) || progress.leaving().is_empty() {
                 continue;
             }
-            let folder = Folder {
-                disk: self.medium.disk.as_ref(),
-                root: &self.parked.root,
-                uplink: name,
-            };
-            folder
-                .remove(progress.leaving())
-                .map_err(|error| io_error(&folder.path(), error))?;
+            let disk = self.medium.disk.as_ref();
+            self.parked.remove(disk, name, progress.leaving())?;
         }
         Ok(())
     }

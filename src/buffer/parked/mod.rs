@@ -14,6 +14,7 @@ pub use asked::{DueParked, Parking, Retried, ToPark};
 pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
 pub use request::ParkedRequest;
 
+use super::disk::Disk;
 use super::error::{StoreError, io_error};
 use super::progress::Left;
 use super::store::Store;
@@ -50,6 +51,14 @@ impl ParkedEvents {
             root,
             indices: (0..uplinks).map(|_| Index::default()).collect(),
         }
+    }
+
+    /// Removes the files of these events of an uplink, durably.
+    fn remove(&self, disk: &dyn Disk, uplink: &str, gone: &[Position]) -> Result<(), StoreError> {
+        let root = &self.root;
+        let folder = Folder { disk, root, uplink };
+        let removed = folder.remove(gone);
+        removed.map_err(|error| io_error(&folder.path(), error))
     }
 }
 
@@ -275,14 +284,8 @@ impl Store {
             if progress.leaving().is_empty() {
                 continue;
             }
-            let folder = Folder {
-                disk: self.medium.disk.as_ref(),
-                root: &self.parked.root,
-                uplink: name,
-            };
-            folder
-                .remove(progress.leaving())
-                .map_err(|error| io_error(&folder.path(), error))?;
+            let disk = self.medium.disk.as_ref();
+            self.parked.remove(disk, name, progress.leaving())?;
             progress.swept();
         }
         Ok(())

@@ -236,7 +236,7 @@ mod defaults {
         Period::from_millis(5_000)
     }
     pub(super) fn max_size() -> ByteSize {
-        ByteSize(4 << 30)
+        ByteSize(1 << 30)
     }
     pub(super) fn max_age() -> Period {
         Period::from_millis(30 * 86_400_000)
