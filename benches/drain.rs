@@ -84,11 +84,8 @@ async fn drain(version: shape::MqttVersion, port: u16, events: u64) -> Result<f6
         "window": WINDOW,
     }))?;
     let uplink = Uplink {
-        id: UplinkId(0),
-        name: "mes".into(),
-        protocol: UplinkProtocol::Mqtt(mqtt),
-        events: vec!["*".into()],
         start_at: shape::StartAt::Oldest,
+        ..Uplink::new(UplinkId(0), "mes", UplinkProtocol::Mqtt(mqtt))
     };
     let gateway = shape::Gateway {
         id: "gw07".into(),

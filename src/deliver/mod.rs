@@ -8,7 +8,6 @@ mod filter;
 mod gate;
 mod handshake;
 mod http;
-mod lists;
 mod mqtt;
 mod parking;
 mod report;

@@ -161,7 +161,7 @@ impl Drain {
     pub(super) fn send_parked<U: Uplink>(&mut self, uplink: &mut U, allowed: usize, now: Instant) {
         let in_flight = self.window.in_flight();
         if let Some(record) = self.retries.start(now, in_flight, allowed) {
-            uplink.send(record);
+            uplink.send(&[record]);
             self.health.sent.add(1);
             self.health.resent.add(1);
         }

@@ -11,7 +11,7 @@ use super::retries::Retries;
 use super::setup::{Prepared, Protocol};
 use super::timing::Timing;
 use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
-use super::window::{Consequence, Failure, Window};
+use super::window::{Consequence, Failure, Started, Window};
 use crate::buffer::{Closed, Outlet, ParkedState, Record};
 use crate::health::UplinkHealth;
 use crate::model::{ParkClass, Position};
@@ -232,12 +232,18 @@ impl Drain {
         } else {
             self.retries.leaves(allowed)
         };
-        while let Some(started) = self.window.start_next(now, terms, most) {
-            uplink.send(started.record);
-            self.health.sent.add(1);
-            if started.again {
-                self.health.resent.add(1);
+        let batch = if self.gate.is_open() { terms.batch } else { 1 };
+        loop {
+            let started = self.window.start(now, terms, most, batch);
+            if started.is_empty() {
+                break;
             }
+            let records = |one: &Started| self.window.record(one.position);
+            let events: Vec<&Record> = started.iter().filter_map(records).collect();
+            uplink.send(&events);
+            self.health.sent.add(started.len() as u64);
+            let again = started.iter().filter(|one| one.again).count();
+            self.health.resent.add(again as u64);
         }
         self.send_parked(uplink, allowed, now);
     }

@@ -37,7 +37,10 @@ impl Uplink for Scripted {
         Ok(self.terms)
     }
 
-    fn send(&mut self, record: &Record) {
+    fn send(&mut self, events: &[&Record]) {
+        let [record] = events else {
+            panic!("one at a time");
+        };
         let mut log = self.log.lock().expect("no panic");
         log.sent.push((record.position.seq, TokioInstant::now()));
         let position = record.position;
@@ -141,6 +144,7 @@ fn terms() -> Terms {
     Terms {
         connected: true,
         in_flight: 8,
+        batch: 1,
         one_per_key: false,
         verdict_within: Some(Duration::from_secs(30)),
     }

@@ -13,8 +13,9 @@ pub(super) trait Uplink: Send {
     /// Dropping the future gives the attempt up.
     fn connect(&mut self) -> impl Future<Output = Result<Terms, Fault>> + Send;
 
-    /// Starts sending an event. Never waits: at most [`Terms::in_flight`] are ever started without a verdict.
-    fn send(&mut self, record: &Record);
+    /// Starts sending events as one: at least one, at most [`Terms::batch`]. Never waits: at most [`Terms::in_flight`] such
+    /// sendings are ever under way. Each of the events gets a verdict of its own.
+    fn send(&mut self, events: &[&Record]);
 
     /// Drives the connection until there is a verdict. Pending without end while nothing is under way and all is well.
     /// Cancel-safe: nothing is lost when the future is dropped and asked for again.
@@ -24,11 +25,14 @@ pub(super) trait Uplink: Send {
 /// What a connection allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
-    /// Most events without a verdict at a time.
+    /// Most sendings at a time with events that have no verdict.
     pub(super) in_flight: usize,
+    /// Most events in one sending.
+    pub(super) batch: usize,
     /// True when the destination has answered already; false when the first event shows whether it does.
     pub(super) connected: bool,
-    /// True when only one event of a partition key may be under way, because the protocol does not keep order itself.
+    /// True when only one sending with events of a partition key may be under way, because the protocol does not keep order
+    /// itself.
     pub(super) one_per_key: bool,
     /// Longest wait for a verdict before the connection counts as dead; `None` when the protocol sees to that itself.
     pub(super) verdict_within: Option<Duration>,

@@ -1,6 +1,7 @@
 //! The checked settings, as the stages use them: names are resolved to numbers, defaults filled in, nothing can be wrong.
 
 use super::shape;
+use super::units::Rate;
 use crate::model::{DeviceId, Interpolation, TagId, UplinkId, ValueKind};
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
@@ -443,10 +444,39 @@ pub struct Uplink {
     pub name: String,
     /// How it is reached.
     pub protocol: UplinkProtocol,
+    /// What an event looks like there.
+    pub format: shape::Format,
+    /// Whose word settles an event.
+    pub acknowledge: shape::Acknowledge,
+    /// How long the word of the MES is waited for.
+    pub ack_timeout: shape::AckTimeout,
+    /// What a rejected event means for the later ones of its equipment.
+    pub on_reject: shape::OnReject,
+    /// Most events per time.
+    pub rate_limit: Option<Rate>,
     /// Patterns of event names: `*`, `operation.*`, `operation.completed`.
     pub events: Vec<String>,
     /// Where it begins in a store that has not seen it.
     pub start_at: shape::StartAt,
+}
+
+impl Uplink {
+    /// One that gets all events, with everything else as it is where the settings say nothing.
+    #[must_use]
+    pub fn new(id: UplinkId, name: &str, protocol: UplinkProtocol) -> Uplink {
+        Uplink {
+            id,
+            name: name.to_owned(),
+            protocol,
+            format: shape::Format::default(),
+            acknowledge: shape::Acknowledge::default(),
+            ack_timeout: shape::AckTimeout::default(),
+            on_reject: shape::OnReject::default(),
+            rate_limit: None,
+            events: vec!["*".into()],
+            start_at: shape::StartAt::default(),
+        }
+    }
 }
 
 /// How a destination is reached. One variant per uplink.

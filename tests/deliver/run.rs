@@ -46,11 +46,8 @@ pub(super) fn http(settings: serde_json::Value) -> Uplink {
 
 fn uplink(protocol: UplinkProtocol) -> Uplink {
     Uplink {
-        id: UplinkId(0),
-        name: "mes".into(),
-        protocol,
-        events: vec!["*".into()],
         start_at: shape::StartAt::Oldest,
+        ..Uplink::new(UplinkId(0), "mes", protocol)
     }
 }
 

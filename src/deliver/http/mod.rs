@@ -173,28 +173,15 @@ impl Uplink for HttpUplink {
         self.client = Some(self.client().map_err(|error| Fault(error.to_string()))?);
         Ok(Terms {
             in_flight: IN_FLIGHT,
+            batch: 1,
             connected: false,
             one_per_key: true,
             verdict_within: None,
         })
     }
 
-    fn send(&mut self, record: &Record) {
-        let made = match &self.client {
-            Some(client) => Ok(client.clone()),
-            None => self.client(),
-        };
-        match made {
-            Ok(client) => {
-                let request = self.post(&client, record).boxed();
-                self.under_way.push(request);
-                self.client = Some(client);
-            }
-            Err(error) => self.own_verdicts.push_back(Answer {
-                position: record.position,
-                verdict: Verdict::Unavailable(Trouble::new(error.to_string())),
-            }),
-        }
+    fn send(&mut self, events: &[&Record]) {
+        events.iter().for_each(|record| self.start(record));
     }
 
     async fn next(&mut self) -> Result<Answer, Fault> {
@@ -211,6 +198,26 @@ impl Uplink for HttpUplink {
             self.client = None;
         }
         Ok(answer)
+    }
+}
+
+impl HttpUplink {
+    fn start(&mut self, record: &Record) {
+        let made = match &self.client {
+            Some(client) => Ok(client.clone()),
+            None => self.client(),
+        };
+        match made {
+            Ok(client) => {
+                let request = self.post(&client, record).boxed();
+                self.under_way.push(request);
+                self.client = Some(client);
+            }
+            Err(error) => self.own_verdicts.push_back(Answer {
+                position: record.position,
+                verdict: Verdict::Unavailable(Trouble::new(error.to_string())),
+            }),
+        }
     }
 }
 

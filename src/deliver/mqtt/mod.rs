@@ -143,13 +143,44 @@ impl Uplink for MqttUplink {
         });
         Ok(Terms {
             in_flight,
+            batch: 1,
             connected: true,
             one_per_key: false,
             verdict_within: Some(self.timing.verdict_within),
         })
     }
 
-    fn send(&mut self, record: &Record) {
+    fn send(&mut self, events: &[&Record]) {
+        events.iter().for_each(|record| self.publish(record));
+    }
+
+    async fn next(&mut self) -> Result<Answer, Fault> {
+        let Some(link) = &mut self.link else {
+            return Err(Fault("not connected".into()));
+        };
+        loop {
+            if let Some(answer) = link.own_verdicts.pop_front() {
+                return Ok(answer);
+            }
+            match link.session.next().await? {
+                Notice::Sent(packet_id) => {
+                    if let Some(position) = link.submitted.pop_front() {
+                        link.on_wire.insert(packet_id, position);
+                    }
+                }
+                // An id that stands for nothing: acknowledged a second time.
+                Notice::Acknowledged(packet_id, verdict) => {
+                    if let Some(position) = link.on_wire.remove(&packet_id) {
+                        return Ok(Answer { position, verdict });
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl MqttUplink {
+    fn publish(&mut self, record: &Record) {
         let Some(link) = &mut self.link else {
             // Not reached: the task sends between `connect` and the next fault. Unsent, it would be sent again anyway.
             return;
@@ -178,29 +209,5 @@ impl Uplink for MqttUplink {
             position: record.position,
             verdict,
         });
-    }
-
-    async fn next(&mut self) -> Result<Answer, Fault> {
-        let Some(link) = &mut self.link else {
-            return Err(Fault("not connected".into()));
-        };
-        loop {
-            if let Some(answer) = link.own_verdicts.pop_front() {
-                return Ok(answer);
-            }
-            match link.session.next().await? {
-                Notice::Sent(packet_id) => {
-                    if let Some(position) = link.submitted.pop_front() {
-                        link.on_wire.insert(packet_id, position);
-                    }
-                }
-                // An id that stands for nothing: acknowledged a second time.
-                Notice::Acknowledged(packet_id, verdict) => {
-                    if let Some(position) = link.on_wire.remove(&packet_id) {
-                        return Ok(Answer { position, verdict });
-                    }
-                }
-            }
-        }
     }
 }

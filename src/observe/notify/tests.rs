@@ -114,15 +114,13 @@ fn plant() -> Plant {
         calendars: indexmap::IndexMap::new(),
         buffer: shape::Buffer::default(),
         control: shape::Control::default(),
-        uplinks: vec![Uplink {
-            id: UplinkId(0),
-            name: "mes".into(),
-            protocol: UplinkProtocol::Http(
+        uplinks: vec![Uplink::new(
+            UplinkId(0),
+            "mes",
+            UplinkProtocol::Http(
                 serde_json::from_value(serde_json::json!({ "url": "http://127.0.0.1/" })).unwrap(),
             ),
-            events: Vec::new(),
-            start_at: shape::StartAt::Newest,
-        }],
+        )],
         shadow: false,
         digest: String::new(),
     }

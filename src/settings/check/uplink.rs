@@ -1,22 +1,15 @@
 //! Destinations: one protocol each, addresses with a scheme, certificates where they are needed, known events.
 
-use super::{join, names, template, url};
+use super::{http, join, mqtt, names};
 use crate::model::{EventKind, UplinkId};
 use crate::settings::plant::{Plant, Uplink, UplinkProtocol};
 use crate::settings::problem::{nearest, shown};
 use crate::settings::report::Report;
-use crate::settings::shape::{File, Http, Mqtt, Secret, Tls, User};
+use crate::settings::shape::{File, Secret, Tls, User};
 use crate::settings::units::Period;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// MQTT counts its keep-alive in seconds of 16 bits.
-const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(65_535);
-/// How long an HTTP answer may be waited for.
-const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(300);
-/// Longest MQTT client id in bytes.
-const MAX_CLIENT_ID_BYTES: usize = 256;
 
 /// Checks all destinations and adds them to the plant.
 pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
@@ -28,7 +21,7 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
         let protocol = match (&shape.mqtt, &shape.http) {
             (Some(mqtt), None) => {
                 let path = join(&path, "mqtt");
-                check_mqtt(mqtt, &path, report);
+                mqtt::check(mqtt, &path, report);
                 let client = (mqtt.url.clone(), mqtt.client_id.clone());
                 if let Some(other) = clients.insert(client, name) {
                     let message = format!(
@@ -39,7 +32,7 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
                 UplinkProtocol::Mqtt(mqtt.clone())
             }
             (None, Some(http)) => {
-                check_http(http, &join(&path, "http"), report);
+                http::check(http, &join(&path, "http"), report);
                 UplinkProtocol::Http(http.clone())
             }
             (Some(_), Some(_)) => {
@@ -55,6 +48,11 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
             id: UplinkId(u32::try_from(plant.uplinks.len()).unwrap_or(u32::MAX)),
             name: name.clone(),
             protocol,
+            format: shape.format,
+            acknowledge: shape.acknowledge,
+            ack_timeout: shape.ack_timeout,
+            on_reject: shape.on_reject,
+            rate_limit: shape.rate_limit,
             events: shape.events.clone(),
             start_at: shape.start_at,
         });
@@ -101,84 +99,13 @@ pub(in crate::settings) fn matches_event(pattern: &str, name: &str) -> bool {
     }
 }
 
-fn check_mqtt(mqtt: &Mqtt, path: &str, report: &mut Report) {
-    let at = join(path, "url");
-    match url::parse(&mqtt.url) {
-        Ok(url) => {
-            let safe = scheme(url.scheme, ["mqtt", "mqtts"], &at, report);
-            if !matches!(url.path, "" | "/") {
-                report.add(
-                    &at,
-                    "a broker has no path: write `topic:` for where the events go",
-                );
-            }
-            check_tls(safe, mqtt.tls.as_ref(), ["mqtt", "mqtts"], path, report);
-        }
-        Err(wrong) => report.add(
-            &at,
-            format!("{wrong} mqtt://HOST:1883 or mqtts://HOST:8883"),
-        ),
-    }
-    if let Some(problem) = template::check(&mqtt.topic, &join(path, "topic")) {
-        report.push(problem);
-    }
-    let good =
-        |id: &str| (1..=MAX_CLIENT_ID_BYTES).contains(&id.len()) && !id.contains(char::is_control);
-    if mqtt.client_id.as_ref().is_some_and(|id| !good(id)) {
-        let message = format!(
-            "a client id has 1 to {MAX_CLIENT_ID_BYTES} bytes; leave it out for the gateway's id and the uplink's name"
-        );
-        report.add(join(path, "client_id"), message);
-    }
-    if let Some(user) = &mqtt.user {
-        check_user(user, &join(path, "user"), report);
-    }
-    within(
-        "keep_alive",
-        mqtt.keep_alive,
-        KEEP_ALIVE,
-        "1s to 65535s",
-        path,
-        report,
-    );
-}
-
-fn check_http(http: &Http, path: &str, report: &mut Report) {
-    let at = join(path, "url");
-    match url::parse(&http.url) {
-        Ok(url) => {
-            let safe = scheme(url.scheme, ["http", "https"], &at, report);
-            check_tls(safe, http.tls.as_ref(), ["http", "https"], path, report);
-        }
-        Err(wrong) => report.add(
-            &at,
-            format!("{wrong} http://HOST/PATH or https://HOST/PATH"),
-        ),
-    }
-    if http.bearer.is_some() && http.basic.is_some() {
-        report.add(
-            join(path, "basic"),
-            "both `bearer` and `basic` stand here: a request carries one of them, take the other away",
-        );
-    }
-    if let Some(secret) = &http.bearer {
-        check_secret(secret, &join(path, "bearer"), report);
-    }
-    if let Some(user) = &http.basic {
-        check_user(user, &join(path, "basic"), report);
-    }
-    within(
-        "timeout",
-        http.timeout,
-        HTTP_TIMEOUT,
-        "10ms to 5min",
-        path,
-        report,
-    );
-}
-
 /// Whether the scheme is the encrypted one; `None` when it is neither.
-fn scheme(found: &str, known: [&str; 2], path: &str, report: &mut Report) -> Option<bool> {
+pub(super) fn scheme(
+    found: &str,
+    known: [&str; 2],
+    path: &str,
+    report: &mut Report,
+) -> Option<bool> {
     let at = known.iter().position(|scheme| *scheme == found);
     if at.is_none() {
         let message = format!(
@@ -193,7 +120,7 @@ fn scheme(found: &str, known: [&str; 2], path: &str, report: &mut Report) -> Opt
 }
 
 /// Encryption needs to know whom to trust; certificates without encryption are a mistake.
-fn check_tls(
+pub(super) fn check_tls(
     safe: Option<bool>,
     tls: Option<&Tls>,
     [plain, encrypted]: [&str; 2],
@@ -230,14 +157,14 @@ fn check_tls(
     }
 }
 
-fn check_user(user: &User, path: &str, report: &mut Report) {
+pub(super) fn check_user(user: &User, path: &str, report: &mut Report) {
     if user.name.is_empty() {
         report.add(join(path, "name"), "the user's name is empty");
     }
     check_secret(&user.password, &join(path, "password"), report);
 }
 
-fn check_secret(secret: &Secret, path: &str, report: &mut Report) {
+pub(super) fn check_secret(secret: &Secret, path: &str, report: &mut Report) {
     match secret {
         Secret::Credential(name) if name.is_empty() || name.contains('/') || name.starts_with('.') => report.add(
             join(path, "credential"),
@@ -250,7 +177,7 @@ fn check_secret(secret: &Secret, path: &str, report: &mut Report) {
     }
 }
 
-fn within(
+pub(super) fn within(
     key: &str,
     found: Period,
     range: RangeInclusive<Duration>,

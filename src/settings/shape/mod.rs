@@ -5,8 +5,10 @@
 mod calendar;
 mod device;
 mod equipment;
+mod http;
 mod lines;
 mod modbus;
+mod mqtt;
 mod opc_ua;
 mod operation;
 mod scan;
@@ -17,8 +19,10 @@ mod uplink;
 pub use calendar::{Calendar, Dated, Shift};
 pub use device::{Deadband, Device, Heartbeat, Linear, Tag, TagType, Timestamps, Trim};
 pub use equipment::{Counter, Counts, Equipment, ModeRule, PiecesFrom, StateRule};
+pub use http::Http;
 pub use lines::{Decimal, Encoding, LinePart, Lines};
 pub use modbus::{Addresses, ByteOrder, ModbusRtu, ModbusTcp};
+pub use mqtt::{Mqtt, MqttVersion};
 pub use opc_ua::{OpcUa, Reading, Security, SecurityMode, SecurityPolicy, UserCertificate};
 pub use operation::{
     Characteristic, ConnectionLoss, Else, FromTag, Limit, MaterialNeed, MissingPart, OnNextStart,
@@ -31,7 +35,7 @@ pub use stop::{
     Alarm, AlarmCode, Downtime, IdealCycle, Indicator, Numbering, PackMl, Performance, Reasons,
     SplitAt, Tools,
 };
-pub use uplink::{Acknowledge, Http, Mqtt, MqttVersion, Secret, StartAt, Tls, Uplink, User};
+pub use uplink::{AckTimeout, Acknowledge, Format, OnReject, Secret, StartAt, Tls, Uplink, User};
 
 use super::units::{ByteSize, Period};
 use indexmap::IndexMap;
@@ -252,6 +256,12 @@ mod defaults {
     }
     pub(super) fn keep_alive() -> Period {
         Period::from_millis(15_000)
+    }
+    pub(super) fn ack_first() -> Period {
+        Period::from_millis(30_000)
+    }
+    pub(super) fn ack_then_up_to() -> Period {
+        Period::from_millis(600_000)
     }
     pub(super) fn http_timeout() -> Period {
         Period::from_millis(30_000)

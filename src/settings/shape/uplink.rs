@@ -1,7 +1,7 @@
 //! `uplinks:`: where events go, and how they get in there.
 
-use super::defaults;
-use crate::settings::units::Period;
+use super::{Http, Mqtt, defaults};
+use crate::settings::units::{Period, Rate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -16,10 +16,22 @@ pub struct Uplink {
     /// An HTTP server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Http>,
+    /// What an event looks like there.
+    #[serde(default)]
+    pub format: Format,
     /// Whose word settles an event.
     #[serde(default)]
     pub acknowledge: Acknowledge,
-    /// Patterns of event names, such as `operation.*`.
+    /// How long the word of the MES is waited for, where it counts.
+    #[serde(default)]
+    pub ack_timeout: AckTimeout,
+    /// What happens to the later events of an equipment when one is rejected.
+    #[serde(default)]
+    pub on_reject: OnReject,
+    /// Most events per time, such as `200/min`; as many as the destination takes by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<Rate>,
+    /// Patterns of event names, such as `operation.*`; `*` is all that the format has.
     #[serde(default = "defaults::all_events")]
     pub events: Vec<String>,
     /// Where an uplink begins that this store has not seen before.
@@ -30,11 +42,56 @@ pub struct Uplink {
 /// Whose word settles an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(extend("x-instead" = { "mes": "the word of the MES itself is not there yet" }))]
 pub enum Acknowledge {
     /// The broker's PUBACK, or the HTTP server's 2xx.
     #[default]
     Broker,
+    /// The verdict of the MES, on the topic `answers`.
+    Mes,
+}
+
+/// What an event looks like to a destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(extend("x-instead" = { "json": "`cloudevents` is CloudEvents JSON", "xml": "`b2mml` is ISA-95 as XML" }))]
+pub enum Format {
+    /// CloudEvents 1.0, JSON.
+    #[default]
+    Cloudevents,
+    /// B2MML 7.0.1: operations, equipment states, quality results and limits; the other events have no form there.
+    B2mml,
+}
+
+/// What a rejected event means for the later ones of its equipment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReject {
+    /// They are delivered: each event stands for itself.
+    #[default]
+    Continue,
+    /// They wait until somebody has retried or discarded it.
+    Hold,
+}
+
+/// How long the word of the MES is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AckTimeout {
+    /// At first; then the oldest event alone is sent again, and the others wait.
+    #[serde(default = "defaults::ack_first")]
+    pub first: Period,
+    /// The wait doubles up to this.
+    #[serde(default = "defaults::ack_then_up_to")]
+    pub then_up_to: Period,
+}
+
+impl Default for AckTimeout {
+    fn default() -> Self {
+        AckTimeout {
+            first: defaults::ack_first(),
+            then_up_to: defaults::ack_then_up_to(),
+        }
+    }
 }
 
 /// Where a new uplink begins.
@@ -46,89 +103,6 @@ pub enum StartAt {
     Newest,
     /// With the oldest event in the store.
     Oldest,
-}
-
-/// An MQTT broker.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Mqtt {
-    /// `mqtt://host[:1883]` or `mqtts://host[:8883]`.
-    pub url: String,
-    /// Protocol version: `5`, or `3` for 3.1.1.
-    #[serde(default)]
-    pub version: MqttVersion,
-    /// Client id; by default the gateway's id and the uplink's name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
-    /// Topic template.
-    #[serde(default = "defaults::topic")]
-    pub topic: String,
-    /// Who logs in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<User>,
-    /// Certificates, for `mqtts`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
-    /// Events on the way that the broker has not confirmed, 1 to 1000.
-    #[serde(default = "defaults::window")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub window: u16,
-    /// Silence after which the connection is probed.
-    #[serde(default = "defaults::keep_alive")]
-    pub keep_alive: Period,
-}
-
-/// MQTT protocol version, as YAML numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u8", into = "u8")]
-pub enum MqttVersion {
-    /// 3.1.1, written `3`.
-    V3,
-    /// 5, written `5`.
-    #[default]
-    V5,
-}
-
-impl TryFrom<u8> for MqttVersion {
-    type Error = String;
-
-    fn try_from(number: u8) -> Result<Self, String> {
-        match number {
-            3 => Ok(MqttVersion::V3),
-            5 => Ok(MqttVersion::V5),
-            other => Err(format!(
-                "MQTT version {other} is not known: write 5, or 3 for 3.1.1"
-            )),
-        }
-    }
-}
-
-impl From<MqttVersion> for u8 {
-    fn from(version: MqttVersion) -> u8 {
-        match version {
-            MqttVersion::V3 => 3,
-            MqttVersion::V5 => 5,
-        }
-    }
-}
-
-impl JsonSchema for MqttVersion {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "MqttVersion".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "MQTT protocol version: 5, or 3 for 3.1.1",
-            "enum": [3, 5],
-            "x-instead": {
-                "3.1": "`3` means MQTT 3.1.1",
-                "3.1.1": "`3` means MQTT 3.1.1",
-                "4": "`3` means MQTT 3.1.1",
-                "5.0": "`5` means MQTT 5.0",
-            }
-        })
-    }
 }
 
 /// A name and a password.
@@ -164,24 +138,4 @@ pub enum Secret {
     Credential(String),
     /// A file.
     File(PathBuf),
-}
-
-/// An HTTP server.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// Where each event is posted: `http://` or `https://`.
-    pub url: String,
-    /// Bearer token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bearer: Option<Secret>,
-    /// Basic authentication.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic: Option<User>,
-    /// Certificates, for `https`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
-    /// Longest wait for one answer.
-    #[serde(default = "defaults::http_timeout")]
-    pub timeout: Period,
 }

@@ -377,9 +377,9 @@ fn a_word_that_is_not_known_is_shown_with_all_that_are() {
     );
     check(
         "acknowledge: broker",
-        "acknowledge: mes",
-        "mes\n    events",
-        "`mes` is not one of broker: the word of the MES itself is not there yet",
+        "format: json",
+        "json\n    events",
+        "`json` is not one of cloudevents, b2mml: `cloudevents` is CloudEvents JSON",
     );
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// Where an event is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::deliver) enum Stage {
     /// To be sent as soon as its turn comes.
     Due,
     /// Not before that time.
@@ -17,14 +17,22 @@ pub(super) enum Stage {
     Parking,
 }
 
+/// The events of one partition key that are neither settled nor being parked, in order.
+#[derive(Debug, Default)]
+struct Line {
+    events: VecDeque<Position>,
+    /// How many of them are under way.
+    sent: usize,
+}
+
 /// The events by their stages.
 #[derive(Debug, Default)]
 pub(super) struct Lists {
-    /// By partition key: events that are neither settled nor being parked, in order.
-    lines: HashMap<String, VecDeque<Position>>,
+    /// By partition key.
+    lines: HashMap<String, Line>,
     /// May be sent.
     due: BTreeSet<Position>,
-    /// Of these, the first ones of their keys.
+    /// Of these, the first ones of keys of which none is under way.
     due_heads: BTreeSet<Position>,
     /// Not before that time; with their keys, so that those behind them can be counted.
     pub(super) postponed: BTreeSet<(Instant, Position)>,
@@ -37,13 +45,14 @@ impl Lists {
     /// A new event, behind all of its key; it is due.
     pub(super) fn add(&mut self, position: Position, key: &str) {
         match self.lines.get_mut(key) {
-            Some(line) => line.push_back(position),
+            Some(line) => line.events.push_back(position),
             None => {
-                self.lines
-                    .insert(key.to_owned(), VecDeque::from([position]));
+                let events = VecDeque::from([position]);
+                self.lines.insert(key.to_owned(), Line { events, sent: 0 });
             }
         }
-        self.enter(position, key, Stage::Due);
+        self.due.insert(position);
+        self.refresh(key);
     }
 
     /// The next one that may be sent, where only the first of a key may be or where each may.
@@ -54,6 +63,15 @@ impl Lists {
             &self.due
         };
         candidates.first().copied()
+    }
+
+    /// The one behind `position` in the line of its key, if it may be sent.
+    pub(super) fn behind(&self, position: Position, key: &str) -> Option<Position> {
+        let line = &self.lines.get(key)?.events;
+        let place = line.partition_point(|other| *other <= position);
+        line.get(place)
+            .copied()
+            .filter(|next| self.due.contains(next))
     }
 
     /// One whose time has come.
@@ -68,7 +86,7 @@ impl Lists {
             return self.postponed.len();
         }
         let keys = self.postponed_keys.values();
-        keys.filter_map(|key| self.lines.get(key).map(VecDeque::len))
+        keys.filter_map(|key| self.lines.get(key).map(|line| line.events.len()))
             .sum()
     }
 
@@ -85,19 +103,15 @@ impl Lists {
             }
             Stage::Sent(at) => {
                 self.sent.remove(&(at, position));
+                if let Some(line) = self.lines.get_mut(key) {
+                    line.sent = line.sent.saturating_sub(1);
+                }
             }
             Stage::Parking => {}
         }
-        self.enter(position, key, to);
-    }
-
-    fn enter(&mut self, position: Position, key: &str, stage: Stage) {
-        match stage {
+        match to {
             Stage::Due => {
                 self.due.insert(position);
-                if self.lines.get(key).and_then(VecDeque::front) == Some(&position) {
-                    self.due_heads.insert(position);
-                }
             }
             Stage::Postponed(until) => {
                 self.postponed.insert((until, position));
@@ -105,27 +119,39 @@ impl Lists {
             }
             Stage::Sent(at) => {
                 self.sent.insert((at, position));
+                if let Some(line) = self.lines.get_mut(key) {
+                    line.sent += 1;
+                }
             }
             Stage::Parking => self.step_out(position, key),
         }
+        self.refresh(key);
     }
 
-    /// The next one of its key comes to the head of the line.
     fn step_out(&mut self, position: Position, key: &str) {
         let Some(line) = self.lines.get_mut(key) else {
             return;
         };
-        if let Some(place) = line.iter().position(|other| *other == position) {
-            line.remove(place);
+        if let Ok(place) = line.events.binary_search(&position) {
+            line.events.remove(place);
         }
-        match line.front().copied() {
-            Some(head) if self.due.contains(&head) => {
-                self.due_heads.insert(head);
-            }
-            Some(_) => {}
-            None => {
-                self.lines.remove(key);
-            }
+        if line.events.is_empty() {
+            self.lines.remove(key);
+        }
+    }
+
+    /// Whether the first one of this key may be sent where one of a key may be.
+    fn refresh(&mut self, key: &str) {
+        let Some(line) = self.lines.get(key) else {
+            return;
+        };
+        let Some(head) = line.events.front() else {
+            return;
+        };
+        if line.sent == 0 && self.due.contains(head) {
+            self.due_heads.insert(*head);
+        } else {
+            self.due_heads.remove(head);
         }
     }
 }

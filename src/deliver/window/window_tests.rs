@@ -1,9 +1,11 @@
 //! Tests of the window.
 
 use super::*;
+use crate::buffer::MAX_ABOVE;
 use crate::model::{Class, Envelope};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -11,6 +13,7 @@ fn terms(in_flight: usize, one_per_key: bool) -> Terms {
     Terms {
         connected: true,
         in_flight,
+        batch: 1,
         one_per_key,
         verdict_within: None,
     }
@@ -45,12 +48,17 @@ fn window(keys: &[&str]) -> Window {
 }
 
 fn start_all(window: &mut Window, now: Instant, terms: &Terms) -> Vec<u64> {
-    std::iter::from_fn(|| {
-        window
-            .start_next(now, terms, usize::MAX)
-            .map(|started| started.record.position.seq)
-    })
-    .collect()
+    start_sendings(window, now, terms).concat()
+}
+
+/// What goes together, by sending.
+fn start_sendings(window: &mut Window, now: Instant, terms: &Terms) -> Vec<Vec<u64>> {
+    let sendings = std::iter::from_fn(|| {
+        let started = window.start(now, terms, usize::MAX, terms.batch);
+        let seqs: Vec<u64> = started.iter().map(|one| one.position.seq).collect();
+        (!seqs.is_empty()).then_some(seqs)
+    });
+    sendings.collect()
 }
 
 #[test]
@@ -95,9 +103,12 @@ fn after_a_lost_connection_only_what_had_no_verdict_goes_again() {
     assert_eq!(window.connection_lost(now), None);
     assert_eq!(window.in_flight(), 0);
     assert_eq!(window.oldest_sent(), None);
-    let again = window.start_next(now, &terms, 8).expect("the first one");
-    assert!(again.again);
-    assert_eq!(again.record.position, at(1));
+    let again = window.start(now, &terms, 8, 1);
+    let first_again = Started {
+        position: at(1),
+        again: true,
+    };
+    assert_eq!(again, [first_again]);
     assert_eq!(start_all(&mut window, now, &terms), [3, 4]);
 }
 
@@ -193,6 +204,29 @@ fn reading_stops_when_enough_is_held() {
 
 /// Random verdicts, losses and reads against a model: everything is accepted once and settled in order.
 #[test]
+fn a_batch_takes_the_next_ones_of_its_keys_in_order_and_none_of_a_key_that_is_under_way() {
+    let now = Instant::now();
+    let mut window = window(&["a", "a", "b", "a", "c", "b", "c", "a"]);
+    let terms = Terms {
+        batch: 3,
+        ..terms(2, true)
+    };
+    let sendings = start_sendings(&mut window, now, &terms);
+    assert_eq!(sendings, [vec![1, 2, 3], vec![5, 7]]);
+    assert_eq!(window.in_flight(), 2);
+    assert!(window.accept(at(5)).is_some() && window.accept(at(7)).is_some());
+    assert_eq!(window.in_flight(), 1);
+    // The second of `a` has to wait, and those behind it with it.
+    assert!(window.accept(at(1)).is_some() && window.accept(at(3)).is_some());
+    let failed = window.fail(at(2), now, None, Failure::Unanswered);
+    let Some((_, Consequence::Again(wait))) = failed else {
+        panic!("again");
+    };
+    assert_eq!(start_all(&mut window, now, &terms), [6]);
+    assert_eq!(start_all(&mut window, now + wait, &terms), [2, 4, 8]);
+}
+
+#[test]
 fn whatever_happens_nothing_is_lost_and_nothing_settles_early() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -204,7 +238,10 @@ fn whatever_happens_nothing_is_lost_and_nothing_settles_early() {
 
 fn play(random: &mut fastrand::Rng) {
     const EVENTS: u64 = 120;
-    let terms = terms(random.usize(1..12), random.bool());
+    let terms = Terms {
+        batch: random.usize(1..5),
+        ..terms(random.usize(1..12), random.bool())
+    };
     let mut now = Instant::now();
     let mut window = Window::new(at(0), (0, at(0)), Timing::default(), random.u64(..));
     let keys = ["a", "b", "c"];
@@ -221,15 +258,21 @@ fn play(random: &mut fastrand::Rng) {
                 .collect();
             window.take_in(records, |record| record.position.seq % 10 != 0);
         }
-        while let Some(started) = window.start_next(now, &terms, usize::MAX) {
-            let seq = started.record.position.seq;
-            assert!(!accepted.contains(&seq), "{seq} was accepted before");
-            assert!(under_way.insert(seq));
-            sends += 1;
-            first_sent.entry(seq).or_insert(sends);
+        for sending in start_sendings(&mut window, now, &terms) {
+            assert!(sending.is_sorted() && sending.len() <= terms.batch);
+            for seq in &sending {
+                let same_key = |other: &&u64| **other % 3 == seq % 3;
+                assert!(!terms.one_per_key || under_way.iter().filter(same_key).count() == 0);
+            }
+            for seq in sending {
+                assert!(!accepted.contains(&seq), "{seq} was accepted before");
+                assert!(under_way.insert(seq));
+                sends += 1;
+                first_sent.entry(seq).or_insert(sends);
+            }
         }
-        assert_eq!(under_way.len(), window.in_flight());
-        assert!(under_way.len() <= terms.in_flight);
+        assert!(window.in_flight() <= terms.in_flight.min(under_way.len()));
+        assert!(under_way.len() <= window.in_flight() * terms.batch);
         now += SECOND * random.u32(0..40);
         let out: Vec<u64> = under_way.iter().copied().collect();
         let seq = random.choice(out).unwrap_or(0);
@@ -286,5 +329,5 @@ fn play(random: &mut fastrand::Rng) {
     }
 }
 
-#[path = "window_stuck_tests.rs"]
+#[path = "stuck_tests.rs"]
 mod stuck;

@@ -4,14 +4,21 @@
 //! It outlives connections: what was under way on a lost one is due again, what was accepted is not sent again. Events pass
 //! one that cannot be sent, up to a limit; one that would hold them back further is parked.
 
-use super::lists::{Lists, Stage};
+mod failure;
+mod lists;
+mod sending;
+
+pub(super) use failure::{Consequence, Failure};
+pub(super) use sending::Started;
+
 use super::timing::Timing;
 use super::uplink::Terms;
 use crate::backoff::Backoff;
-use crate::buffer::{Fate, MAX_ABOVE, Record, Settled};
+use crate::buffer::{Fate, Record, Settled};
 use crate::model::Position;
+use lists::{Lists, Stage};
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Events read beyond those that may be sent, so that the wire never waits for the disk: at 20,000 events/s
 /// 256 are 13 ms, a few commits.
@@ -20,16 +27,6 @@ const READ_AHEAD: usize = 256;
 const HELD_BYTES: usize = 4 << 20;
 /// Most events that are held, those behind one that holds its key included.
 const HELD_EVENTS: usize = 4_352;
-/// An event that fails that often while others pass is parked.
-const SUSPECT_FAILURES: u32 = 20;
-/// A connection that is lost that often with the same event as the oldest one: the event waits, to see whether others pass.
-const SUSPECT_LOSSES: u32 = 20;
-/// So many others must have passed since a key fails, before its events are parked to make room: a destination that fails
-/// for all begins to do so within fewer.
-const PASSED_BEFORE_HELD: u64 = 64;
-/// How often an event is tried again that conflicts with what the destination has.
-const CONFLICT_RETRIES: u32 = 3;
-
 /// The events of one uplink that are not settled, as far as they have been read.
 pub(super) struct Window {
     entries: BTreeMap<Position, Entry>,
@@ -45,6 +42,9 @@ pub(super) struct Window {
     passed: u64,
     /// By partition key that fails: [`Window::passed`] when it began to.
     failing: HashMap<String, u64>,
+    /// How many events of each sending are under way.
+    sendings: HashMap<u64, usize>,
+    last_sending: u64,
     /// What became of events since [`Window::take_settled`].
     fates: Vec<(Position, Fate)>,
     timing: Timing,
@@ -59,6 +59,8 @@ struct Entry {
     /// How many were read before it.
     nth: u64,
     stage: Stage,
+    /// With which sending it is under way.
+    sending: u64,
     /// It was sent before, and no verdict came.
     unanswered: bool,
     /// Waits of this event alone.
@@ -72,36 +74,6 @@ struct Entry {
     losses: u32,
     /// [`Window::passed`] at its last failure.
     passed_before: u64,
-}
-
-/// What [`Window::start_next`] has marked as sent.
-pub(super) struct Started<'a> {
-    /// The event to send.
-    pub(super) record: &'a Record,
-    /// True when it was sent before and no verdict came.
-    pub(super) again: bool,
-}
-
-/// How an event failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The destination refused it.
-    Refused,
-    /// It conflicts with what the destination has.
-    Conflict,
-    /// No verdict.
-    Unanswered,
-}
-
-/// What follows from a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Consequence {
-    /// It is tried again after that time.
-    Again(Duration),
-    /// It is to be parked: it fails again and again while others pass.
-    Suspect,
-    /// It is to be parked: the conflict stays.
-    StillInConflict,
 }
 
 /// What is known of an event that is to be parked.
@@ -129,6 +101,8 @@ impl Window {
             held_bytes: 0,
             passed: 0,
             failing: HashMap::new(),
+            sendings: HashMap::new(),
+            last_sending: 0,
             fates: Vec::new(),
             timing,
             seeds: fastrand::Rng::with_seed(seed),
@@ -141,7 +115,7 @@ impl Window {
             .entries
             .len()
             .saturating_sub(self.lists.stuck(terms.one_per_key));
-        let room = (terms.in_flight + READ_AHEAD)
+        let room = (terms.in_flight.saturating_mul(terms.batch) + READ_AHEAD)
             .saturating_sub(live)
             .min(HELD_EVENTS.saturating_sub(self.entries.len()));
         (room >= READ_AHEAD / 2 && self.held_bytes < HELD_BYTES)
@@ -184,6 +158,7 @@ impl Window {
                 before,
                 nth,
                 stage: Stage::Due,
+                sending: 0,
                 unanswered: false,
                 backoff: None,
                 attempts: 0,
@@ -194,40 +169,6 @@ impl Window {
                 passed_before: self.passed,
             },
         );
-    }
-
-    /// Marks the next event that may be sent as sent, and returns it. At most `most` are under way.
-    pub(super) fn start_next(
-        &mut self,
-        now: Instant,
-        terms: &Terms,
-        most: usize,
-    ) -> Option<Started<'_>> {
-        if self.lists.sent.len() >= most.min(terms.in_flight) {
-            return None;
-        }
-        while let Some(position) = self.lists.postponed_until(now) {
-            self.stage(position, Stage::Due);
-        }
-        let position = self.lists.next(terms.one_per_key)?;
-        let is_oldest = self.entries.first_key_value().map(|(oldest, _)| *oldest) == Some(position);
-        // Each that is under way may soon be settled above the oldest one.
-        if !is_oldest && self.above() + self.lists.sent.len() as u64 >= MAX_ABOVE {
-            return None;
-        }
-        self.stage(position, Stage::Sent(now));
-        let passed = self.passed;
-        let entry = self.entries.get_mut(&position)?;
-        if entry.first_sent.is_none() {
-            entry.first_sent = Some(now);
-            entry.passed_before = passed;
-        }
-        entry.attempts = entry.attempts.saturating_add(1);
-        let again = std::mem::take(&mut entry.unanswered);
-        Some(Started {
-            record: &entry.record,
-            again,
-        })
     }
 
     /// The event is accepted. Returns when it was sent; `None` when it was not under way (a second acknowledgement).
@@ -242,63 +183,6 @@ impl Window {
         self.fates.push((position, Fate::Delivered));
         self.leave(position);
         Some(sent_at)
-    }
-
-    /// The event failed, and is tried again after its own back-off and not before `at_least`, or is to be parked. Returns when
-    /// it was sent, and what follows.
-    pub(super) fn fail(
-        &mut self,
-        position: Position,
-        now: Instant,
-        at_least: Option<Duration>,
-        failure: Failure,
-    ) -> Option<(Instant, Consequence)> {
-        let sent_at = self.under_way(position)?;
-        let passed = self.passed;
-        let entry = self.entries.get_mut(&position)?;
-        if passed > entry.passed_before {
-            entry.failures += 1;
-            entry.passed_before = passed;
-        }
-        let key = &entry.record.envelope.partition_key;
-        if !self.failing.contains_key(key) {
-            self.failing.insert(key.clone(), passed);
-        }
-        if failure == Failure::Conflict {
-            entry.conflicts += 1;
-        }
-        if entry.conflicts > CONFLICT_RETRIES {
-            return Some((sent_at, Consequence::StillInConflict));
-        }
-        if entry.failures >= SUSPECT_FAILURES {
-            return Some((sent_at, Consequence::Suspect));
-        }
-        let wait = self.postpone(position, now, at_least);
-        if let Some(entry) = self.entries.get_mut(&position) {
-            entry.unanswered = failure == Failure::Unanswered;
-        }
-        Some((sent_at, Consequence::Again(wait)))
-    }
-
-    fn postpone(
-        &mut self,
-        position: Position,
-        now: Instant,
-        at_least: Option<Duration>,
-    ) -> Duration {
-        let seed = self.seeds.u64(..);
-        let timing = self.timing;
-        let Some(entry) = self.entries.get_mut(&position) else {
-            return Duration::ZERO;
-        };
-        let backoff = entry
-            .backoff
-            .get_or_insert_with(|| Box::new(timing.backoff(seed)));
-        let wait = backoff
-            .next_wait()
-            .max(at_least.unwrap_or_default().min(timing.longest_asked_wait));
-        self.stage(position, Stage::Postponed(now + wait));
-        wait
     }
 
     /// The event was not the cause: it is due again at once. Returns when it was sent.
@@ -329,54 +213,6 @@ impl Window {
         if self.entries.get(&position).is_some_and(is_parking) {
             self.leave(position);
         }
-    }
-
-    /// The event that keeps others from being read or settled although they could be delivered.
-    pub(super) fn holds_back(&self, terms: &Terms) -> Option<Position> {
-        let (oldest, entry) = self.entries.first_key_value()?;
-        if !matches!(entry.stage, Stage::Postponed(_)) {
-            return None;
-        }
-        let full = self.held_bytes >= HELD_BYTES || self.entries.len() >= HELD_EVENTS;
-        let idle = self.lists.next(terms.one_per_key).is_none() && self.lists.sent.is_empty();
-        // Where nobody passes, the destination has an error for each: then nobody is held back.
-        let since = self.failing.get(&entry.record.envelope.partition_key);
-        let others_pass = since.is_some_and(|since| self.passed >= since + PASSED_BEFORE_HELD);
-        let at_limit = self.above() + terms.in_flight as u64 >= MAX_ABOVE;
-        (at_limit || full && idle && others_pass).then_some(*oldest)
-    }
-
-    /// The connection is gone with everything that was under way on it. Returns an event that is to be parked because it is
-    /// always the one.
-    pub(super) fn connection_lost(&mut self, now: Instant) -> Option<Position> {
-        let lost: Vec<Position> = self
-            .lists
-            .sent
-            .iter()
-            .map(|(_, position)| *position)
-            .collect();
-        for position in &lost {
-            self.stage(*position, Stage::Due);
-            if let Some(entry) = self.entries.get_mut(position) {
-                entry.unanswered = true;
-            }
-        }
-        let passed = self.passed;
-        let oldest = *lost.iter().min()?;
-        let entry = self.entries.get_mut(&oldest)?;
-        entry.losses += 1;
-        if entry.losses < SUSPECT_LOSSES {
-            return None;
-        }
-        if passed > entry.passed_before {
-            entry.failures += 1;
-            entry.passed_before = passed;
-        }
-        if entry.failures >= SUSPECT_FAILURES {
-            return Some(oldest);
-        }
-        self.postpone(oldest, now, None);
-        None
     }
 
     /// When the event with this position was sent, if it is under way.
@@ -421,9 +257,9 @@ impl Window {
         }
     }
 
-    /// How many events are under way.
+    /// How many sendings are under way.
     pub(super) fn in_flight(&self) -> usize {
-        self.lists.sent.len()
+        self.sendings.len()
     }
 
     /// When the event that has been under way longest was sent.
@@ -441,6 +277,14 @@ impl Window {
     fn stage(&mut self, position: Position, stage: Stage) {
         if let Some(entry) = self.entries.get_mut(&position) {
             let from = std::mem::replace(&mut entry.stage, stage);
+            if matches!(from, Stage::Sent(_))
+                && let Some(left) = self.sendings.get_mut(&entry.sending)
+            {
+                *left -= 1;
+                if *left == 0 {
+                    self.sendings.remove(&entry.sending);
+                }
+            }
             let key = entry.record.envelope.partition_key.as_str();
             self.lists.change(position, key, from, stage);
         }

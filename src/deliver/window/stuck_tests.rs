@@ -1,6 +1,7 @@
 //! Events that their destination does not take: the others pass, and they are parked in the end.
 
 use super::*;
+use crate::deliver::window::failure::SUSPECT_FAILURES;
 
 /// Sends what is due, and has `poison` fail and all others accepted; returns how far it came.
 fn pass_by(window: &mut Window, poison: u64, now: Instant, terms: &Terms) -> Option<Consequence> {
@@ -226,8 +227,8 @@ fn an_event_on_which_each_connection_breaks_lets_others_pass_and_is_suspect_then
             break suspect;
         }
         // While it waits, others go.
-        let other = window.start_next(now, &terms, 1);
-        match other.map(|started| started.record.position.seq) {
+        let other = window.start(now, &terms, 1, 1);
+        match other.first().map(|started| started.position.seq) {
             Some(1) => drop(window.connection_lost(now)),
             Some(seq) => assert!(window.accept(at(seq)).is_some()),
             None => {}
