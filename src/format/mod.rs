@@ -2,6 +2,7 @@
 //!
 //! Aggregation's events are rendered here once, before their commit; everything behind it carries the bytes as they are.
 
+pub mod b2mml;
 mod body;
 mod cloudevents;
 mod cut;
