@@ -8,7 +8,7 @@ use super::area::{
 };
 use super::made::Parts;
 use super::measured::Results;
-use super::told::{Told, duration};
+use super::told::{Told, duration, utc};
 use super::values::{all_of, number, unit, value, values};
 use super::xml::{Written, Xml};
 use super::{B2mmlError, MAX_DOCUMENT_BYTES};
@@ -276,8 +276,9 @@ fn state(xml: &mut Xml, told: Told<'_>) -> Written {
 /// One fact without a key: the property's id is its name.
 fn property(xml: &mut Xml, key: &str, fact: Told<'_>) -> Written {
     match (key, fact.0) {
-        ("since", Value::String(_)) => {
-            value(xml, &fact.needed_time("")?, "dateTime", None, "");
+        ("since", Value::String(text)) => {
+            let since = utc(text).ok_or(B2mmlError::Shape("/data/state/since"))?;
+            value(xml, &since, "dateTime", None, "");
             Ok(())
         }
         ("previous_duration_s", Value::Number(seconds)) => {
