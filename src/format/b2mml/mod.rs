@@ -84,3 +84,5 @@ fn kind(name: &str) -> Result<EventKind, B2mmlError> {
 mod document_tests;
 #[cfg(test)]
 mod schema_tests;
+#[cfg(test)]
+mod shape_tests;

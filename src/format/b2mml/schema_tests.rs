@@ -5,7 +5,7 @@
 use super::super::random_tests::shaken;
 use super::super::samples::{after, extreme, ordinary, renderer};
 use super::answer::FIXTURES;
-use super::document_tests::misshapen;
+use super::shape_tests::misshapen;
 use super::{document, maps};
 use std::path::{Path, PathBuf};
 use std::process::Command;
