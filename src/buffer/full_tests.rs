@@ -123,7 +123,7 @@ fn a_full_disk_refuses_before_it_is_written_to_and_accepts_again_with_room() {
     leave(&disk, MIB + MIB / 2);
     let refused = store.commit(&[turn(at(4), 1)], Stamp::default(), &render);
     assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
-    leave(&disk, 8 * MIB);
+    leave(&disk, 12 * MIB);
     insist(&mut store, &turn(at(4), 1));
     assert!(has_ballast(&disk), "it is made again");
     check_content(&mut store, at(4));

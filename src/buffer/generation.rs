@@ -15,6 +15,9 @@ use std::path::Path;
 /// Joined pieces past this are no record.
 pub(super) const MAX_RECORD: usize = MAX_PAYLOAD + MAX_ENVELOPE + 1024;
 
+/// Why records are missing, where nothing tells.
+pub(super) const GONE: &str = "not in the store any more";
+
 /// How much one reading may bring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -122,6 +125,11 @@ impl Generation {
         self.engine.sync()
     }
 
+    /// Takes room for the next commit, in a moment when nobody waits for it.
+    pub(super) fn prepare(&mut self) -> Result<(), EngineError> {
+        self.engine.prepare()
+    }
+
     /// The head state and checkpoint, checked against one another and against the last record. The inner error says what
     /// does not fit.
     pub(super) fn head(&self) -> Result<Result<Head, String>, EngineError> {
@@ -182,6 +190,11 @@ impl Generation {
         )
     }
 
+    /// What of it could not be read by now and was left out, in words.
+    pub(super) fn harm(&self) -> Option<String> {
+        self.engine.harm()
+    }
+
     /// What is wrong where its directory has the name of another one.
     fn misnamed(&self) -> Result<Option<String>, EngineError> {
         let mut first = None;
@@ -227,6 +240,13 @@ impl Generation {
             },
         )?;
         let mut reading = collector.finish(last);
+        if let Some(harm) = self.harm() {
+            for loss in &mut reading.losses {
+                if loss.reason == GONE {
+                    loss.reason.clone_from(&harm);
+                }
+            }
+        }
         if !self.absent.is_empty() {
             reading.losses = self.not_absent(reading.losses);
         }
@@ -356,7 +376,7 @@ impl Collector {
             self.reading.losses.push(Loss {
                 from: self.expected,
                 to: predecessor(position),
-                reason: "not in the store any more".into(),
+                reason: GONE.into(),
             });
         }
     }

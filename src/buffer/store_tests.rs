@@ -384,7 +384,7 @@ fn a_generation_of_another_segment_size_is_refused_and_not_set_aside() {
     drop(
         sled::Config::new()
             .path(&path)
-            .segment_size(1 << 20)
+            .segment_size(512 << 10)
             .open()
             .unwrap(),
     );

@@ -375,6 +375,7 @@ impl<'a> Task<'a> {
         self.waiting.clear();
         self.durable
             .send_if_modified(|shown| std::mem::replace(shown, last) != last);
+        self.store.prepare();
         Ok(())
     }
 
