@@ -29,6 +29,9 @@ pub(super) enum Bent {
     Layout(u8),
 }
 
+/// What the entries of a frame are shown to; a key without a value was removed.
+pub(super) type EachEntry<'a> = dyn FnMut(&[u8], Option<&[u8]>) -> ControlFlow<()> + 'a;
+
 /// The pieces of a batch, each a value of at most [`MAX_PIECE`]; `None` where a length is past its field.
 pub(super) fn pieces(batch: &Batch) -> Option<Vec<Vec<u8>>> {
     let bytes = batch.iter().map(|(key, value)| {
@@ -84,10 +87,7 @@ pub(super) fn piece(value: &[u8]) -> Result<(u16, &[u8]), Bent> {
 }
 
 /// Shows the entries of a whole frame in the order in which they were put, until `each` breaks; `None` is a removed key.
-pub(super) fn entries(
-    frame: &[u8],
-    each: &mut dyn FnMut(&[u8], Option<&[u8]>) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, Bent> {
+pub(super) fn entries(frame: &[u8], each: &mut EachEntry<'_>) -> Result<ControlFlow<()>, Bent> {
     let (crc, mut rest) = frame
         .split_first_chunk::<FRAME_HEADER>()
         .ok_or(Bent::Damaged("a frame is cut off"))?;

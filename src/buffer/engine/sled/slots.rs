@@ -3,7 +3,7 @@
 //! sled splits a leaf at 17 keys and writes all of it again, and a leaf that took its keys empty never splits with their
 //! values: so nothing is ever written twice, and no part of its file is ever copied. Measured: 1.01 bytes of log per byte.
 
-use super::frame::{self, Bent};
+use super::frame::{self, Bent, EachEntry};
 use super::index::Index;
 use super::joined::Joined;
 use super::places::{Places, SlotError, key};
@@ -15,6 +15,9 @@ use std::ops::ControlFlow;
 const AHEAD: u64 = 18;
 /// Places that are made at a time.
 const PORTION: u64 = 90;
+
+/// What frames are shown to, with the places of their first and their last piece.
+type EachFrame<'a> = dyn FnMut(u64, u64, &[u8]) -> Result<ControlFlow<()>, Bent> + 'a;
 
 /// Where the next frame goes, and where the others are.
 #[derive(Debug, Default)]
@@ -174,9 +177,10 @@ impl Slots {
         };
         // Those that are left where it was not broken off.
         match self.risen(database, from, &mut show)? {
-            ControlFlow::Continue(()) => Ok(done(show_newer(None, each))),
-            ControlFlow::Break(()) => Ok(()),
+            ControlFlow::Continue(()) => done(show_newer(None, each)),
+            ControlFlow::Break(()) => {}
         }
+        Ok(())
     }
 
     /// As [`super::Engine::last`].
@@ -201,7 +205,7 @@ impl Slots {
         &self,
         database: &sled::Db,
         from: &[u8],
-        show: &mut dyn FnMut(&[u8], Option<&[u8]>) -> ControlFlow<()>,
+        show: &mut EachEntry<'_>,
     ) -> Result<ControlFlow<()>, SlotError> {
         let Some((start, after)) = self.index.start(from) else {
             return Ok(ControlFlow::Continue(()));
@@ -224,7 +228,7 @@ impl Slots {
         &self,
         database: &sled::Db,
         start: u64,
-        each: &mut dyn FnMut(u64, u64, &[u8]) -> Result<ControlFlow<()>, Bent>,
+        each: &mut EachFrame<'_>,
     ) -> Result<ControlFlow<()>, SlotError> {
         let mut joined = Joined::at(start);
         let mut places = Places::from(database, start, self.around);
