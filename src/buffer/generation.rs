@@ -62,6 +62,8 @@ pub(super) struct Generation {
     first: Position,
     /// What was taken out of it on purpose.
     absent: Absent,
+    /// Bytes of values that were committed since it was opened.
+    put_bytes: u64,
 }
 
 impl Generation {
@@ -78,6 +80,7 @@ impl Generation {
             engine,
             first,
             absent,
+            put_bytes: 0,
         };
         if purpose == Purpose::Read
             && let Some(reason) = generation.misnamed()?
@@ -94,6 +97,7 @@ impl Generation {
             engine: Box::new(Closed(root.to_owned())),
             first,
             absent: Absent::of(first.epoch),
+            put_bytes: 0,
         }
     }
 
@@ -121,13 +125,20 @@ impl Generation {
 
     /// Makes a batch durable. After an error nothing more can be committed here.
     pub(super) fn commit(&mut self, batch: Batch) -> Result<(), EngineError> {
+        let values = batch.iter().filter_map(|(_, value)| value.as_ref());
+        self.put_bytes += values.map(|value| value.len() as u64).sum::<u64>();
         self.engine.put(batch)?;
         self.engine.sync()
     }
 
-    /// Takes room for the next commit, in a moment when nobody waits for it.
-    pub(super) fn prepare(&mut self) -> Result<(), EngineError> {
-        self.engine.prepare()
+    /// Bytes that were committed since it was opened, also those of states that later ones replaced.
+    pub(super) fn put_bytes(&self) -> u64 {
+        self.put_bytes
+    }
+
+    /// Takes room for a commit of so many bytes. A refusal has changed nothing.
+    pub(super) fn prepare(&mut self, bytes: u64) -> Result<(), EngineError> {
+        self.engine.prepare(bytes)
     }
 
     /// The head state and checkpoint, checked against one another and against the last record. The inner error says what

@@ -37,6 +37,7 @@ mod parked;
 mod progress;
 mod publish;
 mod quota;
+mod ready;
 mod reclaim;
 pub mod record;
 mod refusal;

@@ -121,6 +121,7 @@ impl Store {
             published: Published::default(),
             abandoned: false,
             rotate_from: 0,
+            behind: false,
             ballast: Ballast::new(&root, options.generation_bytes, options.quota.max_bytes),
             was_full: false,
             new_epoch: why(numbering),

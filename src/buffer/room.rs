@@ -113,16 +113,6 @@ impl Store {
         Ok(())
     }
 
-    /// Takes room for the next commit, when nobody waits for it. That there is none is said by that commit.
-    pub fn prepare(&mut self) {
-        if self.abandoned {
-            return;
-        }
-        if let Err(error) = self.newest.prepare() {
-            tracing::debug!(%error, "no room is made ahead of the next commit");
-        }
-    }
-
     /// Whether so many bytes of records and checkpoint may be written, before any of them is.
     ///
     /// # Errors

@@ -358,7 +358,9 @@ impl<'a> Task<'a> {
                     self.store.health.refusing.end(now);
                     tracing::info!("the disk takes events again");
                 }
-                self.answer_held()
+                self.answer_held()?;
+                self.store.prepare();
+                Ok(())
             }
             Err(error) => self.refuse(error, now),
         }
@@ -375,7 +377,6 @@ impl<'a> Task<'a> {
         self.waiting.clear();
         self.durable
             .send_if_modified(|shown| std::mem::replace(shown, last) != last);
-        self.store.prepare();
         Ok(())
     }
 

@@ -86,12 +86,11 @@ pub trait Engine: Debug + Send {
     /// As [`Engine::put`].
     fn sync(&mut self) -> Result<(), EngineError>;
 
-    /// Takes room for what comes next, in a moment when nobody waits for it. A refusal changes nothing: the next put says
-    /// it again, if it needs the room.
+    /// Takes room for a batch of so many bytes, so that the disk is not found full when it is put. Best when nobody waits.
     ///
     /// # Errors
-    /// The disk's, most likely that it is full.
-    fn prepare(&mut self) -> Result<(), EngineError> {
+    /// The disk's, most likely that it is full: nothing has changed then, and the handle stays as it was.
+    fn prepare(&mut self, _bytes: u64) -> Result<(), EngineError> {
         Ok(())
     }
 

@@ -15,6 +15,7 @@ pub(in crate::buffer) use conf::{SEGMENT_SIZE, is_damaged as conf_is_damaged};
 
 use super::{Batch, Each, Engine, EngineError, Purpose, damaged, io_error};
 use crate::buffer::disk::{Disk, create_dirs, names, remove_file, sync_dir};
+use ahead::Lacking;
 use conf::Conf;
 use places::{SlotError, caught};
 use slots::Slots;
@@ -28,8 +29,6 @@ use waker::Waker;
 
 /// Pages that sled keeps in memory, per database. It divides this by 256; a full leaf should fit into such a part.
 const CACHE_BYTES: u64 = 8 << 20;
-/// Room that is made between commits: most batches are smaller, and find it there.
-const USUAL_BATCH: u64 = 128 << 10;
 /// A database that was just closed keeps its lock until sled's threads have let go of it.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
@@ -137,14 +136,19 @@ impl Sled {
         guarded(&self.path, || work(database))
     }
 
-    /// Room for so many bytes, before sled is asked for anything: a refusal leaves all as it is.
-    fn reserve(&self, bytes: u64) -> Result<(), EngineError> {
+    /// Room for so many bytes, before sled is asked for anything: where there is none, all is as it was.
+    fn reserve(&mut self, bytes: u64) -> Result<(), EngineError> {
         let (Some(database), false) = (&self.database, self.poisoned) else {
             return Err(EngineError::Poisoned(self.path.clone()));
         };
-        let tip = database.context.pagecache.log.stable_offset();
-        let tip = u64::try_from(tip).unwrap_or(0);
-        ahead::ensure(&self.barrier, tip, bytes).map_err(|source| io_error(&self.path, source))
+        ahead::ensure(&self.barrier, tip(database), bytes).map_err(|lacking| {
+            let (failed, source) = match lacking {
+                Lacking::Space(source) => (false, source),
+                Lacking::Failed(source) => (true, source),
+            };
+            self.poisoned = failed;
+            io_error(&self.path, source)
+        })
     }
 
     /// The names that make the database findable: a crash may have come between creating and syncing them.
@@ -173,8 +177,8 @@ impl Engine for Sled {
         })
     }
 
-    fn prepare(&mut self) -> Result<(), EngineError> {
-        self.reserve(USUAL_BATCH)
+    fn prepare(&mut self, bytes: u64) -> Result<(), EngineError> {
+        self.reserve(bytes)
     }
 
     fn scan(&self, prefix: &[u8], from: &[u8], each: &mut Each<'_>) -> Result<(), EngineError> {
@@ -199,17 +203,29 @@ impl Engine for Sled {
 impl Drop for Sled {
     fn drop(&mut self) {
         // It holds on to the database, too.
-        drop(self.waker.take());
+        let wrote = self.waker.take().is_some();
         let Some(database) = self.database.take() else {
             return;
         };
+        let tip = tip(&database);
         // After a failed write sled does no more of its own accord; after a failed barrier it may find the same error once
         // more and panic, with everything freed all the same. Neither leaks, and the directory can be opened again.
         let closed = catch_unwind(AssertUnwindSafe(|| drop(database)));
         if closed.is_err() && !self.poisoned {
             tracing::error!(path = %self.path.display(), "the database panicked while it was closed");
         }
+        if wrote && !self.poisoned {
+            // On a disk that takes nothing it stays longer than it must.
+            ahead::give_back(&self.path.join("db"), tip).ok();
+        }
     }
+}
+
+/// How far sled has written its file. As long as it copies nothing, and frames give it nothing to copy, this is where it
+/// goes on; where it filled a place again that was freed, it is further than that.
+fn tip(database: &sled::Db) -> u64 {
+    let offset = database.context.pagecache.log.stable_offset();
+    u64::try_from(offset).unwrap_or(0).saturating_add(1)
 }
 
 fn open_patiently(path: &Path) -> Result<sled::Db, EngineError> {

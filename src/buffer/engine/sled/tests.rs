@@ -158,7 +158,7 @@ fn any_puts_are_found_again_as_a_map_has_them() {
         engine.put(batch).unwrap();
         engine.sync().unwrap();
         if random.u8(0..20) == 0 {
-            engine.prepare().unwrap();
+            engine.prepare(100_000).unwrap();
             drop(engine);
             engine = Sled::open(home.path(), Purpose::Write).unwrap();
         }
