@@ -210,6 +210,9 @@ fn a_full_disk_is_met_before_it_is_written_to_and_harms_nothing() {
     }
 }
 
+/// Refusals in a row before it gives up: each of the database's seven threads may meet the fault, one after the other.
+const MOST_REFUSALS: u32 = 12;
+
 /// Appends so many turns; after an error the same one again, as the gateway's task does.
 #[test]
 #[ignore = "a child of the tests below"]
@@ -218,7 +221,7 @@ fn persistent() {
     let (mut store, restored) = open(Path::new(&path)).unwrap();
     let mut next = restored.next;
     let mut errors = 0;
-    while next.seq < 4_000 && errors < 6 {
+    while next.seq < 4_000 && errors < MOST_REFUSALS {
         match store.commit(&[turn(next, 7)], Stamp::default(), &render) {
             Ok(_) => {
                 println!("\naccepted up to {}", next.seq + 6);

@@ -286,3 +286,143 @@ fn nothing_is_put_on_a_full_disk_and_the_handle_stays_usable() {
     engine.sync().unwrap();
     assert_eq!(keys(&engine, "", ""), ["a", "c"]);
 }
+
+/// Closes an engine and opens it once more, so that a snapshot of its pages lies beside them.
+fn with_snapshot(engine: Sled, path: &Path) {
+    drop(engine);
+    drop(Sled::open(path, Purpose::Write).unwrap());
+}
+
+fn many(path: &Path, count: usize) {
+    let mut engine = Sled::open(path, Purpose::Write).unwrap();
+    for number in 0..count {
+        let key = format!("r{number:04}");
+        let value = format!("value {number:04} ").repeat(800);
+        engine
+            .put(vec![entry(&key, value.as_bytes()), entry("h", b"head")])
+            .unwrap();
+        engine.sync().unwrap();
+    }
+    with_snapshot(engine, path);
+}
+
+/// Where in the file the frame with this record lies.
+fn place_of(bytes: &[u8], number: usize) -> usize {
+    let value = format!("value {number:04} ").into_bytes();
+    let mut windows = bytes.windows(value.len());
+    windows.position(|window| window == value).unwrap()
+}
+
+#[test]
+fn a_damaged_place_costs_its_page_where_it_is_read_and_all_where_it_is_written_to() {
+    const COUNT: usize = 300;
+    let home = tempfile::tempdir().unwrap();
+    many(home.path(), COUNT);
+    // In the segment to which it writes last, sled takes it for the end of all: that is for the store to notice.
+    for hit in [0, 7, 100, 151] {
+        let copy = tempfile::tempdir().unwrap();
+        crate::buffer::testing::copy_tree(home.path(), copy.path());
+        let file = copy.path().join("db");
+        let mut bytes = std::fs::read(&file).unwrap();
+        let at = place_of(&bytes, hit);
+        bytes[at] ^= 4;
+        std::fs::write(&file, bytes).unwrap();
+        let error = Sled::open(copy.path(), Purpose::Write).unwrap_err();
+        assert!(matches!(error, EngineError::Damaged { .. }), "{error}");
+        let engine = Sled::open(copy.path(), Purpose::Read).unwrap();
+        assert!(engine.harm().is_some());
+        let found = keys(&engine, "r", "r");
+        let lost: Vec<usize> = (0..COUNT)
+            .filter(|number| !found.contains(&format!("r{number:04}")))
+            .collect();
+        assert!(lost.contains(&hit) && lost.len() <= 9, "{hit}: {lost:?}");
+        let (first, last) = (lost[0], lost[lost.len() - 1]);
+        assert_eq!(last - first + 1, lost.len(), "they are neighbours");
+        let after = format!("r{:04}", last + 1);
+        let behind = keys(&engine, "r", &after);
+        assert_eq!(behind.len(), COUNT - last - 1, "from behind it");
+        assert_eq!(keys(&engine, "h", "h"), ["h"]);
+        if last + 1 < COUNT {
+            let greatest = format!("r{:04}", COUNT - 1).into_bytes();
+            assert_eq!(engine.last(b"r").unwrap(), Some(greatest));
+        }
+    }
+}
+
+#[test]
+fn a_large_batch_that_lost_a_piece_is_left_out_whole() {
+    let home = tempfile::tempdir().unwrap();
+    let mut engine = Sled::open(home.path(), Purpose::Write).unwrap();
+    let large = vec![7; 5 * frame::MAX_PIECE];
+    for (key, value) in [("r1", &b"x"[..]), ("r2", &large), ("r3", b"z")] {
+        engine.put(vec![entry(key, value)]).unwrap();
+    }
+    engine.sync().unwrap();
+    drop(engine);
+    for gone in 1..7u64 {
+        let copy = tempfile::tempdir().unwrap();
+        crate::buffer::testing::copy_tree(home.path(), copy.path());
+        let engine = Sled::open(copy.path(), Purpose::Write).unwrap();
+        let database = engine.database.as_ref().unwrap();
+        database.remove(gone.to_be_bytes()).unwrap();
+        database.flush().unwrap();
+        drop(engine);
+        let engine = Sled::open(copy.path(), Purpose::Read).unwrap();
+        assert_eq!(keys(&engine, "r", "r"), ["r1", "r3"], "{gone}");
+        assert!(engine.harm().is_some());
+    }
+}
+
+#[test]
+fn zeros_ahead_are_no_damage_with_and_without_a_snapshot_and_go_when_it_is_closed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut engine = Sled::open(home.path(), Purpose::Write).unwrap();
+    let length = || std::fs::metadata(home.path().join("db")).unwrap().len();
+    for round in 0..30 {
+        let value = vec![7; 60_000];
+        engine
+            .put(vec![entry(&format!("r{round:02}"), &value)])
+            .unwrap();
+        engine.sync().unwrap();
+        engine.prepare(100_000).unwrap();
+        let ahead = length() - tip(engine.database.as_ref().unwrap());
+        assert!(ahead >= 200_000, "{ahead}");
+        if round % 7 == 0 {
+            // As after a kill: the zeros are still there.
+            let copy = tempfile::tempdir().unwrap();
+            crate::buffer::testing::copy_tree(home.path(), copy.path());
+            for _ in 0..2 {
+                let mut killed = Sled::open(copy.path(), Purpose::Write).unwrap();
+                assert_eq!(keys(&killed, "r", "r").len(), round + 1);
+                killed.put(vec![entry("h", b"more")]).unwrap();
+                killed.sync().unwrap();
+                assert_eq!(keys(&killed, "h", "h"), ["h"]);
+            }
+            let before = length();
+            drop(engine);
+            assert!(length() + 200_000 <= before, "{} of {before}", length());
+            engine = Sled::open(home.path(), Purpose::Write).unwrap();
+        }
+        assert_eq!(keys(&engine, "r", "r").len(), round + 1);
+    }
+}
+
+#[test]
+fn a_disk_that_fails_under_the_zeros_closes_the_handle() {
+    let home = tempfile::tempdir().unwrap();
+    let mut engine = Sled::open(home.path(), Purpose::Write).unwrap();
+    engine.put(vec![entry("a", b"x")]).unwrap();
+    engine.sync().unwrap();
+    // What cannot be written to at all stands for a disk that fails.
+    engine.barrier = File::open(home.path().join("db")).unwrap();
+    let failed = engine.prepare(10 << 20);
+    assert!(matches!(failed, Err(EngineError::Io { .. })), "{failed:?}");
+    let refused = engine.put(vec![entry("b", b"y")]);
+    assert!(
+        matches!(refused, Err(EngineError::Poisoned(_))),
+        "{refused:?}"
+    );
+    drop(engine);
+    let engine = Sled::open(home.path(), Purpose::Write).unwrap();
+    assert_eq!(keys(&engine, "", ""), ["a"]);
+}
