@@ -211,7 +211,7 @@ fn a_full_disk_is_met_before_it_is_written_to_and_harms_nothing() {
 }
 
 /// Refusals in a row before it gives up: each of the database's seven threads may meet the fault, one after the other.
-const MOST_REFUSALS: u32 = 12;
+const MOST_REFUSALS: usize = 12;
 
 /// Appends so many turns; after an error the same one again, as the gateway's task does.
 #[test]
@@ -300,8 +300,9 @@ fn a_disk_that_stays_full_is_refused_again_and_again_and_never_hangs() {
     };
     // Threads that have not written so often yet may still be lucky; in the end all are refused.
     let (before, after) = text.rsplit_once("accepted up to ").unwrap();
-    assert_eq!(after.matches("refused: ").count(), 6, "{text}");
-    assert!(met >= 6 && text.matches("is full").count() >= 6, "{text}");
+    assert_eq!(after.matches("refused: ").count(), MOST_REFUSALS, "{text}");
+    assert!(met >= 6, "{met}: {text}");
+    assert!(text.matches("is full").count() >= MOST_REFUSALS, "{text}");
     let accepted = (before.matches("accepted up to ").count() as u64 + 1) * 7;
     let (_, restored) = open(home.path()).unwrap();
     assert_eq!(restored.next.epoch, 1);
