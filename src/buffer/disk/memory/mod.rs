@@ -81,6 +81,12 @@ impl Memory {
         !cut
     }
 
+    /// Whether nothing is planned to go wrong.
+    pub(in crate::buffer) fn is_well(&self) -> bool {
+        let plan = &self.state().plan;
+        plan.cut.is_none() && plan.broken.is_empty() && plan.bytes.is_none() && plan.names.is_none()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
