@@ -1,7 +1,7 @@
 //! Parked events beside the list: put aside, tried again, taken, discarded.
 
 use super::super::StoreError;
-use super::super::parked::{Answered, DueParked, Parking, ParkedState, Retried, ToPark};
+use super::super::parked::{Answered, DueParked, ParkedState, Parking, Retried, ToPark};
 use super::super::progress::Left;
 use super::expected::at;
 use super::steps::payload;

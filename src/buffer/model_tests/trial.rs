@@ -267,7 +267,9 @@ impl Trial {
         self.options.quota = Quota::default();
         let quota = &mut self.options.quota;
         if self.random.u8(0..4) > 0 {
-            quota.max_bytes = self.place.quota(&mut self.random, self.options.generation_bytes);
+            quota.max_bytes = self
+                .place
+                .quota(&mut self.random, self.options.generation_bytes);
         }
         if self.random.u8(0..3) == 0 {
             quota.max_age = hours(2, 20, &mut self.random);

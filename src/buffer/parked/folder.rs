@@ -44,7 +44,11 @@ impl Folder<'_> {
     /// Makes the folder and the names in it durable, where there is one: an earlier run, or attempt, may have ended between
     /// making one and making it durable, and no progress may pass an event whose file a power cut can still take away.
     pub(super) fn keep(&self) -> io::Result<()> {
-        for directory in [Some(self.path().as_path()), Some(self.root), self.root.parent()] {
+        for directory in [
+            Some(self.path().as_path()),
+            Some(self.root),
+            self.root.parent(),
+        ] {
             match directory.map(|directory| self.disk.sync_dir(directory)) {
                 Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

@@ -346,9 +346,14 @@ impl Store {
         let Some(folder) = self.folder(uplink) else {
             return Ok(Err(ParkedError::Damaged("no such uplink".into())));
         };
-        let bytes = folder
-            .read(position)
-            .map_err(|error| io_error(&folder.path(), error))?;
+        let bytes = match folder.read(position) {
+            // A bad block costs the event whose file has it, not the start.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => {
+                let reason = format!("a block of it cannot be read: {error}");
+                return Ok(Err(ParkedError::Damaged(reason)));
+            }
+            read => read.map_err(|error| io_error(&folder.path(), error))?,
+        };
         let Some(bytes) = bytes else {
             return Ok(Err(ParkedError::Damaged("its file is gone".into())));
         };
