@@ -33,7 +33,7 @@ const SETTLED: u64 = 4;
 /// In a stretch of zeros that is longer than this, one byte in so many is tried.
 const SPARSE: usize = 509;
 /// Damages tried on sled, evenly spread over all, without `MILLGATE_EVERY`.
-const SLED_TRIALS: usize = 600;
+const SLED_TRIALS: usize = 2_000;
 
 fn at(seq: u64) -> Position {
     Position { epoch: 1, seq }

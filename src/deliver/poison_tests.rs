@@ -92,3 +92,11 @@ async fn an_event_that_always_fails_delays_no_other_machine() {
         assert!(longest.iter().all(|wait| *wait <= LONGEST), "{longest:?}");
     }
 }
+
+/// An acknowledgement that never comes is taken for a dead connection: the others wait for
+/// the reconnect.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_never_acknowledged_delays_nobody_for_long() {
+    let longest = waits(terms(), || None).await;
+    assert!(longest.iter().all(|wait| *wait <= LONGEST), "{longest:?}");
+}
