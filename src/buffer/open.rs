@@ -66,6 +66,7 @@ impl Store {
         let disk = medium.disk.as_ref();
         disk.create_dirs(&root)
             .map_err(|error| making_error(&root, error))?;
+        disk.sync_dir(&root).map_err(io)?;
         sync_way_to(disk, &options.path).map_err(io)?;
         let lock = take_lock(disk, &root)?;
         let known = Known::read(disk, &root).map_err(io)?;
@@ -221,7 +222,8 @@ fn give_damaged(options: &OpenOptions) -> Result<bool, StoreError> {
     Ok(!damaged.is_empty())
 }
 
-/// An earlier run may have been killed, or refused, between making a directory and making it durable. Above `buffer.path`
+/// An earlier run may have been killed, or refused, between making a directory and making it durable; of the store itself
+/// that goes for the names of generations, too. Above `buffer.path`
 /// may lie what this user cannot read, or what is never written to and knows no sync; a broken disk is one everywhere.
 fn sync_way_to(disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
     disk.sync_dir(path)?;
