@@ -327,10 +327,10 @@ fn a_disk_that_turns_read_only_or_over_quota_in_flight_harms_nothing() {
                 .collect();
             assert!(met > 0 && refused.len() >= 6, "{fault}: {text}");
             assert!(refused.iter().any(|it| it.contains(words)), "{text}");
-            let accepted = text
+            let mut accepted = text
                 .lines()
                 .filter_map(|line| line.strip_prefix("accepted up to "));
-            let accepted: u64 = accepted.last().unwrap().parse().unwrap();
+            let accepted: u64 = accepted.next_back().unwrap().parse().unwrap();
             assert_eq!(after(&text, "read up to "), accepted.to_string());
             let (store, restored) = open(home.path()).unwrap();
             assert_eq!((restored.next.epoch, store.new_epoch()), (1, None));

@@ -178,12 +178,12 @@ impl Expected {
             () => Now::NotOffered,
         };
         let events: Vec<Now> = (0..self.events.len()).map(begun).collect();
-        for place in 0..events.len() {
+        for (place, now) in events.iter().enumerate() {
             let is_needed = |uplink: &Uplink| uplink.now.events[place] == Now::Stored;
             match start_at {
-                StartAt::Newest => assert_ne!(events[place], Now::Stored, "{name}: {place}"),
+                StartAt::Newest => assert_ne!(*now, Now::Stored, "{name}: {place}"),
                 StartAt::Oldest if self.uplinks.values().any(is_needed) => {
-                    assert_ne!(events[place], Now::NotOffered, "{name} misses {place}");
+                    assert_ne!(*now, Now::NotOffered, "{name} misses {place}");
                 }
                 StartAt::Oldest => {}
             }
