@@ -77,6 +77,14 @@ impl Place {
         }
     }
 
+    /// The disk answers nothing any more: what is asked of the store now says nothing about it.
+    pub(super) fn is_cut(&self) -> bool {
+        match self {
+            Place::Memory(disk) => disk.is_cut(),
+            Place::Files(..) => false,
+        }
+    }
+
     /// Nothing is planned to go wrong.
     pub(super) fn is_well(&self) -> bool {
         match self {

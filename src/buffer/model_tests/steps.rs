@@ -307,6 +307,11 @@ impl Trial {
 
     /// [`Trial::watch`], and whom `also` picks is looked at although its account is as known.
     fn watch_uplinks(&mut self, also: impl Fn(&mut Trial) -> bool) -> Result<(), StoreError> {
+        if self.place.is_cut() {
+            let path = self.options.path.clone();
+            let source = std::io::Error::from_raw_os_error(libc::EIO);
+            return Err(StoreError::Io { path, source });
+        }
         self.untold.extend(self.options.health.drops.take());
         let names: Vec<String> = self.options.uplinks.iter().map(|it| it.0.clone()).collect();
         for (id, name) in (0..).map(UplinkId).zip(names) {
