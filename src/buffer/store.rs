@@ -406,6 +406,7 @@ impl Store {
     /// Removes what nobody needs any more, generations and files, behind a commit; what cannot be removed now is removed
     /// behind a later one.
     pub(super) fn clear_away(&mut self) {
+        self.losses_are_durable();
         if let Err(error) = self.sweep_parked().and_then(|()| self.remove_settled()) {
             tracing::warn!(%error, "settled events cannot be removed");
         }

@@ -309,6 +309,71 @@ fn a_disk_that_stays_full_is_refused_again_and_again_and_never_hangs() {
     assert!(restored.next.seq > accepted && restored.next.seq <= accepted + 8);
 }
 
+/// As the kernel does with a file system in which it finds an error, and a quota with a user that has used it up.
+#[test]
+fn a_disk_that_turns_read_only_or_over_quota_in_flight_harms_nothing() {
+    for (call, error, words) in [
+        ("pwrite64", "EROFS", "mounted read-only"),
+        ("fdatasync", "EROFS", "mounted read-only"),
+        ("pwrite64", "EDQUOT", "is full"),
+    ] {
+        for when in [15, 26] {
+            let home = tempfile::tempdir().unwrap();
+            let fault = format!("inject={call}:error={error}:when={when}+");
+            let run = faulty(home.path(), (call, &fault), "refusals::persistent");
+            let Some((text, met)) = run else {
+                return;
+            };
+            println!("{fault}: met {met} times");
+            let refused: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("refused: "))
+                .collect();
+            assert!(met > 0 && refused.len() >= 6, "{fault}: {text}");
+            assert!(refused.iter().any(|it| it.contains(words)), "{text}");
+            let mut accepted = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("accepted up to "));
+            let accepted: u64 = accepted.next_back().unwrap().parse().unwrap();
+            assert_eq!(after(&text, "read up to "), accepted.to_string());
+            let (store, restored) = open(home.path()).unwrap();
+            assert_eq!((restored.next.epoch, store.new_epoch()), (1, None));
+            // The batch that was refused last may be there.
+            assert!((accepted..=accepted + 7).contains(&store.last().seq));
+        }
+    }
+}
+
+/// Bytes are left, names are not.
+#[test]
+fn a_file_system_without_names_refuses_and_harms_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let (filler, opener) = (
+        child("refusals::filler").join(" "),
+        child("refusals::opener").join(" "),
+    );
+    let script = format!(
+        "mount -t tmpfs -o size=400m,nr_inodes=90 none \"${DIRECTORY}\"; {filler}; \
+         n=0; while touch \"${DIRECTORY}/other$n\" 2>/dev/null; do n=$((n+1)); done; \
+         {opener} | sed 's/^/full: /'; rm \"${DIRECTORY}\"/other*; {opener}"
+    );
+    let Some(text) = unshared(home.path(), &script) else {
+        return;
+    };
+    let refused = after(&text, "refused: ");
+    assert!(refused.contains("is full"), "{refused}");
+    let accepted: u64 = after(&text, "accepted up to ").parse().unwrap();
+    assert!(accepted > 100, "{text}");
+    let next = format!("next is {}", accepted + 1);
+    let full = text.lines().filter_map(|line| line.strip_prefix("full: "));
+    let full: Vec<&str> = full
+        .filter(|line| line.starts_with("next") || line.starts_with("refused"))
+        .collect();
+    let said = full.iter().all(|it| it.contains("is full") || *it == next);
+    assert!(said && full.len() == 1, "{text}");
+    assert_eq!(after(&text, "next is "), (accepted + 1).to_string());
+}
+
 #[test]
 fn a_disk_that_fails_ends_in_an_error_and_never_in_waiting() {
     // Late enough that other threads wait for the failing one; at different places of a batch. It goes on failing: a
