@@ -1,7 +1,6 @@
 //! What goes when the store is full or its events are old: order, accounts, notices, crashes. On the plain log, whose
 //! disk use follows what is written, and on sled where that matters.
 
-use super::super::disk::memory::{Memory, Plan};
 use super::super::disk::{Disk, Files, names};
 use super::super::engine::Medium;
 use super::super::listing::{Listing, lean_path_of, path_of};
@@ -108,7 +107,7 @@ pub(super) fn check(store: &mut Store) {
     assert!(used <= limits.hard, "{used} of {}", limits.hard);
 }
 
-fn dropped(store: &Store, uplink: UplinkId, reason: DropReason) -> u64 {
+pub(super) fn dropped(store: &Store, uplink: UplinkId, reason: DropReason) -> u64 {
     store.account(uplink).dropped(reason)
 }
 
@@ -453,69 +452,6 @@ fn a_rewritten_generation_that_is_damaged_is_counted_once() {
             .damaged
             .is_empty()
     );
-}
-
-/// Between finding the damage and counting it, at each call: the events that were evicted before are not counted again.
-#[test]
-fn a_power_cut_while_a_rewritten_generation_is_set_aside_counts_it_once() {
-    let home = Path::new("/box");
-    let begun = Memory::new(5);
-    let on = |disk: &Memory| OpenOptions {
-        medium: Medium::log(Arc::new(disk.clone())),
-        ..full_options(home, &["mes", "scada"], 1_000)
-    };
-    let mut store = open(&on(&begun));
-    append(&mut store, 60, 2);
-    done(&mut store, SCADA, at(9)).unwrap();
-    let first = store.oldest();
-    store.make_room(1, Extent::Passing).unwrap();
-    let evicted = [MES, SCADA].map(|uplink| dropped(&store, uplink, DropReason::Evicted));
-    assert!(evicted[0] > evicted[1] && evicted[1] > 0, "{evicted:?}");
-    drop(store);
-    let lean = lean_path_of(&home.join("store"), first);
-    let log = begun.open(&lean.join("log")).unwrap();
-    log.set_length(5).unwrap();
-    log.sync().unwrap();
-
-    let read = |disk: &Memory| -> Result<(), super::super::StoreError> {
-        let (mut store, _) = Store::open(&on(disk))?;
-        store.read_for(MES, at(0), 9, 1 << 20)?;
-        store.commit_progress()
-    };
-    let accounts = |disk: &Memory| {
-        let mut store = open(&on(disk));
-        let accounts = [MES, SCADA].map(|uplink| {
-            let found = waiting(&mut store, uplink).len() as u64;
-            let account = store.account(uplink);
-            assert_eq!(account.stored(), found, "{account:?}");
-            account
-        });
-        store.commit_progress().unwrap();
-        let names = disk.names(&home.join("store")).unwrap();
-        assert!(
-            !names.iter().any(|name| name.ends_with("-lasting")),
-            "{names:?}"
-        );
-        accounts
-    };
-    let calm = begun.kill();
-    read(&calm).unwrap();
-    let expected = accounts(&calm);
-    let lost = expected.map(|account| account.dropped(DropReason::Damaged));
-    assert!(lost[0] > lost[1] && lost[1] > 0, "{lost:?}");
-    let calls = calm.calls() - begun.calls();
-    for call in 1..=calls {
-        for seed in 0..6 {
-            let disk = begun.kill();
-            disk.plan(Plan {
-                cut: Some(disk.calls() + call),
-                ..Plan::default()
-            });
-            read(&disk).ok();
-            let after = disk.crash(seed);
-            assert_eq!(accounts(&after), expected, "cut at {call}, {seed}");
-        }
-    }
 }
 
 #[test]
