@@ -12,6 +12,7 @@ mod buffer;
 mod buffer_commands;
 mod cases;
 mod clock_steps;
+mod conserved;
 mod counterpart;
 mod deliver;
 mod explain;

@@ -41,7 +41,7 @@ struct Gateway {
     manager: UnixDatagram,
     settings: PathBuf,
     text: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Gateway {
@@ -80,7 +80,7 @@ impl Gateway {
             manager,
             settings,
             text,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -112,6 +112,7 @@ impl Gateway {
         self.signal(Signal::SIGTERM);
         self.wait_for("everything that was read is on disk");
         assert_eq!(self.process.wait().unwrap().code(), Some(0));
+        crate::conserved::check(&self.folder.path().join("state"));
     }
 }
 

@@ -10,6 +10,7 @@ mod proxy;
 mod receivers;
 mod verdict;
 
+use crate::conserved;
 use crate::recorder::{Recorder, Spoken};
 use peers::{Broker, Gateway, Press, wait_until};
 use proxy::Proxy;
@@ -163,8 +164,13 @@ async fn every_stroke_arrives_through_an_outage_and_a_kill() {
     let schema = serde_json::from_slice(&std::fs::read(schema).unwrap()).unwrap();
     println!("ready after {to_ready:?}");
     println!("asked: {:?}", wire.requests());
-    for (who, inbox) in [("the broker", &at_the_broker), ("the MES", &at_the_mes)] {
+    for (who, uplink, inbox) in [
+        ("the broker", "broker", &at_the_broker),
+        ("the MES", "mes", &at_the_mes),
+    ] {
         let received = Received::new(who, inbox.events());
+        let arrived = received.sequences();
+        conserved::check_arrived(&folder.join("state"), uplink, &arrived, WINDOW);
         received.check_schema(&schema);
         let delivered = received.check_gapless();
         received.check_order();

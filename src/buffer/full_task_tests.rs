@@ -211,6 +211,68 @@ async fn parking_and_retries_on_a_full_disk_wait_for_room_and_end_nothing() {
     assert_eq!(left, [at(PARKED + 1).to_string()]);
 }
 
+/// A disk that fails now and then costs an attempt; the uplink has its answer, and events are accepted meanwhile.
+#[tokio::test]
+async fn a_parked_event_that_the_disk_refuses_is_tried_again() {
+    let mut bench = Bench::start();
+    bench.send(1, 2).await;
+    let mut records = bench.outlet.next(at(0), 99, 1 << 20).await.unwrap();
+    assert_eq!(records.len(), 2);
+    let record = records.remove(0);
+    let mut refused = 0;
+    for failing in 1..=4 {
+        // One of the calls that make the file and its folder, and not the same each time.
+        bench.disk.plan(Plan {
+            bytes: Some(32 * MIB),
+            broken: vec![bench.disk.calls() + failing],
+            ..Plan::default()
+        });
+        let (parking, _) = bench.outlet.park(to_park(record.clone())).await.unwrap();
+        refused += u64::from(parking == Parking::NoRoom);
+        if parking == Parking::Done {
+            break;
+        }
+    }
+    assert!(refused >= 3, "{refused}");
+    bench.disk.plan(Plan {
+        bytes: Some(32 * MIB),
+        ..Plan::default()
+    });
+    let (parking, _) = bench.outlet.park(to_park(record)).await.unwrap();
+    assert_eq!(parking, Parking::Done);
+    bench.send(3, 1).await;
+    assert_eq!(bench.read(2).await, [3]);
+    drop((bench.turns, bench.outlet));
+    let stopped = bench.task.join().unwrap().unwrap();
+    let account = stopped.accounts[0];
+    assert_eq!(
+        (account.offered, account.parked, account.stored()),
+        (3, 1, 2)
+    );
+}
+
+/// Five in a row, as of any other write: then it is for people, and systemd.
+#[tokio::test]
+async fn a_disk_that_takes_no_parked_event_ends_the_task_after_some_attempts() {
+    let mut bench = Bench::start();
+    bench.send(1, 1).await;
+    let record = bench
+        .outlet
+        .next(at(0), 9, 1 << 20)
+        .await
+        .unwrap()
+        .remove(0);
+    // A file where the folder would be.
+    bench.disk.create_dirs(Path::new("/buffer/parked")).unwrap();
+    bench.disk.open(Path::new("/buffer/parked/mes")).unwrap();
+    for _ in 0..6 {
+        let (parking, _) = bench.outlet.park(to_park(record.clone())).await.unwrap();
+        assert_eq!(parking, Parking::NoRoom);
+    }
+    let error = bench.task.join().unwrap().unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn a_stop_is_heard_on_a_full_disk_and_counts_what_is_given_up() {
     let mut bench = Bench::start();

@@ -123,7 +123,7 @@ fn a_full_disk_refuses_before_it_is_written_to_and_accepts_again_with_room() {
     leave(&disk, MIB + MIB / 2);
     let refused = store.commit(&[turn(at(4), 1)], Stamp::default(), &render);
     assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
-    leave(&disk, 8 * MIB);
+    leave(&disk, 12 * MIB);
     insist(&mut store, &turn(at(4), 1));
     assert!(has_ballast(&disk), "it is made again");
     check_content(&mut store, at(4));
@@ -322,4 +322,32 @@ fn a_disk_that_is_full_now_and_then_loses_nothing() {
         insist(&mut store, &turn(at(last + 1), 1));
         check_content(&mut store, at(last + 1));
     }
+}
+
+#[test]
+fn a_start_on_a_disk_without_room_takes_it_from_what_was_set_aside() {
+    let disk = Memory::new(1);
+    let (mut store, _) = Store::open(&on(&disk)).unwrap();
+    insist(&mut store, &turn(at(1), 3));
+    let damaged = Path::new(ROOT).join(format!("damaged-{}", at(9)));
+    disk.create_dirs(&damaged).unwrap();
+    let file = disk.open(&damaged.join("db")).unwrap();
+    file.set_length(4 * MIB).unwrap();
+    drop((store, file));
+    let disk = disk.kill();
+    disk.remove_file(&Path::new(ROOT).join("ballast")).unwrap();
+    let used = disk.used(Path::new("/")).unwrap();
+    disk.plan(Plan {
+        bytes: Some(used),
+        ..Plan::default()
+    });
+    let (mut store, restored) = Store::open(&on(&disk)).unwrap();
+    assert!(
+        !disk
+            .names(Path::new(ROOT))
+            .unwrap()
+            .contains(&format!("damaged-{}", at(9)))
+    );
+    assert!(restored.next.seq <= 4);
+    check_content(&mut store, at(3));
 }

@@ -15,6 +15,9 @@ use std::path::Path;
 /// Joined pieces past this are no record.
 pub(super) const MAX_RECORD: usize = MAX_PAYLOAD + MAX_ENVELOPE + 1024;
 
+/// Why records are missing, where nothing tells.
+pub(super) const GONE: &str = "not in the store any more";
+
 /// How much one reading may bring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -59,6 +62,8 @@ pub(super) struct Generation {
     first: Position,
     /// What was taken out of it on purpose.
     absent: Absent,
+    /// Bytes of values that were committed since it was opened.
+    put_bytes: u64,
 }
 
 impl Generation {
@@ -75,6 +80,7 @@ impl Generation {
             engine,
             first,
             absent,
+            put_bytes: 0,
         };
         if purpose == Purpose::Read
             && let Some(reason) = generation.misnamed()?
@@ -91,6 +97,7 @@ impl Generation {
             engine: Box::new(Closed(root.to_owned())),
             first,
             absent: Absent::of(first.epoch),
+            put_bytes: 0,
         }
     }
 
@@ -118,8 +125,20 @@ impl Generation {
 
     /// Makes a batch durable. After an error nothing more can be committed here.
     pub(super) fn commit(&mut self, batch: Batch) -> Result<(), EngineError> {
+        let values = batch.iter().filter_map(|(_, value)| value.as_ref());
+        self.put_bytes += values.map(|value| value.len() as u64).sum::<u64>();
         self.engine.put(batch)?;
         self.engine.sync()
+    }
+
+    /// Bytes that were committed since it was opened, also those of states that later ones replaced.
+    pub(super) fn put_bytes(&self) -> u64 {
+        self.put_bytes
+    }
+
+    /// Takes room for a commit of so many bytes. A refusal has changed nothing.
+    pub(super) fn prepare(&mut self, bytes: u64) -> Result<(), EngineError> {
+        self.engine.prepare(bytes)
     }
 
     /// The head state and checkpoint, checked against one another and against the last record. The inner error says what
@@ -182,6 +201,11 @@ impl Generation {
         )
     }
 
+    /// What of it could not be read by now and was left out, in words.
+    pub(super) fn harm(&self) -> Option<String> {
+        self.engine.harm()
+    }
+
     /// What is wrong where its directory has the name of another one.
     fn misnamed(&self) -> Result<Option<String>, EngineError> {
         let mut first = None;
@@ -227,6 +251,13 @@ impl Generation {
             },
         )?;
         let mut reading = collector.finish(last);
+        if let Some(harm) = self.harm() {
+            for loss in &mut reading.losses {
+                if loss.reason == GONE {
+                    loss.reason.clone_from(&harm);
+                }
+            }
+        }
         if !self.absent.is_empty() {
             reading.losses = self.not_absent(reading.losses);
         }
@@ -356,7 +387,7 @@ impl Collector {
             self.reading.losses.push(Loss {
                 from: self.expected,
                 to: predecessor(position),
-                reason: "not in the store any more".into(),
+                reason: GONE.into(),
             });
         }
     }

@@ -59,8 +59,11 @@ pub(super) struct Generations {
     pub(super) root: PathBuf,
     /// Rising.
     pub(super) older: Vec<Older>,
-    /// Set aside although it had been rewritten: how many of its events were evicted before is not known.
+    /// Damaged although it had been rewritten: how many of its events were evicted before is not known.
     pub(super) uncounted: Option<Position>,
+    /// Such ones, which are set aside when their loss is counted durably. A crash before that finds them where they are and
+    /// counts once; of one that was set aside before, the next start would count the evicted events again.
+    aside: Vec<Older>,
     /// Open ones, the most recently used last.
     readers: Vec<Generation>,
 }
@@ -101,6 +104,7 @@ impl Generations {
             root: root.to_owned(),
             older,
             uncounted: None,
+            aside: Vec::new(),
             readers: Vec::new(),
         }
     }
@@ -284,15 +288,28 @@ impl Generations {
             return Err(StoreError::Damaged { path, reason });
         };
         let Older { first, last, .. } = older;
-        set_aside(self.disk(), &self.root, &older.path(&self.root), first)?;
         if older.lean {
             self.uncounted = Some(first);
+            self.aside.push(older);
+        } else {
+            set_aside(self.disk(), &self.root, &older.path(&self.root), first)?;
         }
         Ok(Loss {
             from: first,
             to: last.unwrap_or(first),
             reason,
         })
+    }
+
+    /// The losses that were found are durable: what waited for that is set aside. True when there was any.
+    pub(super) fn losses_are_durable(&mut self) -> Result<bool, StoreError> {
+        let any = !self.aside.is_empty();
+        while let Some(older) = self.aside.last() {
+            let path = older.path(&self.root);
+            set_aside(self.disk(), &self.root, &path, older.first)?;
+            self.aside.pop();
+        }
+        Ok(any)
     }
 
     /// Takes a generation off the list and closes it.

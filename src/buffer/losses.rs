@@ -54,8 +54,21 @@ impl Store {
         self.report(losses);
         match self.moved.then(|| self.commit_head(Vec::new())) {
             // The next commit that finds room takes it along.
-            None | Some(Ok(()) | Err(StoreError::Full(_))) => Ok(()),
+            Some(Err(StoreError::Full(_))) => Ok(()),
+            None | Some(Ok(())) => {
+                self.losses_are_durable();
+                Ok(())
+            }
             Some(error) => error,
+        }
+    }
+
+    /// Behind a commit: sets aside what waited for its loss to be counted. What cannot be now is set aside behind a later one.
+    pub(super) fn losses_are_durable(&mut self) {
+        match self.older.losses_are_durable() {
+            Ok(true) => self.room.look_again(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "a damaged generation cannot be set aside"),
         }
     }
 

@@ -8,6 +8,8 @@
 mod absent;
 pub mod commit;
 #[cfg(test)]
+mod damage_every_tests;
+#[cfg(test)]
 mod damage_tests;
 pub mod disk;
 pub mod engine;
@@ -37,6 +39,7 @@ mod parked;
 mod progress;
 mod publish;
 mod quota;
+mod ready;
 mod reclaim;
 pub mod record;
 mod refusal;

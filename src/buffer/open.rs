@@ -47,20 +47,16 @@ impl Store {
     /// # Errors
     /// When the store is in use, cannot be written, or belongs to other settings.
     pub fn open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
-        match Store::try_open(options) {
-            Err(StoreError::Full(_)) => {
-                // What an open writes has its place in the ballast, whichever file met the end of the disk.
-                let root = options.path.join("store");
-                let disk = options.medium.disk.as_ref();
-                let mut ballast =
-                    Ballast::new(&root, options.generation_bytes, options.quota.max_bytes);
-                ballast
-                    .release(disk)
-                    .map_err(|error| io_error(&root, error))?;
-                Store::try_open(options)
+        let mut result = Store::try_open(options);
+        // What an open writes has its place in the ballast, whichever file met the end of the disk. A store that fills its
+        // disk by itself must not wait for others either: what nobody waits for goes.
+        let rooms: [MakeRoom; 2] = [give_ballast, give_damaged];
+        for make_room in rooms {
+            if matches!(result, Err(StoreError::Full(_))) && make_room(options)? {
+                result = Store::try_open(options);
             }
-            result => result,
         }
+        result
     }
 
     fn try_open(options: &OpenOptions) -> Result<(Store, Restored), StoreError> {
@@ -70,6 +66,7 @@ impl Store {
         let disk = medium.disk.as_ref();
         disk.create_dirs(&root)
             .map_err(|error| making_error(&root, error))?;
+        disk.sync_dir(&root).map_err(io)?;
         sync_way_to(disk, &options.path).map_err(io)?;
         let lock = take_lock(disk, &root)?;
         let known = Known::read(disk, &root).map_err(io)?;
@@ -121,6 +118,7 @@ impl Store {
             published: Published::default(),
             abandoned: false,
             rotate_from: 0,
+            behind: false,
             ballast: Ballast::new(&root, options.generation_bytes, options.quota.max_bytes),
             was_full: false,
             new_epoch: why(numbering),
@@ -199,7 +197,34 @@ impl Store {
     }
 }
 
-/// An earlier run may have been killed, or refused, between making a directory and making it durable. Above `buffer.path`
+/// Makes room for a start; false where it has none to give.
+type MakeRoom = fn(&OpenOptions) -> Result<bool, StoreError>;
+
+fn give_ballast(options: &OpenOptions) -> Result<bool, StoreError> {
+    let root = options.path.join("store");
+    let mut ballast = Ballast::new(&root, options.generation_bytes, options.quota.max_bytes);
+    let released = ballast.release(options.medium.disk.as_ref());
+    released.map_err(|error| io_error(&root, error))?;
+    Ok(true)
+}
+
+/// Removes what was set aside: it is kept for people as long as there is room.
+fn give_damaged(options: &OpenOptions) -> Result<bool, StoreError> {
+    let root = options.path.join("store");
+    let disk = options.medium.disk.as_ref();
+    let io = |error| io_error(&root, error);
+    let damaged = Listing::read(disk, &root).map_err(io)?.damaged;
+    for first in &damaged {
+        tracing::warn!(%first, "a damaged generation is removed to make room for the start");
+        disk.remove_tree(&listing::damaged_path_of(&root, *first))
+            .map_err(io)?;
+    }
+    disk.sync_dir(&root).map_err(io)?;
+    Ok(!damaged.is_empty())
+}
+
+/// An earlier run may have been killed, or refused, between making a directory and making it durable; of the store itself
+/// that goes for the names of generations, too. Above `buffer.path`
 /// may lie what this user cannot read, or what is never written to and knows no sync; a broken disk is one everywhere.
 fn sync_way_to(disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
     disk.sync_dir(path)?;

@@ -436,3 +436,7 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "progress_tests.rs"]
+mod tests;

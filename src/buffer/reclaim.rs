@@ -456,3 +456,7 @@ mod tests;
 #[cfg(test)]
 #[path = "reclaim_random_tests.rs"]
 mod random_tests;
+
+#[cfg(test)]
+#[path = "reclaim_cut_tests.rs"]
+mod cut_tests;

@@ -107,7 +107,7 @@ pub(super) fn check(store: &mut Store) {
     assert!(used <= limits.hard, "{used} of {}", limits.hard);
 }
 
-fn dropped(store: &Store, uplink: UplinkId, reason: DropReason) -> u64 {
+pub(super) fn dropped(store: &Store, uplink: UplinkId, reason: DropReason) -> u64 {
     store.account(uplink).dropped(reason)
 }
 

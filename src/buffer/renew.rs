@@ -135,7 +135,7 @@ impl Store {
         }
         self.copy_progress();
         let (newest, head) = self.fresh()?;
-        tracing::warn!(from = %head.next, "the store goes on in a fresh generation after a failed write");
+        tracing::warn!(from = %head.next, "the store goes on in a fresh generation");
         self.newest = newest;
         self.head = head;
         self.abandoned = false;

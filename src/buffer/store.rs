@@ -80,6 +80,8 @@ pub struct Store {
     pub(super) abandoned: bool,
     /// No rotation is tried before the head has so many bytes: the last one failed.
     pub(super) rotate_from: u64,
+    /// There was a backlog of more than the head.
+    pub(super) behind: bool,
     pub(super) ballast: Ballast,
     /// There was no room when it was last looked for.
     pub(super) was_full: bool,
@@ -155,6 +157,7 @@ impl Store {
         if self.must_rotate(more_bytes) {
             self.rotate()?;
         }
+        self.take_room(more_bytes)?;
         let undo = self.undo(turns, records.len() as u64);
         let mut batch = Batch::new();
         for (record, bytes) in &records {
@@ -206,6 +209,10 @@ impl Store {
             if let Err(StoreError::Full(_)) = self.renew() {
                 self.release_ballast()?;
                 self.renew()?;
+            }
+            if let Err(StoreError::Full(_)) = self.take_room(0) {
+                self.release_ballast()?;
+                self.take_room(0)?;
             }
             self.commit_head(Batch::new())?;
             self.clear_away();
@@ -399,6 +406,7 @@ impl Store {
     /// Removes what nobody needs any more, generations and files, behind a commit; what cannot be removed now is removed
     /// behind a later one.
     pub(super) fn clear_away(&mut self) {
+        self.losses_are_durable();
         if let Err(error) = self.sweep_parked().and_then(|()| self.remove_settled()) {
             tracing::warn!(%error, "settled events cannot be removed");
         }

@@ -21,16 +21,7 @@ fn open(path: &Path, uplinks: &[&str]) -> (Store, Restored) {
 
 fn append(store: &mut Store, count: u64) {
     let turn = turn(store.head.next, count);
-    store
-        .commit(
-            &[turn],
-            Stamp {
-                utc: UtcTime(1),
-                ..Stamp::default()
-            },
-            &render,
-        )
-        .unwrap();
+    commit(store, turn);
 }
 
 fn checkpoint(store: &mut Store, key: &str, value: Option<&[u8]>) {
@@ -41,16 +32,15 @@ fn checkpoint(store: &mut Store, key: &str, value: Option<&[u8]>) {
             value: value.map(<[u8]>::to_vec),
         }],
     };
-    store
-        .commit(
-            &[turn],
-            Stamp {
-                utc: UtcTime(1),
-                ..Stamp::default()
-            },
-            &render,
-        )
-        .unwrap();
+    commit(store, turn);
+}
+
+fn commit(store: &mut Store, turn: Turn) {
+    let now = Stamp {
+        utc: UtcTime(1),
+        ..Stamp::default()
+    };
+    store.commit(&[turn], now, &render).unwrap();
 }
 
 /// Reads everything after `after` in small steps and checks each payload.
@@ -384,7 +374,7 @@ fn a_generation_of_another_segment_size_is_refused_and_not_set_aside() {
     drop(
         sled::Config::new()
             .path(&path)
-            .segment_size(1 << 20)
+            .segment_size(512 << 10)
             .open()
             .unwrap(),
     );

@@ -4,6 +4,7 @@
 use super::commit::{CommitRule, Weight};
 use super::error::StoreError;
 use super::inspect::Inspector;
+use super::parked::ParkedRequest;
 use super::progress::Account;
 use super::refusal::{Refusal, Verdict};
 use super::store::{Render, Store};
@@ -147,6 +148,8 @@ struct Task<'a> {
     clock: &'a Clock,
     stop: CancellationToken,
     refusal: Refusal,
+    /// The same of the files of parked events: what fails there keeps no event from being accepted.
+    parked_refusal: Refusal,
     /// Reading that needs room on the disk: at most one request of each outlet.
     held: Vec<Wanted>,
     /// Set when it stops while the disk takes nothing: how many events were given up.
@@ -172,6 +175,7 @@ impl<'a> Task<'a> {
             clock,
             stop,
             refusal: Refusal::default(),
+            parked_refusal: Refusal::default(),
             held: Vec::new(),
             given_up: None,
             kept_house: None,
@@ -307,19 +311,36 @@ impl<'a> Task<'a> {
                     self.rule.cursor(self.clock.now().boot);
                 }
             }
-            Request::Parked(request) => {
-                let now = self.clock.now();
-                match self.store.answer_parked(request, now) {
-                    Ok(true) => self.rule.cursor(now.boot),
-                    Ok(false) => {}
-                    // What it changed is in memory, and becomes durable when there is room.
-                    Err(error @ StoreError::Full(_)) => self.refuse(error, now)?,
-                    Err(other) => return Err(other),
-                }
-            }
+            Request::Parked(request) => self.answer_parked(request)?,
             Request::Look(look) => self.store.look(look)?,
         }
         Ok(())
+    }
+
+    fn answer_parked(&mut self, request: ParkedRequest) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let writes = !matches!(request, ParkedRequest::Due { .. });
+        match self.store.answer_parked(request, now) {
+            Ok(moved) => {
+                if writes {
+                    self.parked_refusal.over();
+                }
+                if moved {
+                    self.rule.cursor(now.boot);
+                }
+                Ok(())
+            }
+            // What it changed is in memory, and becomes durable when there is room.
+            Err(error @ StoreError::Full(_)) => self.refuse(error, now),
+            Err(error) => {
+                let Verdict::Retry { .. } = self.parked_refusal.failed(&error, now.boot) else {
+                    return Err(error);
+                };
+                tracing::error!(%error, "the file of a parked event is refused: the uplink tries it again");
+                self.rule.cursor(now.boot);
+                Ok(())
+            }
+        }
     }
 
     /// Reads for an outlet. A generation that is opened for it needs room: from the ballast, else it waits for room.
@@ -358,7 +379,9 @@ impl<'a> Task<'a> {
                     self.store.health.refusing.end(now);
                     tracing::info!("the disk takes events again");
                 }
-                self.answer_held()
+                self.answer_held()?;
+                self.store.prepare();
+                Ok(())
             }
             Err(error) => self.refuse(error, now),
         }

@@ -429,3 +429,7 @@ pub(super) fn now() -> Instant {
 #[cfg(test)]
 #[path = "task_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "poison_tests.rs"]
+mod poison_tests;

@@ -1,7 +1,7 @@
 //! The task on a protocol that is told what to say, in virtual time.
 
 use super::*;
-use crate::buffer::{DueParked, ParkedRequest, Request};
+use crate::buffer::{DueParked, ParkedRequest, Parking, Request};
 use crate::health::DestinationState;
 use crate::model::{Class, Envelope, UplinkId};
 use std::collections::VecDeque;
@@ -14,9 +14,13 @@ use tokio::time::Instant as TokioInstant;
 type Script = Box<dyn FnMut(usize, u64) -> Option<Verdict> + Send>;
 
 #[derive(Default)]
-struct Log {
+pub(super) struct Log {
     connects: Vec<TokioInstant>,
-    sent: Vec<(u64, TokioInstant)>,
+    pub(super) sent: Vec<(u64, TokioInstant)>,
+    /// When each event was durable.
+    pub(super) shown: Vec<TokioInstant>,
+    /// What was put aside, and when.
+    pub(super) parked: Vec<(u64, TokioInstant)>,
     asked: usize,
     /// What the destination's cell says at the end.
     destination: DestinationState,
@@ -59,14 +63,19 @@ impl Uplink for Scripted {
 }
 
 fn record(seq: u64) -> Record {
+    record_of(seq, "PRESS-04")
+}
+
+/// An event of that machine.
+pub(super) fn record_of(seq: u64, machine: &str) -> Record {
     Record {
         position: Position { epoch: 1, seq },
         envelope: Envelope {
             id: uuid::Uuid::nil(),
             run: uuid::Uuid::nil(),
             kind: "operation.completed".into(),
-            partition_key: "PRESS-04".into(),
-            equipment: Some("PRESS-04".into()),
+            partition_key: machine.into(),
+            equipment: Some(machine.into()),
             path: Vec::new(),
             time_ns: 0,
         },
@@ -82,24 +91,61 @@ async fn run(
     within: Duration,
     script: impl FnMut(usize, u64) -> Option<Verdict> + Send + 'static,
 ) -> (Log, u64) {
+    run_paced((events, Duration::ZERO, record), terms, within, script).await
+}
+
+/// The same with an event becoming durable each so often, and a say in what they are.
+pub(super) async fn run_paced(
+    (events, every, record): (u64, Duration, impl Fn(u64) -> Record + Send + 'static),
+    terms: Terms,
+    within: Duration,
+    script: impl FnMut(usize, u64) -> Option<Verdict> + Send + 'static,
+) -> (Log, u64) {
     let (sender, mut requests) = mpsc::channel(4);
-    let (_durable, seen) = watch::channel(Position {
-        epoch: 1,
-        seq: events,
-    });
+    let at = |seq| Position { epoch: 1, seq };
+    let (durable, seen) = watch::channel(at(if every.is_zero() { events } else { 0 }));
     let (settling, mut settled) = watch::channel(0);
+    let log = Arc::new(Mutex::new(Log::default()));
+    let (shown, parked, last) = (Arc::clone(&log), Arc::clone(&log), seen.clone());
+    let pace = async move {
+        for seq in 1..=events {
+            if !every.is_zero() {
+                tokio::time::sleep(every).await;
+                durable.send_replace(at(seq));
+            }
+            shown
+                .lock()
+                .expect("no panic")
+                .shown
+                .push(TokioInstant::now());
+        }
+        // The buffer lives on.
+        std::future::pending::<()>().await;
+    };
+    let paced = tokio::spawn(pace);
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             match request {
-                Request::Read { after, reply, .. } => {
-                    drop(reply.send((after.seq + 1..=events).map(record).collect()));
+                Request::Read {
+                    after,
+                    reply,
+                    max_events,
+                    ..
+                } => {
+                    let last = last.borrow().seq;
+                    let found = (after.seq + 1..=last).take(max_events).map(&record);
+                    drop(reply.send(found.collect()));
                 }
                 Request::Parked(ParkedRequest::Due { reply, .. }) => {
                     drop(reply.send((DueParked::Never, Vec::new())));
                 }
-                Request::Parked(_) => {}
+                Request::Parked(ParkedRequest::Park { event, reply, .. }) => {
+                    let moment = (event.record.position.seq, TokioInstant::now());
+                    parked.lock().expect("no panic").parked.push(moment);
+                    drop(reply.send((Parking::Done, Vec::new())));
+                }
+                Request::Parked(ParkedRequest::Retried { .. }) | Request::Look(_) => {}
                 Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
-                Request::Look(_) => {}
             }
         }
     });
@@ -120,7 +166,6 @@ async fn run(
         timing,
         stop: stop.clone(),
     };
-    let log = Arc::new(Mutex::new(Log::default()));
     let mut uplink = Scripted {
         terms,
         script: Box::new(script),
@@ -131,6 +176,7 @@ async fn run(
     drop(timeout(within, settled.wait_for(|seq| *seq >= events)).await);
     stop.cancel();
     task.await.expect("no panic");
+    paced.abort();
     let settled = *settled.borrow();
     let mut log = std::mem::take(&mut *log.lock().expect("no panic"));
     let state = health.destination.other_than(&DestinationState::default());
@@ -140,7 +186,7 @@ async fn run(
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     Terms {
         connected: true,
         in_flight: 8,

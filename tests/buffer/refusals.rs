@@ -210,6 +210,9 @@ fn a_full_disk_is_met_before_it_is_written_to_and_harms_nothing() {
     }
 }
 
+/// Refusals in a row before it gives up: each of the database's seven threads may meet the fault, one after the other.
+const MOST_REFUSALS: usize = 12;
+
 /// Appends so many turns; after an error the same one again, as the gateway's task does.
 #[test]
 #[ignore = "a child of the tests below"]
@@ -218,7 +221,7 @@ fn persistent() {
     let (mut store, restored) = open(Path::new(&path)).unwrap();
     let mut next = restored.next;
     let mut errors = 0;
-    while next.seq < 4_000 && errors < 6 {
+    while next.seq < 4_000 && errors < MOST_REFUSALS {
         match store.commit(&[turn(next, 7)], Stamp::default(), &render) {
             Ok(_) => {
                 println!("\naccepted up to {}", next.seq + 6);
@@ -297,12 +300,78 @@ fn a_disk_that_stays_full_is_refused_again_and_again_and_never_hangs() {
     };
     // Threads that have not written so often yet may still be lucky; in the end all are refused.
     let (before, after) = text.rsplit_once("accepted up to ").unwrap();
-    assert_eq!(after.matches("refused: ").count(), 6, "{text}");
-    assert!(met >= 6 && text.matches("is full").count() >= 6, "{text}");
+    assert_eq!(after.matches("refused: ").count(), MOST_REFUSALS, "{text}");
+    assert!(met >= 6, "{met}: {text}");
+    assert!(text.matches("is full").count() >= MOST_REFUSALS, "{text}");
     let accepted = (before.matches("accepted up to ").count() as u64 + 1) * 7;
     let (_, restored) = open(home.path()).unwrap();
     assert_eq!(restored.next.epoch, 1);
     assert!(restored.next.seq > accepted && restored.next.seq <= accepted + 8);
+}
+
+/// As the kernel does with a file system in which it finds an error, and a quota with a user that has used it up.
+#[test]
+fn a_disk_that_turns_read_only_or_over_quota_in_flight_harms_nothing() {
+    for (call, error, words) in [
+        ("pwrite64", "EROFS", "mounted read-only"),
+        ("fdatasync", "EROFS", "mounted read-only"),
+        ("pwrite64", "EDQUOT", "is full"),
+    ] {
+        for when in [15, 26] {
+            let home = tempfile::tempdir().unwrap();
+            let fault = format!("inject={call}:error={error}:when={when}+");
+            let run = faulty(home.path(), (call, &fault), "refusals::persistent");
+            let Some((text, met)) = run else {
+                return;
+            };
+            println!("{fault}: met {met} times");
+            let refused: Vec<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("refused: "))
+                .collect();
+            assert!(met > 0 && refused.len() >= 6, "{fault}: {text}");
+            assert!(refused.iter().any(|it| it.contains(words)), "{text}");
+            let mut accepted = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("accepted up to "));
+            let accepted: u64 = accepted.next_back().unwrap().parse().unwrap();
+            assert_eq!(after(&text, "read up to "), accepted.to_string());
+            let (store, restored) = open(home.path()).unwrap();
+            assert_eq!((restored.next.epoch, store.new_epoch()), (1, None));
+            // The batch that was refused last may be there.
+            assert!((accepted..=accepted + 7).contains(&store.last().seq));
+        }
+    }
+}
+
+/// Bytes are left, names are not.
+#[test]
+fn a_file_system_without_names_refuses_and_harms_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let (filler, opener) = (
+        child("refusals::filler").join(" "),
+        child("refusals::opener").join(" "),
+    );
+    let script = format!(
+        "mount -t tmpfs -o size=400m,nr_inodes=90 none \"${DIRECTORY}\"; {filler}; \
+         n=0; while touch \"${DIRECTORY}/other$n\" 2>/dev/null; do n=$((n+1)); done; \
+         {opener} | sed 's/^/full: /'; rm \"${DIRECTORY}\"/other*; {opener}"
+    );
+    let Some(text) = unshared(home.path(), &script) else {
+        return;
+    };
+    let refused = after(&text, "refused: ");
+    assert!(refused.contains("is full"), "{refused}");
+    let accepted: u64 = after(&text, "accepted up to ").parse().unwrap();
+    assert!(accepted > 100, "{text}");
+    let next = format!("next is {}", accepted + 1);
+    let full = text.lines().filter_map(|line| line.strip_prefix("full: "));
+    let full: Vec<&str> = full
+        .filter(|line| line.starts_with("next") || line.starts_with("refused"))
+        .collect();
+    let said = full.iter().all(|it| it.contains("is full") || *it == next);
+    assert!(said && full.len() == 1, "{text}");
+    assert_eq!(after(&text, "next is "), (accepted + 1).to_string());
 }
 
 #[test]

@@ -69,6 +69,7 @@ impl Gateway {
         let id = nix::unistd::Pid::from_raw(self.process.id().try_into().unwrap());
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
         assert_eq!(self.process.wait().unwrap().code(), Some(0));
+        crate::conserved::check(self.settings.parent().unwrap());
     }
 }
 

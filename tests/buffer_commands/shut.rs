@@ -4,7 +4,7 @@ use super::{buffer, exported, generations, no_copies, store};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 #[test]
 fn one_screen_says_what_waits_for_whom() {
@@ -183,32 +183,40 @@ fn a_locked_store_without_a_socket_says_what_to_do() {
     buffer("status", home.path(), &[]).says(0, &[]);
 }
 
-#[test]
-fn ctrl_c_leaves_no_copy_behind() {
-    let home = tempfile::tempdir().unwrap();
-    store(home.path(), 400, 0);
+/// An export that runs, and what it writes.
+fn running_export(path: &std::path::Path) -> (Child, BufReader<ChildStdout>) {
     let mut export = Command::new(env!("CARGO_BIN_EXE_millgate"))
         .args(["buffer", "export"])
-        .arg(home.path())
+        .arg(path)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut out = BufReader::new(export.stdout.take().unwrap());
+    let out = BufReader::new(export.stdout.take().unwrap());
+    (export, out)
+}
+
+/// Its exit code and what it told people.
+fn ended(mut export: Child) -> (Option<i32>, String) {
+    let mut told = String::new();
+    let mut errors = export.stderr.take().unwrap();
+    errors.read_to_string(&mut told).unwrap();
+    (export.wait().unwrap().code(), told)
+}
+
+#[test]
+fn ctrl_c_leaves_no_copy_behind() {
+    let home = tempfile::tempdir().unwrap();
+    store(home.path(), 400, 0);
+    let (export, mut out) = running_export(home.path());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
     assert!(home.path().join("copies").exists(), "it has hardly begun");
     let id = nix::unistd::Pid::from_raw(export.id().try_into().unwrap());
     nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
     out.read_to_string(&mut line).unwrap();
-    let mut told = String::new();
-    export
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut told)
-        .unwrap();
-    assert_eq!(export.wait().unwrap().code(), Some(130), "{told}");
+    let (code, told) = ended(export);
+    assert_eq!(code, Some(130), "{told}");
     assert!(told.contains("broken off before the end"), "{told}");
     assert!(line.ends_with('\n'), "the last line is whole");
     no_copies(home.path());
@@ -218,27 +226,9 @@ fn ctrl_c_leaves_no_copy_behind() {
 fn a_reader_that_has_enough_is_no_error() {
     let home = tempfile::tempdir().unwrap();
     store(home.path(), 400, 0);
-    let mut export = Command::new(env!("CARGO_BIN_EXE_millgate"))
-        .args(["buffer", "export"])
-        .arg(home.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(export.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let mut told = String::new();
-    export
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut told)
-        .unwrap();
-    assert_eq!(
-        (export.wait().unwrap().code(), told.as_str()),
-        (Some(0), "")
-    );
+    let (export, mut out) = running_export(home.path());
+    out.read_line(&mut String::new()).unwrap();
+    drop(out);
+    assert_eq!(ended(export), (Some(0), String::new()));
     no_copies(home.path());
 }

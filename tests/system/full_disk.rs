@@ -6,12 +6,16 @@
 use super::peers::{Gateway, Press, wait_until};
 use super::verdict::Received;
 use super::{COMPLETED, play, receivers, settings};
+use crate::conserved;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Large enough for a ballast, small enough to be filled at once.
 const DISK: &str = "40m";
+
+/// Requests of the HTTP uplink that may be out at a stop.
+const IN_FLIGHT: usize = 8;
 
 /// A file system of its own, as long as the value lives.
 struct Disk {
@@ -189,5 +193,6 @@ async fn a_disk_that_others_fill_stops_nothing_for_good() {
     let received = Received::new("the MES", mes.events());
     let delivered = received.check_gapless();
     received.check_order();
+    conserved::check_arrived(&disk.outside(), "mes", &received.sequences(), IN_FLIGHT);
     println!("{delivered} events; {} repeats", received.repeats);
 }

@@ -49,6 +49,13 @@ impl Received {
         }
     }
 
+    /// The `sequence` of each.
+    pub(super) fn sequences(&self) -> BTreeSet<String> {
+        let all = self.events.iter();
+        all.map(|event| text(event, "sequence").to_owned())
+            .collect()
+    }
+
     /// Events of one type.
     pub(super) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
         self.events

@@ -20,8 +20,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Longest value. Larger ones could make a leaf that sled writes into a file of its own, which it never syncs.
-pub(super) const MAX_VALUE: usize = SEGMENT_SIZE / 96;
+/// Longest value: no engine needs to take more in one piece.
+pub(super) const MAX_VALUE: usize = 5 << 10;
 
 /// Why a database cannot be used. The variants differ in what the caller does next.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +86,14 @@ pub trait Engine: Debug + Send {
     /// As [`Engine::put`].
     fn sync(&mut self) -> Result<(), EngineError>;
 
+    /// Takes room for a batch of so many bytes, so that the disk is not found full when it is put. Best when nobody waits.
+    ///
+    /// # Errors
+    /// The disk's, most likely that it is full: nothing has changed then, and the handle stays as it was.
+    fn prepare(&mut self, _bytes: u64) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Shows all keys from `from` on that start with `prefix`, in order, until `each` breaks.
     ///
     /// # Errors
@@ -97,6 +105,12 @@ pub trait Engine: Debug + Send {
     /// # Errors
     /// As [`Engine::scan`].
     fn last(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
+
+    /// What of it could not be read by now, in words, where it is read around: of [`Purpose::Read`], what can be read is
+    /// shown, and what cannot is left out.
+    fn harm(&self) -> Option<String> {
+        None
+    }
 
     /// For tests: the next sync fails as on a broken disk.
     #[cfg(test)]

@@ -154,6 +154,9 @@ impl Store {
         self.lose(&loss);
         // On a full disk it becomes durable later, with the progress of the uplinks.
         at_any_rate(self.commit_progress())?;
+        if !self.moved {
+            self.losses_are_durable();
+        }
         let names = self.uplinks.iter().map(|(name, _)| name.clone());
         let lost = self.dropped_as_damaged().into_iter().zip(before);
         Ok(Ok(SetAside {

@@ -3,9 +3,8 @@
 
 use super::status::EventLabel;
 use crate::buffer::Record;
-use crate::buffer::absent::Absent;
 use crate::buffer::engine::{EngineError, Medium, Purpose};
-use crate::buffer::generation::{Generation, MAX_RECORD, predecessor, successor};
+use crate::buffer::generation::{GONE, Generation, MAX_RECORD, predecessor, successor};
 use crate::buffer::head::{self, Head};
 use crate::buffer::record::{self, RecordError};
 use crate::model::Position;
@@ -100,6 +99,10 @@ impl Opened {
 
     /// The head state: where numbering goes on, and the progress of each uplink.
     pub(super) fn head(&self) -> Result<Head, Trouble> {
+        // To go on in it, a gateway needs all of it.
+        if let Some(reason) = self.generation.harm() {
+            return Err(Trouble::Damaged(reason));
+        }
         let state = self.generation.state()?;
         if let Some(version) = state.as_deref().and_then(head::other_version) {
             return Err(Trouble::OtherRelease(version));
@@ -120,7 +123,7 @@ impl Opened {
         let mut walk = Walk {
             expected: self.generation.first().max(successor(after)),
             last,
-            absent: self.generation.absent(),
+            generation: &self.generation,
             joined: None,
             why_not: None,
             stopped: false,
@@ -184,8 +187,7 @@ impl Opened {
 struct Walk<'a> {
     expected: Position,
     last: Option<Position>,
-    /// What was taken out on purpose.
-    absent: &'a Absent,
+    generation: &'a Generation,
     joined: Option<(Position, Vec<u8>)>,
     /// Why the next missing ones are missing, where that is known.
     why_not: Option<String>,
@@ -244,9 +246,11 @@ impl Walk<'_> {
         if self.expected.epoch != position.epoch || self.expected >= position {
             return;
         }
-        let reason = self.why_not.take();
-        let reason = reason.unwrap_or_else(|| "not in the store any more".into());
-        let missing = self.absent.without(self.expected, predecessor(position));
+        let reason = self.why_not.take().or_else(|| self.generation.harm());
+        let reason = reason.unwrap_or_else(|| GONE.into());
+        // What was taken out on purpose is not lost.
+        let absent = self.generation.absent();
+        let missing = absent.without(self.expected, predecessor(position));
         self.expected = position;
         for (from, to) in missing {
             let reason = reason.clone();

@@ -1,13 +1,17 @@
-//! The store against a plain list: random appends, verdicts, readings, uplinks that come and go, stops, kills, power cuts,
-//! cuts between any two calls, broken and full disks, with generations so small that they rotate all the time.
+//! The store against a plain list: random appends, verdicts, readings, parking, uplinks that come and go, stops, kills, power
+//! cuts, cuts between any two calls, broken and full disks, with generations and quotas so small that they rotate and evict all
+//! the time.
 //!
-//! `place` is where the store lies, `expected` the list, `trial` plays. Seeds are printed when a trial fails;
+//! `place` is where the store lies, `expected` the list, `uplink` one uplink in it; `trial` plays, `steps` and `parking` are what. Seeds are printed when a trial fails;
 //! `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
 
 mod every_call;
 mod expected;
+mod parking;
 mod place;
+mod steps;
 mod trial;
+mod uplink;
 
 use super::testing::trials;
 use place::Place;

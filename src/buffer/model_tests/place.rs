@@ -69,6 +69,30 @@ impl Place {
         disk.plan(plan);
     }
 
+    /// A quota of some generations, beside the side file of three uplinks.
+    pub(super) fn quota(&self, random: &mut Rng, generation_bytes: u64) -> u64 {
+        match self {
+            Place::Memory(_) => (49 << 10) + generation_bytes * random.u64(3..10),
+            Place::Files(..) => random.u64(3..10) << 20,
+        }
+    }
+
+    /// The disk answers nothing any more: what is asked of the store now says nothing about it.
+    pub(super) fn is_cut(&self) -> bool {
+        match self {
+            Place::Memory(disk) => disk.is_cut(),
+            Place::Files(..) => false,
+        }
+    }
+
+    /// Nothing is planned to go wrong.
+    pub(super) fn is_well(&self) -> bool {
+        match self {
+            Place::Memory(disk) => disk.is_well(),
+            Place::Files(..) => true,
+        }
+    }
+
     /// Nothing goes wrong any more; false where the disk is cut off for good.
     pub(super) fn recover(&mut self) -> bool {
         match self {

@@ -1,67 +1,42 @@
-//! One random trial: steps on a store, each beside the list, and after each start everything compared.
+//! One random trial: steps on a store, each beside the list, and after each everything compared that may have changed.
 
-use super::super::progress::{Fate, Settled};
-use super::super::{OpenOptions, Record, Store, StoreError};
-use super::expected::{Expected, Now, at};
+use super::super::progress::Left;
+use super::super::{OpenOptions, Quota, Store, StoreError};
+use super::expected::Expected;
 use super::place::Place;
-use crate::buffer::testing::{options, quiet_at};
-use crate::model::{
-    CheckpointEntry, Envelope, Event, Position, Restored, Stamp, Turn, UplinkId, UtcTime,
-};
+use super::uplink::Now;
+use crate::buffer::testing::options;
+use crate::health::BufferHealth;
+use crate::model::{DropNotice, Restored, Stamp, UplinkId};
 use crate::settings::shape::StartAt;
 use fastrand::Rng;
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-use uuid::Uuid;
+use std::sync::Arc;
+use std::time::Duration;
 
 const NAMES: [&str; 3] = ["mes", "scada", "erp"];
 /// Starts that may fail one after the other while things go wrong.
 const MAX_FAILED_STARTS: u32 = 3;
 
 pub(super) struct Trial {
-    random: Rng,
-    place: Place,
-    options: OpenOptions,
+    pub(super) random: Rng,
+    pub(super) place: Place,
+    pub(super) options: OpenOptions,
     /// `None` between a failure and the next start.
-    store: Option<Store>,
-    expected: Expected,
+    pub(super) store: Option<Store>,
+    pub(super) expected: Expected,
     /// Batches that were tried, so that no two events are alike.
-    tries: u32,
+    pub(super) tries: u32,
+    /// Every so many events one passes; 0: none does.
+    pub(super) passing: u32,
+    pub(super) now: Stamp,
+    /// Drops of which no accepted event tells yet.
+    pub(super) untold: Vec<DropNotice>,
     /// A seed for what comes after the first failure.
     fate: Option<u64>,
     /// A call failed since the last start: the side file may say less than memory.
     failed: bool,
-}
-
-/// Bytes that no packing makes shorter.
-static LONG: LazyLock<Vec<u8>> =
-    LazyLock::new(|| (0..3000u16).flat_map(u16::to_le_bytes).collect());
-
-/// What the payload of an event is, by its try and its position.
-fn payload(tries: u32, position: Position) -> Vec<u8> {
-    let length = usize::try_from(position.seq * 7 % 60).unwrap_or(0);
-    let mut bytes = tries.to_le_bytes().to_vec();
-    bytes.extend_from_slice(&position.seq.to_le_bytes());
-    bytes.resize(bytes.len() + length, b'.');
-    if position.seq.is_multiple_of(19) {
-        // Longer than a piece.
-        bytes.extend_from_slice(&LONG);
-    }
-    bytes
-}
-
-fn render(event: &Event, recorded: UtcTime) -> (Envelope, Vec<u8>) {
-    let tries = u32::try_from(event.run.as_u128()).unwrap();
-    let envelope = Envelope {
-        id: Uuid::nil(),
-        run: event.run,
-        kind: String::new(),
-        partition_key: String::new(),
-        equipment: None,
-        path: vec![],
-        time_ns: recorded.0,
-    };
-    (envelope, payload(tries, event.position))
+    /// Nothing was planned to go wrong since the last start.
+    pub(super) calm: bool,
 }
 
 impl Trial {
@@ -69,7 +44,7 @@ impl Trial {
     pub(super) fn new(seed: u64, place: Place) -> Trial {
         let mut trial = Trial::before(seed, place);
         if trial.random.u8(0..8) == 0 {
-            trial.place.plan(&mut trial.random);
+            trial.plan();
         }
         trial.start();
         trial
@@ -80,6 +55,7 @@ impl Trial {
         let mut random = Rng::with_seed(seed);
         let mut options = options(&place.path(), &[]);
         options.generation_bytes = random.u64(200..2_500);
+        let passing = random.u32(0..4);
         let mut trial = Trial {
             random,
             place,
@@ -87,10 +63,15 @@ impl Trial {
             store: None,
             expected: Expected::default(),
             tries: 0,
+            passing,
+            now: Stamp::default(),
+            untold: Vec::new(),
             fate: None,
             failed: false,
+            calm: true,
         };
         trial.draw_uplinks();
+        trial.draw_quota();
         trial
     }
 
@@ -106,51 +87,111 @@ impl Trial {
         }
     }
 
+    /// Another one: of events that are parked, taken, discarded, and of an uplink that goes and comes back.
+    pub(super) fn parking_script(&mut self, fate: u64) {
+        self.fate = Some(fate);
+        self.options.quota = Quota::default();
+        self.options.uplinks = uplinks(&NAMES[..2], StartAt::Oldest);
+        self.start();
+        for step in [
+            Trial::append,
+            Trial::park,
+            Trial::park,
+            Trial::commit_progress,
+            Trial::try_again,
+            Trial::leave,
+            Trial::park,
+            Trial::settle,
+            Trial::append,
+            Trial::leave,
+        ] {
+            self.attempt(step);
+        }
+        self.options.uplinks = uplinks(&NAMES[1..2], StartAt::Oldest);
+        self.restart();
+        self.attempt(Trial::append);
+        self.attempt(Trial::park);
+        self.options.uplinks = uplinks(&NAMES[..2], StartAt::Oldest);
+        self.restart();
+        for step in [Trial::park, Trial::leave, Trial::commit_progress] {
+            self.attempt(step);
+        }
+    }
+
     pub(super) fn step(&mut self) {
         match self.random.u8(0..40) {
             0..30 => self.work(),
             30 => self.stop(),
             31..33 => {
                 if !self.failed {
-                    // The side file knows all progress.
-                    self.expected.progress_is_known();
+                    self.expected.progress_is_said();
                 }
                 self.kill();
             }
             33..36 => self.crash(),
-            _ => self.place.plan(&mut self.random),
+            _ => self.plan(),
         }
     }
 
-    /// The end: everything is delivered, and then nothing is left.
+    /// The end: everything is delivered, nothing is parked any more, and then nothing is left.
     pub(super) fn finish(mut self) {
         let _before = self.place.crash(&mut self.random);
         self.store = None;
+        self.options.quota = Quota::default();
         self.start();
-        let mut store = self.store.expect("it was started");
-        let up_to = store.last();
+        let store = self.store.as_mut().expect("it was started");
         for id in store.uplink_ids() {
-            let all = Settled {
-                up_to,
-                fates: Vec::new(),
-            };
-            store.settle(id, &all).unwrap();
+            for position in store.parked_positions(id) {
+                store.take_off(id, position, Left::Discarded).unwrap();
+            }
+            let last = store.last();
+            super::super::testing::done(store, id, last).unwrap();
         }
         store.commit_progress().unwrap();
         assert_eq!(store.older.len(), 0);
+        for id in store.uplink_ids() {
+            let account = store.account(id);
+            assert_eq!((account.offered, account.parked), (account.gone(), 0));
+        }
+        self.store = None;
+        self.restart_clean();
     }
 
-    /// What a gateway does all day. After an error it goes on with the same store when the disk is well again, or the
-    /// process or the power goes.
+    /// A start finds nothing of what has left.
+    fn restart_clean(&mut self) {
+        self.options.medium = self.place.medium();
+        let (store, _) = Store::open(&self.options).unwrap();
+        for id in store.uplink_ids() {
+            let account = store.account(id);
+            assert_eq!((account.stored(), account.parked), (0, 0));
+        }
+    }
+
+    /// What a gateway does all day.
     fn work(&mut self) {
-        let result = match self.random.u8(0..15) {
-            0..6 => self.append(),
-            6..10 => self.settle(),
-            10..12 => self.commit_progress(),
-            12 => self.read(),
-            _ => self.read_for(),
+        let step = match self.random.u8(0..24) {
+            0..8 => Trial::append,
+            8..13 => Trial::settle,
+            13..15 => Trial::commit_progress,
+            15 => Trial::read,
+            16 | 17 => Trial::read_for,
+            18 | 19 => Trial::keep_house,
+            20 | 21 => Trial::park,
+            22 => Trial::try_again,
+            _ => Trial::leave,
         };
-        if result.is_err() {
+        self.attempt(step);
+    }
+
+    /// One step. After an error it goes on with the same store when the disk is well again, or the process or the power goes.
+    fn attempt(&mut self, step: impl FnOnce(&mut Trial) -> Result<(), StoreError>) {
+        let done = self.watch().and_then(|()| {
+            let before = self.swept();
+            let done = step(self);
+            self.watch_drops(&before)?;
+            done
+        });
+        if done.is_err() {
             self.failed = true;
             self.new_fate();
             let goes_on = self.random.bool() && self.place.recover();
@@ -169,148 +210,37 @@ impl Trial {
         }
     }
 
-    fn append(&mut self) -> Result<(), StoreError> {
-        self.tries += 1;
-        let (mut events, mut checkpoint) = (Vec::new(), self.expected.checkpoint.clone());
-        let mut turns = Vec::new();
-        for _ in 0..self.random.u8(1..4) {
-            let mut turn = Turn {
-                events: Vec::new(),
-                checkpoint: Vec::new(),
-            };
-            for _ in 0..self.random.u8(0..4) {
-                events.push(self.tries);
-                let position = at(self.expected.events.len() + events.len());
-                let run = Uuid::from_u128(u128::from(self.tries));
-                turn.events.push(Event {
-                    run,
-                    ..quiet_at(position)
-                });
-            }
-            if self.random.u8(0..3) == 0 {
-                turn.checkpoint.push(self.entry(&mut checkpoint));
-            }
-            turns.push(turn);
-        }
-        self.expected.hand_over(events, checkpoint);
-        let store = self.store.as_mut().unwrap();
-        let last = store.commit(&turns, Stamp::default(), &render)?;
-        self.expected.accept();
-        assert_eq!(last, at(self.expected.events.len()));
-        Ok(())
+    fn plan(&mut self) {
+        self.calm = false;
+        self.place.plan(&mut self.random);
     }
 
-    fn entry(&mut self, checkpoint: &mut BTreeMap<String, Vec<u8>>) -> CheckpointEntry {
-        let key = format!("slot/{}", self.random.u8(0..3));
-        let value = (self.random.u8(0..4) > 0).then(|| {
-            let length = match self.random.u8(0..20) {
-                0 => self.random.usize(5_000..12_000),
-                _ => self.random.usize(0..200),
-            };
-            vec![self.random.u8(..); length]
-        });
-        match &value {
-            Some(value) => checkpoint.insert(key.clone(), value.clone()),
-            None => checkpoint.remove(&key),
-        };
-        CheckpointEntry { key, value }
-    }
-
-    /// In order as far as some event, or some events above the first that is not settled.
-    fn settle(&mut self) -> Result<(), StoreError> {
-        let index = self.random.usize(0..self.options.uplinks.len());
-        let name = &self.options.uplinks[index].0;
-        let uplink = self.expected.uplinks.get_mut(name).unwrap();
-        let first = uplink.first_stored();
-        let end = self.random.usize(first..=uplink.events.len());
-        let in_order = self.random.bool();
-        let mut fates = Vec::new();
-        for place in first..end {
-            if uplink.events[place] == Now::Stored && (in_order || self.random.bool()) {
-                let fate = match self.random.u8(0..4) {
-                    0 => Fate::Filtered,
-                    _ => Fate::Delivered,
-                };
-                fates.push((place, fate));
-            }
-        }
-        self.random.shuffle(&mut fates);
-        let up_to = if in_order { end } else { first };
-        let settled = uplink.settle(up_to, &fates);
-        let id = UplinkId(u32::try_from(index).unwrap());
-        self.store.as_mut().unwrap().settle(id, &settled)?;
-        self.place.settled();
-        Ok(())
-    }
-
-    fn commit_progress(&mut self) -> Result<(), StoreError> {
-        self.store.as_mut().unwrap().commit_progress()?;
-        self.expected.progress_is_known();
-        Ok(())
-    }
-
-    /// Any reading from where something must be there.
-    fn read(&mut self) -> Result<(), StoreError> {
-        let all = self.expected.uplinks.values();
-        let from = all.map(|uplink| uplink.first_stored()).min().unwrap();
-        let after = self.random.usize(from..=self.expected.events.len());
-        let (events, bytes) = (self.random.usize(1..12), self.random.usize(0..600));
-        let store = self.store.as_mut().unwrap();
-        let records = store.read(at(after), events, bytes)?;
-        assert!(records.len() <= events);
-        assert_eq!(records.is_empty(), after == self.expected.events.len());
-        let length: usize = records.iter().map(|record| record.payload.len()).sum();
-        assert!(records.len() <= 1 || length <= bytes);
-        self.compare(after.., &records);
-        Ok(())
-    }
-
-    /// What an uplink reads after what it has settled.
-    fn read_for(&mut self) -> Result<(), StoreError> {
-        let index = self.random.usize(0..self.options.uplinks.len());
-        let id = UplinkId(u32::try_from(index).unwrap());
-        let (events, bytes) = (self.random.usize(1..12), self.random.usize(0..600));
-        let store = self.store.as_mut().unwrap();
-        let records = store.read_for(id, store.cursor(id), events, bytes)?;
-        let uplink = &self.expected.uplinks[&self.options.uplinks[index].0];
-        let stored = |place: &usize| uplink.events[*place] == Now::Stored;
-        assert_eq!(records.is_empty(), uplink.stored() == 0);
-        self.compare((0..uplink.events.len()).filter(stored), &records);
-        Ok(())
-    }
-
-    /// These records are those of these places, with what was written.
-    fn compare(&self, places: impl Iterator<Item = usize>, records: &[Record]) {
-        let mut places = places;
-        for record in records {
-            let place = places.next().expect("a record that nobody wrote");
-            assert_eq!(record.position, at(place + 1));
-            let tries = self.expected.events[place];
-            assert_eq!(record.payload, payload(tries, record.position));
-            assert_eq!(record.envelope.run.as_u128(), u128::from(tries));
-        }
-    }
-
-    /// An orderly stop and a start, perhaps with other uplinks.
+    /// An orderly stop and a start, perhaps with other uplinks, perhaps with another quota.
     fn stop(&mut self) {
-        self.store = None;
         if self.random.bool() {
             self.draw_uplinks();
         }
+        if self.random.bool() {
+            self.draw_quota();
+        }
+        self.restart();
+    }
+
+    fn restart(&mut self) {
+        self.store = None;
         self.start();
     }
 
     fn kill(&mut self) {
         let _before = self.place.kill();
-        self.store = None;
-        self.start();
+        self.restart();
     }
 
     fn crash(&mut self) {
         let _before = self.place.crash(&mut self.random);
         self.store = None;
         if self.random.u8(0..8) == 0 {
-            self.place.plan(&mut self.random);
+            self.plan();
         }
         self.start();
     }
@@ -329,66 +259,86 @@ impl Trial {
         self.options.uplinks = names.into_iter().map(one).collect();
     }
 
+    /// Mostly one that is too small for the trial.
+    fn draw_quota(&mut self) {
+        let hours = |from: u64, to: u64, random: &mut Rng| {
+            Duration::from_secs(3_600 * random.u64(from..to))
+        };
+        self.options.quota = Quota::default();
+        let quota = &mut self.options.quota;
+        if self.random.u8(0..4) > 0 {
+            quota.max_bytes = self
+                .place
+                .quota(&mut self.random, self.options.generation_bytes);
+        }
+        if self.random.u8(0..3) == 0 {
+            quota.max_age = hours(2, 20, &mut self.random);
+        }
+        if self.random.u8(0..3) == 0 {
+            quota.keep_delivered = hours(1, 10, &mut self.random);
+        }
+    }
+
     /// Starts, if need be after further power cuts: without a failing disk it always does.
     fn start(&mut self) {
         for failed in 0.. {
             self.options.path = self.place.path();
             self.options.medium = self.place.medium();
-            match Store::open(&self.options) {
-                Ok((store, restored)) => return self.started(store, &restored),
+            self.options.health = Arc::new(BufferHealth::default());
+            let started = Store::open(&self.options);
+            match started.and_then(|(store, restored)| self.started(store, &restored)) {
+                Ok(()) => return,
                 Err(error) => assert!(failed < MAX_FAILED_STARTS, "{error}"),
             }
+            self.store = None;
             self.new_fate();
             match self.random.bool() {
                 true => self.place.kill(),
                 false => self.place.crash(&mut self.random),
             };
             if failed + 1 < MAX_FAILED_STARTS && self.random.bool() {
-                self.place.plan(&mut self.random);
+                self.plan();
             }
         }
     }
 
-    fn started(&mut self, mut store: Store, restored: &Restored) {
+    /// Everything is as one of the states that may be; an error when the disk fails by now.
+    fn started(&mut self, mut store: Store, restored: &Restored) -> Result<(), StoreError> {
+        self.expected.decide(&mut store, restored);
+        self.store = Some(store);
+        let seen = self.look_at_all()?;
         self.place.opened();
         self.failed = false;
-        assert_eq!(self.options.health.quarantined.get(), 0);
+        self.calm = self.place.is_well();
+        self.untold = self.options.health.drops.take();
+        let store = self.store.as_ref().expect("it is open");
+        let lost = self.options.health.quarantined.get();
+        assert_eq!(lost, 0, "{:?}", store.head.untold);
         if !self.expected.events.is_empty() {
             assert_eq!(store.new_epoch(), None);
         }
-        self.expected.decide(&mut store, restored);
-        let names = self.options.uplinks.iter().map(|(name, _)| name.clone());
-        self.expected.compare(&store, &names.collect::<Vec<_>>());
-        self.store = Some(store);
-        self.check_all();
+        assert_eq!(self.untold.len(), store.head.untold.len());
+        self.expected.compare(&self.options.uplinks, &seen);
+        self.check_notices();
+        Ok(())
     }
 
-    /// Each uplink reads exactly what it has not settled, and its account says how much that is.
-    fn check_all(&mut self) {
-        let Some(mut store) = self.store.take() else {
-            return;
-        };
-        for (index, (name, _)) in self.options.uplinks.iter().enumerate() {
-            let id = UplinkId(u32::try_from(index).unwrap());
-            let mut found = Vec::new();
-            let mut after = store.cursor(id);
-            loop {
-                let Ok(records) = store.read_for(id, after, 50, 1 << 20) else {
-                    // The disk fails by now, as planned: the next step will say so.
-                    self.store = Some(store);
-                    return;
-                };
-                let Some(last) = records.last() else {
-                    break;
-                };
-                after = last.position;
-                found.extend(records);
-            }
-            let uplink = &self.expected.uplinks[name];
-            let stored = |place: &usize| uplink.events[*place] == Now::Stored;
-            self.compare((0..uplink.events.len()).filter(stored), &found);
-            assert_eq!(store.account(id).stored(), found.len() as u64, "{name}");
-        }
-        self.store = Some(store);
+    /// One of the uplinks.
+    pub(super) fn any_uplink(&mut self) -> (UplinkId, String) {
+        let index = self.random.usize(0..self.options.uplinks.len());
+        let name = self.options.uplinks[index].0.clone();
+        (UplinkId(u32::try_from(index).unwrap()), name)
     }
+
+    /// One of an uplink's events in that state, one of the first ones.
+    pub(super) fn any_event(&mut self, name: &str, wanted: Now) -> Option<usize> {
+        let places = self.expected.uplinks[name].now.places(wanted);
+        let first = places.len().min(6);
+        (first > 0).then(|| places[self.random.usize(0..first)])
+    }
+}
+
+fn uplinks(names: &[&str], start_at: StartAt) -> Vec<(String, StartAt)> {
+    let one = |name: &&str| ((*name).to_owned(), start_at);
+    names.iter().map(one).collect()
 }

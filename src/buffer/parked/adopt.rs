@@ -74,9 +74,9 @@ impl Store {
         let Some(folder) = self.folder(uplink) else {
             return Ok(found);
         };
-        let positions = folder
-            .positions()
-            .map_err(|error| io_error(&folder.path(), error))?;
+        let io = |error| io_error(&folder.path(), error);
+        let positions = folder.positions().map_err(io)?;
+        folder.keep().map_err(io)?;
         let progress = self.uplinks.get(uplink.index());
         let leaving = progress.map_or(&[][..], |(_, progress)| progress.leaving());
         for position in positions {

@@ -41,6 +41,28 @@ impl Folder<'_> {
         Ok(names.iter().filter_map(|name| parse(name)).collect())
     }
 
+    /// Makes the folder and the names in it durable, where there is one: an earlier run, or attempt, may have ended between
+    /// making one and making it durable, and no progress may pass an event whose file a power cut can still take away.
+    pub(super) fn keep(&self) -> io::Result<()> {
+        for directory in [
+            Some(self.path().as_path()),
+            Some(self.root),
+            self.root.parent(),
+        ] {
+            match directory.map(|directory| self.disk.sync_dir(directory)) {
+                Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the folder, durably.
+    pub(super) fn make(&self) -> io::Result<()> {
+        self.disk.create_dirs(&self.path())?;
+        self.keep()
+    }
+
     /// The bytes of an event's file; `None` where there is none.
     pub(super) fn read(&self, position: Position) -> io::Result<Option<Vec<u8>>> {
         let file = self.path().join(position.to_string());

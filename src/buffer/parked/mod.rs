@@ -42,6 +42,8 @@ pub(super) struct ParkedEvents {
     pub(super) root: PathBuf,
     /// By uplink id.
     indices: Vec<Index>,
+    /// By uplink id: its folder is known to be durable.
+    made: Vec<bool>,
 }
 
 impl ParkedEvents {
@@ -50,6 +52,7 @@ impl ParkedEvents {
         ParkedEvents {
             root,
             indices: (0..uplinks).map(|_| Index::default()).collect(),
+            made: vec![false; uplinks],
         }
     }
 
@@ -93,10 +96,11 @@ impl Store {
         if !self.write_parked(uplink, &parked, true)? {
             return Ok(Parking::NoRoom);
         }
-        self.change_progress(uplink, |progress| progress.park(position))?;
+        // Both, whatever the side file says: an event that is counted as parked is one that is tried again.
         if let Some(index) = self.index_mut(uplink) {
             index.put(&parked, later(moment, wait), moment.powered_ns);
         }
+        self.change_progress(uplink, |progress| progress.park(position))?;
         Ok(Parking::Done)
     }
 
@@ -342,9 +346,14 @@ impl Store {
         let Some(folder) = self.folder(uplink) else {
             return Ok(Err(ParkedError::Damaged("no such uplink".into())));
         };
-        let bytes = folder
-            .read(position)
-            .map_err(|error| io_error(&folder.path(), error))?;
+        let bytes = match folder.read(position) {
+            // A bad block costs the event whose file has it, not the start.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => {
+                let reason = format!("a block of it cannot be read: {error}");
+                return Ok(Err(ParkedError::Damaged(reason)));
+            }
+            read => read.map_err(|error| io_error(&folder.path(), error))?,
+        };
         let Some(bytes) = bytes else {
             return Ok(Err(ParkedError::Damaged("its file is gone".into())));
         };
@@ -359,7 +368,7 @@ impl Store {
 
     /// Writes a file; false when there is no room for it. A new one that failed is not there afterwards.
     fn write_parked(
-        &self,
+        &mut self,
         uplink: UplinkId,
         parked: &Parked,
         new: bool,
@@ -371,8 +380,18 @@ impl Store {
         let bytes = parked
             .encode()
             .map_err(|source| StoreError::Event { position, source })?;
-        let failed = match folder.write(position, &bytes) {
-            Ok(()) => return Ok(true),
+        let is_made = self.parked.made.get(uplink.index());
+        let ready = match is_made {
+            Some(true) => Ok(()),
+            _ => folder.make(),
+        };
+        let failed = match ready.and_then(|()| folder.write(position, &bytes)) {
+            Ok(()) => {
+                if let Some(made) = self.parked.made.get_mut(uplink.index()) {
+                    *made = true;
+                }
+                return Ok(true);
+            }
             Err(error) => error,
         };
         if new {

@@ -42,7 +42,8 @@ pub enum ParkedRequest {
 }
 
 impl Store {
-    /// Does what an uplink asks. True when there is something to commit.
+    /// Does what an uplink asks. True when there is something to commit. Also where the disk fails the uplink has an answer,
+    /// which lets it ask again later; the error goes to the task.
     pub(in crate::buffer) fn answer_parked(
         &mut self,
         request: ParkedRequest,
@@ -55,18 +56,23 @@ impl Store {
                 event,
                 reply,
             } => {
-                let done = match self.park(uplink, *event, now) {
-                    Err(StoreError::Full(_)) => Parking::NoRoom,
-                    done => done?,
+                let (done, failed) = match self.park(uplink, *event, now) {
+                    Err(StoreError::Full(_)) => (Parking::NoRoom, None),
+                    Err(error @ StoreError::Io { .. }) => (Parking::NoRoom, Some(error)),
+                    done => (done?, None),
                 };
                 reply.send((done, self.parked_groups(uplink))).ok();
+                failed.map_or(Ok(()), Err)?;
             }
             ParkedRequest::Due { uplink, reply } => {
-                let due = match self.due_parked(uplink, now) {
-                    Err(StoreError::Full(_)) => DueParked::After(WITHOUT_ROOM),
-                    due => due?,
+                let later = DueParked::After(WITHOUT_ROOM);
+                let (due, failed) = match self.due_parked(uplink, now) {
+                    Err(StoreError::Full(_)) => (later, None),
+                    Err(error @ StoreError::Io { .. }) => (later, Some(error)),
+                    due => (due?, None),
                 };
                 reply.send((due, self.parked_groups(uplink))).ok();
+                failed.map_or(Ok(()), Err)?;
             }
             ParkedRequest::Retried {
                 uplink,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// The file system's part of the disk; the rest is for marks.
-pub(super) const FILE_SYSTEM: usize = 16 << 20;
+pub(super) const FILE_SYSTEM: usize = 32 << 20;
 const SPARE: usize = 64 << 10;
 /// More than any workload writes: it is sparse.
 const LOG_BYTES: u64 = 4 << 30;

@@ -73,12 +73,23 @@ impl Memory {
 
     /// Whatever was planned is over; false where the disk is cut off already.
     pub(in crate::buffer) fn recover(&self) -> bool {
-        let mut state = self.state();
-        let cut = state.plan.cut.is_some_and(|cut| cut <= state.calls);
+        let cut = self.is_cut();
         if !cut {
-            state.plan = Plan::default();
+            self.plan(Plan::default());
         }
         !cut
+    }
+
+    /// Whether it is cut off: every call fails from now on.
+    pub(in crate::buffer) fn is_cut(&self) -> bool {
+        let state = self.state();
+        state.plan.cut.is_some_and(|cut| cut <= state.calls)
+    }
+
+    /// Whether nothing is planned to go wrong.
+    pub(in crate::buffer) fn is_well(&self) -> bool {
+        let plan = &self.state().plan;
+        plan.cut.is_none() && plan.broken.is_empty() && plan.bytes.is_none() && plan.names.is_none()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,13 @@
 //! The product's engine: one sled database. Everything that sled needs to be told or kept from is here: its `flush` is no
 //! barrier, its panics are damage, its leftovers stop an open.
 
+mod ahead;
 mod conf;
+mod frame;
+mod index;
+mod joined;
+mod places;
+mod slots;
 mod waker;
 mod whole;
 
@@ -9,7 +15,10 @@ pub(in crate::buffer) use conf::{SEGMENT_SIZE, is_damaged as conf_is_damaged};
 
 use super::{Batch, Each, Engine, EngineError, Purpose, damaged, io_error};
 use crate::buffer::disk::{Disk, create_dirs, names, remove_file, sync_dir};
+use ahead::Lacking;
 use conf::Conf;
+use places::{SlotError, caught};
+use slots::Slots;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +39,7 @@ struct Sled {
     path: PathBuf,
     /// Taken out on drop only.
     database: Option<sled::Db>,
+    slots: Slots,
     /// The `db` file, opened before sled wrote to it: the kernel reports each failed write-back once per descriptor.
     barrier: File,
     poisoned: bool,
@@ -77,6 +87,7 @@ impl Sled {
             other => Err(other),
         })?;
         let writes = purpose == Purpose::Write;
+        let slots = guarded(path, || Slots::replay(&database, !writes))?;
         let mut engine = Sled {
             path: path.to_owned(),
             waker: writes
@@ -84,6 +95,7 @@ impl Sled {
                 .transpose()
                 .map_err(io)?,
             database: Some(database),
+            slots,
             barrier,
             poisoned: false,
         };
@@ -96,12 +108,13 @@ impl Sled {
 
     fn write<T>(
         &mut self,
-        work: impl FnOnce(&sled::Db) -> sled::Result<T>,
+        work: impl FnOnce(&sled::Db, &mut Slots) -> Result<T, SlotError>,
     ) -> Result<T, EngineError> {
-        if self.poisoned {
+        let (Some(database), false) = (&self.database, self.poisoned) else {
             return Err(EngineError::Poisoned(self.path.clone()));
-        }
-        let result = self.guarded(work).map_err(|error| match error {
+        };
+        let slots = &mut self.slots;
+        let result = guarded(&self.path, || work(database, slots)).map_err(|error| match error {
             // What fails in writing is the disk's, also where sled kept no more of the error than its text.
             EngineError::Damaged { path, reason } => {
                 let source = io::Error::other(reason);
@@ -115,12 +128,27 @@ impl Sled {
 
     fn guarded<T>(
         &self,
-        work: impl FnOnce(&sled::Db) -> sled::Result<T>,
+        work: impl FnOnce(&sled::Db) -> Result<T, SlotError>,
     ) -> Result<T, EngineError> {
         let Some(database) = &self.database else {
             return Err(EngineError::Poisoned(self.path.clone()));
         };
         guarded(&self.path, || work(database))
+    }
+
+    /// Room for so many bytes, before sled is asked for anything: where there is none, all is as it was.
+    fn reserve(&mut self, bytes: u64) -> Result<(), EngineError> {
+        let (Some(database), false) = (&self.database, self.poisoned) else {
+            return Err(EngineError::Poisoned(self.path.clone()));
+        };
+        ahead::ensure(&self.barrier, tip(database), bytes).map_err(|lacking| {
+            let (failed, source) = match lacking {
+                Lacking::Space(source) => (false, source),
+                Lacking::Failed(source) => (true, source),
+            };
+            self.poisoned = failed;
+            io_error(&self.path, source)
+        })
     }
 
     /// The names that make the database findable: a crash may have come between creating and syncing them.
@@ -134,41 +162,35 @@ impl Sled {
 
 impl Engine for Sled {
     fn put(&mut self, batch: Batch) -> Result<(), EngineError> {
-        let mut writes = sled::Batch::default();
-        for (key, value) in batch {
-            match value {
-                Some(value) => writes.insert(key, value),
-                None => writes.remove(key),
-            }
-        }
-        self.write(|database| database.apply_batch(writes))
+        let bytes = batch
+            .iter()
+            .map(|(key, value)| key.len() + value.as_ref().map_or(0, |value| value.len()));
+        self.reserve(bytes.sum::<usize>() as u64)?;
+        self.write(|database, slots| slots.put(database, &batch))
     }
 
     fn sync(&mut self) -> Result<(), EngineError> {
-        self.write(|database| database.flush())?;
+        self.write(|database, _| Ok(database.flush()?))?;
         self.barrier.sync_data().map_err(|source| {
             self.poisoned = true;
             io_error(&self.path, source)
         })
     }
 
+    fn prepare(&mut self, bytes: u64) -> Result<(), EngineError> {
+        self.reserve(bytes)
+    }
+
     fn scan(&self, prefix: &[u8], from: &[u8], each: &mut Each<'_>) -> Result<(), EngineError> {
-        self.guarded(|database| {
-            for item in database.range(from.to_vec()..) {
-                let (key, value) = item?;
-                if !key.starts_with(prefix) || each(&key, &value).is_break() {
-                    break;
-                }
-            }
-            Ok(())
-        })
+        self.guarded(|database| self.slots.scan(database, prefix, from, each))
     }
 
     fn last(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        self.guarded(|database| {
-            let last = database.scan_prefix(prefix).next_back().transpose()?;
-            Ok(last.map(|(key, _)| key.to_vec()))
-        })
+        self.guarded(|database| self.slots.last(database, prefix))
+    }
+
+    fn harm(&self) -> Option<String> {
+        self.slots.harm().map(str::to_owned)
     }
 
     #[cfg(test)]
@@ -181,17 +203,29 @@ impl Engine for Sled {
 impl Drop for Sled {
     fn drop(&mut self) {
         // It holds on to the database, too.
-        drop(self.waker.take());
+        let wrote = self.waker.take().is_some();
         let Some(database) = self.database.take() else {
             return;
         };
+        let tip = tip(&database);
         // After a failed write sled does no more of its own accord; after a failed barrier it may find the same error once
         // more and panic, with everything freed all the same. Neither leaks, and the directory can be opened again.
         let closed = catch_unwind(AssertUnwindSafe(|| drop(database)));
         if closed.is_err() && !self.poisoned {
             tracing::error!(path = %self.path.display(), "the database panicked while it was closed");
         }
+        if wrote && !self.poisoned {
+            // On a disk that takes nothing it stays longer than it must.
+            ahead::give_back(&self.path.join("db"), tip).ok();
+        }
     }
+}
+
+/// How far sled has written its file. As long as it copies nothing, and frames give it nothing to copy, this is where it
+/// goes on; where it filled a place again that was freed, it is further than that.
+fn tip(database: &sled::Db) -> u64 {
+    let offset = database.context.pagecache.log.stable_offset();
+    u64::try_from(offset).unwrap_or(0).saturating_add(1)
 }
 
 fn open_patiently(path: &Path) -> Result<sled::Db, EngineError> {
@@ -203,7 +237,7 @@ fn open_patiently(path: &Path) -> Result<sled::Db, EngineError> {
         .use_compression(false);
     let mut tries = 1;
     loop {
-        match guarded(path, || config.open()) {
+        match guarded(path, || Ok(config.open()?)) {
             Err(EngineError::Locked(_)) if tries < LOCK_TRIES => {
                 tries += 1;
                 std::thread::sleep(LOCK_PAUSE);
@@ -213,11 +247,15 @@ fn open_patiently(path: &Path) -> Result<sled::Db, EngineError> {
     }
 }
 
-fn guarded<T>(path: &Path, work: impl FnOnce() -> sled::Result<T>) -> Result<T, EngineError> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| sled_error(path, error)),
-        Err(panic) => Err(damaged(path, panic_text(panic.as_ref()))),
-    }
+fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, SlotError>) -> Result<T, EngineError> {
+    caught(work).map_err(|error| match error {
+        SlotError::Sled(error) => sled_error(path, error),
+        SlotError::Bent(reason) => damaged(path, reason),
+        SlotError::Foreign(found) => EngineError::Foreign {
+            path: path.to_owned(),
+            found,
+        },
+    })
 }
 
 fn sled_error(path: &Path, error: sled::Error) -> EngineError {
