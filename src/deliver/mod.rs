@@ -17,6 +17,7 @@ mod task;
 mod timing;
 mod tls;
 mod uplink;
+mod verdict;
 mod window;
 
 pub use mqtt::{AddressError, TemplateError};

@@ -4,24 +4,11 @@
 //! event is not settled: the destination counts as not usable, and the log says what to change.
 
 use super::super::uplink::{Trouble, Verdict, printable};
+use super::super::verdict::{MAX_DETAIL_CHARS, code_text, park_class};
 use crate::model::ParkClass;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use std::time::Duration;
-
-/// Longest text of an answer in the log.
-const MAX_DETAIL_CHARS: usize = 200;
-/// Longest code of an answer.
-const MAX_CODE_CHARS: usize = 60;
-/// Words in a server's code that blame the event's form, not what it says.
-const FORM_CODES: [&str; 6] = [
-    "schema",
-    "malformed",
-    "syntax",
-    "parse",
-    "format",
-    "media-type",
-];
 
 /// As much of an answer as a verdict needs.
 #[derive(Clone, Debug)]
@@ -67,7 +54,7 @@ impl Reply {
         Trouble {
             reason: format!("{status}{}: {what}", self.detail()),
             at_least: self.retry_after,
-            code: Some(printable(&code, MAX_CODE_CHARS)),
+            code: Some(code),
             status: Some(status),
         }
     }
@@ -75,23 +62,16 @@ impl Reply {
     /// The server's own code, if its body has one.
     fn code(&self) -> Option<String> {
         let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
-        body.get("code")?.as_str().map(str::to_owned)
+        code_text(body.get("code")?)
     }
 
     /// Whose matter a refusal is: by the server's code where it has one, else by the status.
     fn park_class(&self) -> ParkClass {
-        let about_form = match self.code() {
-            Some(code) => {
-                let code = code.to_ascii_lowercase();
-                FORM_CODES.iter().any(|word| code.contains(word))
-            }
-            None => matches!(self.status.as_u16(), 400 | 413 | 415),
+        let otherwise = match self.status.as_u16() {
+            400 | 413 | 415 => ParkClass::Schema,
+            _ => ParkClass::Business,
         };
-        if about_form {
-            ParkClass::Schema
-        } else {
-            ParkClass::Business
-        }
+        park_class(self.code().as_deref(), otherwise)
     }
 
     /// What the body says, if it says it as JSON or problem+json (RFC 9457) does.
