@@ -3,7 +3,7 @@
 
 use super::retries::Due;
 use super::task::{Drain, Ended};
-use super::uplink::{Answer, Terms, Trouble, Uplink, Verdict};
+use super::uplink::{Answer, Terms, Trouble, Verdict};
 use crate::buffer::{Answered, Closed, MAX_PARKED, ParkedState, Parking, Retried, ToPark};
 use crate::model::{ParkClass, ParkedGroup, Position};
 use futures_util::FutureExt;
@@ -63,7 +63,7 @@ impl Drain {
             return;
         };
         self.report
-            .parked(now, &parkable.record, why.0.word(), &trouble.reason);
+            .parked(now, &parkable.record, why, &trouble.reason);
         let since_first = parkable
             .first_sent
             .map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
@@ -157,16 +157,6 @@ impl Drain {
         Ok(())
     }
 
-    /// Sends the parked event that is due, where live ones leave a slot.
-    pub(super) fn send_parked<U: Uplink>(&mut self, uplink: &mut U, allowed: usize, now: Instant) {
-        let in_flight = self.window.in_flight();
-        if let Some(record) = self.retries.start(now, in_flight, allowed) {
-            uplink.send(&[record]);
-            self.health.sent.add(1);
-            self.health.resent.add(1);
-        }
-    }
-
     /// A verdict on the parked event that is under way; false when it is on another.
     pub(super) fn take_retry_answer(&mut self, answer: &Answer) -> bool {
         let Some(sent_at) = self.retries.is_sent(answer.position) else {
@@ -174,6 +164,13 @@ impl Drain {
         };
         let now = super::task::now();
         match answer.verdict.clone() {
+            Verdict::Taken => {
+                if let Some(mes) = &self.answering {
+                    self.retries.taken(now, mes.patience.first);
+                    self.gate.accepted(sent_at);
+                    self.resume(now);
+                }
+            }
             Verdict::Accepted => {
                 self.health.delivered.add(1);
                 self.gate.accepted(sent_at);
@@ -216,7 +213,18 @@ impl Drain {
             );
         }
         // It may be the cause: live events must not lose their connection to it over and over.
-        self.retries.failed(now, answered(trouble()), None);
+        if self.retries.sent_at().is_some() {
+            self.retries.failed(now, answered(trouble()), None);
+        }
+    }
+
+    /// The MES did not speak of the parked event that the broker has.
+    pub(super) fn fail_overdue_retry(&mut self, now: Instant, trouble: Trouble) {
+        if let Some(mes) = &self.answering
+            && self.retries.is_overdue(now)
+        {
+            self.retries.unheard(now, answered(trouble), mes.patience);
+        }
     }
 }
 

@@ -191,6 +191,7 @@ mod tests {
     fn class(reply: &Reply) -> Class {
         match verdict(reply) {
             Verdict::Accepted => Class::Accepted,
+            Verdict::Taken => panic!("only a broker takes"),
             Verdict::Rejected(ParkClass::Schema, _) => Class::Schema,
             Verdict::Rejected(..) => Class::Business,
             Verdict::Conflict(_) => Class::Conflict,

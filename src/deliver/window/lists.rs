@@ -13,6 +13,8 @@ pub(in crate::deliver) enum Stage {
     Postponed(Instant),
     /// Under way since then.
     Sent(Instant),
+    /// The broker has it, and the MES should have given its verdict by then. Still under way.
+    Taken(Instant),
     /// On its way into a file of its own. Later ones of its key pass.
     Parking,
 }
@@ -39,6 +41,8 @@ pub(super) struct Lists {
     postponed_keys: BTreeMap<Position, String>,
     /// Under way since then.
     pub(super) sent: BTreeSet<(Instant, Position)>,
+    /// With the broker, and without a verdict until then at the most.
+    pub(super) taken: BTreeSet<(Instant, Position)>,
 }
 
 impl Lists {
@@ -74,6 +78,11 @@ impl Lists {
             .filter(|next| self.due.contains(next))
     }
 
+    /// Those that may be sent, in order.
+    pub(super) fn due(&self) -> impl Iterator<Item = Position> + '_ {
+        self.due.iter().copied()
+    }
+
     /// One whose time has come.
     pub(super) fn postponed_until(&self, now: Instant) -> Option<Position> {
         let (until, position) = self.postponed.first()?;
@@ -107,6 +116,9 @@ impl Lists {
                     line.sent = line.sent.saturating_sub(1);
                 }
             }
+            Stage::Taken(until) => {
+                self.taken.remove(&(until, position));
+            }
             Stage::Parking => {}
         }
         match to {
@@ -122,6 +134,9 @@ impl Lists {
                 if let Some(line) = self.lines.get_mut(key) {
                     line.sent += 1;
                 }
+            }
+            Stage::Taken(until) => {
+                self.taken.insert((until, position));
             }
             Stage::Parking => self.step_out(position, key),
         }

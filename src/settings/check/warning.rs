@@ -4,7 +4,7 @@ use super::register::looks_like_a_manual;
 use super::{doubtful, join, line_warning, untyped, url};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{
-    Device, Equipment, File, Machine, Operation, Secret, Tls, Uplink, User,
+    Acknowledge, Device, Equipment, File, Machine, Operation, Secret, Tls, Uplink, User,
 };
 use indexmap::IndexMap;
 use std::path::Path;
@@ -105,8 +105,12 @@ fn operations(operations: &IndexMap<String, Operation>, path: &str, found: &mut 
 fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
     if let Some(mqtt) = &uplink.mqtt {
         let path = join(path, "mqtt");
-        let message = "an event counts as delivered when the broker has it: whether the MES gets it from there is the broker's business";
-        found.push(Problem::new(&path, message));
+        if uplink.acknowledge == Acknowledge::Broker {
+            let message = "an event counts as delivered when the broker has it: whether the MES gets it from there is the broker's business; `acknowledge: mes` waits for its word";
+            found.push(Problem::new(&path, message));
+        }
+        let urls = std::iter::once(&mqtt.url).chain(&mqtt.fallback);
+        public_trust(urls, mqtt.tls.as_ref(), &path, found);
         if let Some(user) = &mqtt.user {
             plain_password(&mqtt.url, &join(&path, "user"), found);
             self::user(user, &join(&path, "user"), found);
@@ -115,6 +119,7 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
     }
     if let Some(http) = &uplink.http {
         let path = join(path, "http");
+        public_trust([&http.url], http.tls.as_ref(), &path, found);
         if let Some(user) = &http.basic {
             plain_password(&http.url, &join(&path, "basic"), found);
             self::user(user, &join(&path, "basic"), found);
@@ -124,6 +129,26 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
             secret(bearer, &join(&path, "bearer"), found);
         }
         tls(http.tls.as_ref(), &join(&path, "tls"), found);
+    }
+}
+
+/// Without a `ca` the authorities of the system are trusted: it must have some.
+fn public_trust<'a>(
+    urls: impl IntoIterator<Item = &'a String>,
+    tls: Option<&Tls>,
+    path: &str,
+    found: &mut Vec<Problem>,
+) {
+    let encrypted = |url: &String| url::parse(url).is_ok_and(|url| url.scheme.ends_with('s'));
+    let trusts_system = tls.is_none_or(|tls| tls.ca.is_none());
+    if trusts_system
+        && urls.into_iter().any(encrypted)
+        && rustls_native_certs::load_native_certs().certs.is_empty()
+    {
+        found.push(Problem::new(
+            path,
+            "without `tls: { ca: FILE }` the public authorities of the system are trusted, and this machine has none: install the package ca-certificates, or name the plant's own authority",
+        ));
     }
 }
 
