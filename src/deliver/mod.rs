@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`prepare`] (setup) checks, [`run_uplink`] (task) drains the buffer through the `window` and one
 //! protocol (`mqtt`, `http`) that implements `Uplink`: `outgoing` sends, `outcome` follows what is answered, `parking` puts aside
-//! what it does not take, `retries` tries that again; `gate`, `answering` and `pace` decide when to wait, `filter` what is wanted,
+//! what it does not take, `retries` tries that again; `gate`, `answering`, `holding` and `pace` decide what waits, `filter` what is wanted,
 //! `report` what is logged.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
@@ -10,6 +10,7 @@ mod answering;
 mod filter;
 mod gate;
 mod handshake;
+mod holding;
 mod http;
 mod mqtt;
 mod outcome;

@@ -11,7 +11,7 @@ impl Drain {
     pub(super) fn send_due<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms, now: Instant) {
         let open = self.gate.allows(now, terms.in_flight);
         if self.is_silent() {
-            self.knock(uplink, open, now);
+            self.knock(uplink, terms, open, now);
             return;
         }
         // What the broker has is in the window, too, until the MES has spoken of it.
@@ -31,7 +31,7 @@ impl Drain {
         allowed: usize,
         now: Instant,
     ) {
-        let most = if self.desk.holds_all() {
+        let most = if self.desk.holds_all() || !self.keys_are_known() {
             0
         } else {
             self.retries.leaves(allowed)
@@ -78,7 +78,7 @@ impl Drain {
     }
 
     /// While the MES is silent one event goes at a time, less and less often; and a new one, where it is silent about one only.
-    fn knock<U: Uplink>(&mut self, uplink: &mut U, open: usize, now: Instant) {
+    fn knock<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms, open: usize, now: Instant) {
         let closed = self.desk.holds_all() || self.window.in_flight() >= open;
         if closed || self.pace_allows(now) == 0 {
             return;
@@ -87,12 +87,12 @@ impl Drain {
             return;
         };
         let Some(nth) = mes.knocks_with(now) else {
-            if let Some(started) = self.window.ask_with_another(now) {
+            if let Some(started) = self.window.ask_with_another(now, terms.one_per_key) {
                 self.hand_over(uplink, &[started], now);
             }
             return;
         };
-        if let Some(started) = self.window.knock(now, nth) {
+        if let Some(started) = self.window.knock(now, nth, terms.one_per_key) {
             let wait = mes.knocked(now);
             self.tell_silence(now, wait);
             self.hand_over(uplink, &[started], now);

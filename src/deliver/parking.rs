@@ -59,6 +59,11 @@ impl Drain {
         trouble: Trouble,
     ) {
         let now = super::task::now();
+        // Before it leaves its line, or the next one of its key would go.
+        if let Some(record) = self.window.record(position) {
+            let key = record.envelope.partition_key.clone();
+            self.hold_key(&key);
+        }
         let Some(parkable) = self.window.park(position) else {
             return;
         };
@@ -83,7 +88,11 @@ impl Drain {
         if self.desk.waiting.is_empty()
             && let Some(position) = self.window.holds_back(terms)
         {
-            let trouble = Trouble::new("it was not taken so far, and thousands wait behind it");
+            let held = self.window.sent_at(position).is_none();
+            let trouble = Trouble::new(match held {
+                true => "it waits for an event of its equipment that was not taken",
+                false => "it was not taken so far, and thousands wait behind it",
+            });
             self.park(position, (ParkClass::Held, ParkedState::Retrying), trouble);
         }
     }
@@ -101,7 +110,22 @@ impl Drain {
         }
         if self.retries.wants(now) {
             let outlet = self.outlet.reader();
-            self.retries.asking = Some(async move { outlet.due_parked().await }.boxed());
+            let asking = if let Some(holding) = &mut self.holding {
+                let waiting = self.desk.waiting.iter();
+                holding.asks(waiting.map(|event| event.record.envelope.partition_key.clone()));
+                async move {
+                    let heads = outlet.parked_heads().await?;
+                    Ok((heads.due, heads.groups, Some(heads.keys)))
+                }
+                .boxed()
+            } else {
+                async move {
+                    let (due, groups) = outlet.due_parked().await?;
+                    Ok((due, groups, None))
+                }
+                .boxed()
+            };
+            self.retries.asking = Some(asking);
         }
     }
 
@@ -138,8 +162,11 @@ impl Drain {
 
     /// The buffer's word on what is due.
     pub(super) fn take_due(&mut self, due: Due) -> Result<(), Ended> {
-        let (due, groups) = due?;
+        let (due, groups, keys) = due?;
         self.health.parked.set(groups);
+        if let Some(keys) = keys {
+            self.take_keys(keys);
+        }
         self.retries.due(due, super::task::now());
         Ok(())
     }

@@ -15,6 +15,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct Report {
     uplink: String,
     destination: String,
+    /// What is parked holds the later ones of its key.
+    holds: bool,
     state: State,
     connection: Lines,
     pauses: Lines,
@@ -33,10 +35,11 @@ enum State {
 
 impl Report {
     /// Of the uplink of that name to that destination (without secrets).
-    pub(super) fn new(uplink: &str, destination: &str) -> Report {
+    pub(super) fn new(uplink: &str, destination: &str, holds: bool) -> Report {
         Report {
             uplink: uplink.to_owned(),
             destination: destination.to_owned(),
+            holds,
             state: State::New,
             connection: Lines::default(),
             pauses: Lines::default(),
@@ -146,9 +149,14 @@ impl Report {
             ParkedState::Rejected => "until somebody retries or discards it",
             _ => "and tried again now and then",
         };
+        let later = if self.holds {
+            format!("later events of {} wait for it", record.envelope.partition_key)
+        } else {
+            "later events pass it".to_owned()
+        };
         warn!(uplink = %self.uplink, event = %record.envelope.id, kind = %record.envelope.kind,
             sequence = %record.position, class, hidden_lines = (hidden > 0).then_some(hidden),
-            "{} does not take an event: {reason}; it is put aside {until}, later events pass it", self.destination);
+            "{} does not take an event: {reason}; it is put aside {until}, {later}", self.destination);
     }
 }
 
@@ -204,7 +212,7 @@ mod tests {
     #[test]
     fn the_same_state_is_told_once() {
         let now = Instant::now();
-        let mut report = Report::new("mes", "mqtt://broker");
+        let mut report = Report::new("mes", "mqtt://broker", false);
         for _ in 0..100 {
             report.lost(now, "nobody listens", MINUTE);
         }

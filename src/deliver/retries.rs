@@ -9,10 +9,10 @@ use futures_util::future::BoxFuture;
 use std::time::{Duration, Instant};
 
 /// How often the buffer is asked although it knows of nothing: somebody may have changed the files.
-const ASK_EVERY: Duration = Duration::from_secs(60);
+const ASK_EVERY: Duration = Duration::from_secs(10);
 
-/// The buffer's answer: which event is due, and how many there are.
-pub(super) type Due = Result<(DueParked, Vec<ParkedGroup>), Closed>;
+/// The buffer's answer: which event is due, how many there are, and where it matters which keys have one.
+pub(super) type Due = Result<(DueParked, Vec<ParkedGroup>, Option<Vec<String>>), Closed>;
 
 /// The parked events of one uplink.
 pub(super) struct Retries {

@@ -46,6 +46,8 @@ pub struct Prepared {
     pub(super) protocol: Protocol,
     /// How long the word of the MES is waited for, and where it comes, if it counts.
     pub(super) patience: Option<(Patience, String)>,
+    /// A rejected event holds the later ones of its partition key.
+    pub(super) holds: bool,
     /// Most events per second.
     pub(super) per_second: Option<f64>,
 }
@@ -83,6 +85,7 @@ pub fn prepare(
         timing,
         protocol,
         patience,
+        holds: uplink.on_reject == shape::OnReject::Hold,
         per_second: uplink.rate_limit.map(|rate| rate.per_second()),
     })
 }

@@ -6,6 +6,7 @@
 use super::answering::Answering;
 use super::filter::EventFilter;
 use super::gate::Gate;
+use super::holding::Holding;
 use super::pace::Pace;
 use super::parking::Desk;
 use super::report::Report;
@@ -44,6 +45,7 @@ pub async fn run_uplink(
         protocol,
         patience,
         per_second,
+        holds,
     } = prepared;
     let cells = Arc::clone(&health);
     let drain = |destination: &str| Drain {
@@ -51,8 +53,9 @@ pub async fn run_uplink(
         desk: Desk::default(),
         retries: Retries::new(now(), timing, seed),
         gate: Gate::new(timing.backoff(seed)),
-        report: Report::new(&name, destination),
+        report: Report::new(&name, destination, holds),
         answering: patience.map(|(patience, answers)| Answering::new(patience, answers)),
+        holding: holds.then(Holding::default),
         pace: per_second.map(|rate| Pace::new(rate, now())),
         live_went_last: false,
         connected_at: now(),
@@ -82,6 +85,8 @@ pub(super) struct Drain {
     pub(super) retries: Retries,
     /// Where the word of the MES counts.
     pub(super) answering: Option<Answering>,
+    /// Where a rejected event holds the later ones of its key.
+    pub(super) holding: Option<Holding>,
     /// Where the settings limit it.
     pub(super) pace: Option<Pace>,
     /// Of live and parked events, a live one was sent last.
@@ -168,7 +173,7 @@ impl Drain {
             self.health.server.set(&server);
         }
         self.report.ready(now(), terms.connected);
-        Ok(terms)
+        Ok(self.strict(terms))
     }
 
     /// Waits before the next attempt to connect; false when the stop came instead.

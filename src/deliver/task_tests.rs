@@ -1,11 +1,14 @@
 //! The task on a protocol that is told what to say, in virtual time.
 
 use super::*;
-use crate::buffer::{DueParked, ParkedRequest, Parking, Request};
+use crate::buffer::{
+    DueParked, Heads, Moment, Parked, ParkedRequest, ParkedState, Parking, Request, Retried,
+};
 use crate::deliver::uplink::{Answer, Trouble, Verdict};
 use crate::deliver::window::Patience;
 use crate::health::DestinationState;
 use crate::model::{Class, Envelope, ParkClass, Position, UplinkId};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -83,6 +86,11 @@ impl Uplink for Scripted {
     }
 }
 
+/// Three machines in turn.
+fn key_of(seq: u64) -> String {
+    format!("PRESS-{}", seq % 3)
+}
+
 fn record(seq: u64) -> Record {
     Record {
         position: Position { epoch: 1, seq },
@@ -90,8 +98,8 @@ fn record(seq: u64) -> Record {
             id: uuid::Uuid::nil(),
             run: uuid::Uuid::nil(),
             kind: "operation.completed".into(),
-            partition_key: "PRESS-04".into(),
-            equipment: Some("PRESS-04".into()),
+            partition_key: key_of(seq),
+            equipment: Some(key_of(seq)),
             path: Vec::new(),
             time_ns: 0,
         },
@@ -112,6 +120,10 @@ struct Case {
     lives: Duration,
     patience: Option<Patience>,
     per_second: Option<f64>,
+    /// A rejected event holds the later ones of its key; somebody has it retried after that time.
+    hold: Option<Duration>,
+    /// Rejected in an earlier run.
+    parked_before: &'static [u64],
 }
 
 impl Case {
@@ -124,6 +136,8 @@ impl Case {
             lives: 10_000 * 60 * MINUTE,
             patience: None,
             per_second: None,
+            hold: None,
+            parked_before: &[],
         }
     }
 }
@@ -149,6 +163,42 @@ async fn run(
     .await
 }
 
+/// What is parked, in memory.
+#[derive(Default)]
+struct Aside(BTreeMap<u64, Parked>);
+
+impl Aside {
+    fn put(&mut self, record: Record, class: ParkClass, state: ParkedState, attempts: u32) {
+        let parked = Parked {
+            record,
+            class,
+            state,
+            attempts,
+            first_attempt: Moment::default(),
+            last_attempt: Moment::default(),
+            answers: Vec::new(),
+            audit: Vec::new(),
+        };
+        self.0.insert(parked.record.position.seq, parked);
+    }
+
+    /// Of each key the oldest may go, a rejected one when somebody has it retried.
+    fn heads(&self, retried: bool) -> Heads {
+        let mut keys = BTreeMap::new();
+        for parked in self.0.values() {
+            let key = parked.record.envelope.partition_key.clone();
+            keys.entry(key).or_insert(parked);
+        }
+        let may_go = |one: &&&Parked| retried || one.state == ParkedState::Retrying;
+        let due = keys.values().find(may_go);
+        Heads {
+            due: due.map_or(DueParked::Never, |one| DueParked::Event(Box::new((*one).clone()))),
+            groups: Vec::new(),
+            keys: keys.into_keys().collect(),
+        }
+    }
+}
+
 /// The buffer: events that come in time, and what is settled and parked.
 async fn buffer(
     case: Case,
@@ -159,6 +209,10 @@ async fn buffer(
 ) {
     let begin = TokioInstant::now();
     let mut shown = 0;
+    let mut aside = Aside::default();
+    for seq in case.parked_before {
+        aside.put(record(*seq), ParkClass::Business, ParkedState::Rejected, 1);
+    }
     loop {
         let due = begin + case.every * u32::try_from(shown).expect("few");
         if shown < case.events && due <= TokioInstant::now() {
@@ -190,9 +244,18 @@ async fn buffer(
             Request::Parked(ParkedRequest::Park { event, reply, .. }) => {
                 let parked = (event.record.position.seq, event.class);
                 log.lock().expect("no panic").parked.push(parked);
+                aside.put(event.record, event.class, event.state, event.attempts);
                 drop(reply.send((Parking::Done, Vec::new())));
             }
-            Request::Parked(_) => {}
+            Request::Parked(ParkedRequest::Heads { reply, .. }) => {
+                let retried = case.hold.is_some_and(|after| begin.elapsed() >= after);
+                drop(reply.send(aside.heads(retried)));
+            }
+            Request::Parked(ParkedRequest::Retried { position, retried, .. }) => {
+                if *retried == Retried::Delivered {
+                    aside.0.remove(&position.seq);
+                }
+            }
             Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
             Request::Look(_) => {}
         }
@@ -218,10 +281,11 @@ async fn play(
         desk: Desk::default(),
         retries: Retries::new(now(), timing, 7),
         gate: Gate::new(timing.backoff(7)),
-        report: Report::new("mes", "a script"),
+        report: Report::new("mes", "a script", false),
         answering: case
             .patience
             .map(|patience| Answering::new(patience, "ack".into())),
+        holding: case.hold.map(|_| Holding::default()),
         pace: case.per_second.map(|rate| Pace::new(rate, now())),
         live_went_last: false,
         connected_at: now(),
@@ -360,5 +424,7 @@ async fn a_pause_is_one_pause_however_often_it_is_tried_and_a_verdict_ends_it() 
     }
 }
 
+#[path = "hold_tests.rs"]
+mod hold;
 #[path = "mes_tests.rs"]
 mod mes;

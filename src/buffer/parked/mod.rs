@@ -7,10 +7,12 @@ mod adopt;
 mod asked;
 mod entry;
 mod folder;
+mod heads;
 mod index;
 mod request;
 
 pub use asked::{DueParked, Parking, Retried, ToPark};
+pub use heads::Heads;
 pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
 pub use request::ParkedRequest;
 

@@ -108,10 +108,13 @@ impl Window {
     /// The event that keeps others from being read or settled although they could be delivered.
     pub(in crate::deliver) fn holds_back(&self, terms: &Terms) -> Option<Position> {
         let (oldest, entry) = self.entries.first_key_value()?;
+        let key = &entry.record.envelope.partition_key;
+        let held = self.lists.is_held(key);
         let waits = match entry.stage {
             Stage::Postponed(_) => true,
             Stage::Taken(_) => entry.silences > 0,
-            Stage::Due | Stage::Sent(_) | Stage::Parking => false,
+            Stage::Due => held,
+            Stage::Sent(_) | Stage::Parking => false,
         };
         if !waits {
             return None;
@@ -121,8 +124,9 @@ impl Window {
             && self.lists.sent.is_empty()
             && self.lists.taken.is_empty();
         // Where nobody passes, the destination has an error for each: then nobody is held back.
-        let since = self.failing.get(&entry.record.envelope.partition_key);
-        let others_pass = since.is_some_and(|since| self.passed >= since + PASSED_BEFORE_HELD);
+        let since = self.failing.get(key);
+        let others_pass =
+            held || since.is_some_and(|since| self.passed >= since + PASSED_BEFORE_HELD);
         let under_way = terms.in_flight.saturating_mul(terms.batch);
         let at_limit = self.above() + under_way as u64 >= MAX_ABOVE;
         (at_limit || full && idle && others_pass).then_some(*oldest)

@@ -19,7 +19,7 @@ use crate::backoff::Backoff;
 use crate::buffer::{Fate, Record, Settled};
 use crate::model::Position;
 use lists::{Lists, Stage};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 /// Events read beyond those that may be sent, so that the wire never waits for the disk: at 20,000 events/s
@@ -213,6 +213,16 @@ impl Window {
         };
         self.stage(position, Stage::Parking);
         Some(parkable)
+    }
+
+    /// Nothing of this partition key is sent any more.
+    pub(super) fn hold_key(&mut self, key: &str) {
+        self.lists.hold(key);
+    }
+
+    /// Nothing is sent of these partition keys, and of no others.
+    pub(super) fn hold_only(&mut self, keys: HashSet<String>) {
+        self.lists.hold_only(keys);
     }
 
     /// The event has its file: it holds nothing back any more.

@@ -105,7 +105,12 @@ impl Window {
 
     /// While the MES says nothing: sends one event again, the oldest one that was sent and has no verdict, or with `nth`
     /// the one that stands so far behind it, counted in a ring. `None` when there is none.
-    pub(in crate::deliver) fn knock(&mut self, now: Instant, nth: usize) -> Option<Started> {
+    pub(in crate::deliver) fn knock(
+        &mut self,
+        now: Instant,
+        nth: usize,
+        one_per_key: bool,
+    ) -> Option<Started> {
         let waits = |position: &Position| {
             let entry = self.entries.get(position)?;
             let sent_before = entry.last_sent.is_some();
@@ -113,7 +118,7 @@ impl Window {
             (sent_before && may_go).then_some(*position)
         };
         let mut silent: Vec<Position> = self.lists.taken.iter().map(|(_, at)| *at).collect();
-        silent.extend(self.lists.due());
+        silent.extend(self.lists.due(one_per_key));
         let mut silent: Vec<Position> = silent.iter().filter_map(waits).collect();
         silent.sort_unstable();
         let place = nth.checked_rem(silent.len())?;
@@ -124,7 +129,11 @@ impl Window {
     }
 
     /// While the MES says nothing about a single event: sends one that was never sent, to hear whether it is the event.
-    pub(in crate::deliver) fn ask_with_another(&mut self, now: Instant) -> Option<Started> {
+    pub(in crate::deliver) fn ask_with_another(
+        &mut self,
+        now: Instant,
+        one_per_key: bool,
+    ) -> Option<Started> {
         if self.lists.taken.len() + self.lists.sent.len() > 1 {
             return None;
         }
@@ -132,7 +141,7 @@ impl Window {
             let entry = self.entries.get(position);
             entry.is_some_and(|entry| entry.last_sent.is_none())
         };
-        let position = self.lists.due().find(is_new)?;
+        let position = self.lists.due(one_per_key).find(is_new)?;
         if !self.has_room_above(position) {
             return None;
         }
