@@ -32,11 +32,19 @@ async fn a_rejected_event_holds_its_machine_and_no_other() {
     // With few events the held ones wait in the window, with many in files.
     for events in [300, 9_000] {
         let (log, settled) = play(hold(events, HOUR, 2 * HOUR), |_, seq| {
-            if seq == REJECTED { rejected() } else { accepted() }
+            if seq == REJECTED {
+                rejected()
+            } else {
+                accepted()
+            }
         })
         .await;
         assert_eq!(of_its_key(&log), [1, 4, 7, REJECTED], "and no later one");
-        assert_eq!(log.delivered, events / 3 * 2 + 3, "all of the other machines");
+        assert_eq!(
+            log.delivered,
+            events / 3 * 2 + 3,
+            "all of the other machines"
+        );
         assert_eq!(log.parked[0], (REJECTED, ParkClass::Business));
         let held = log.parked.iter().skip(1);
         assert!(held.clone().all(|(_, class)| *class == ParkClass::Held));
@@ -61,7 +69,11 @@ async fn what_was_held_goes_out_in_order_when_the_rejected_one_is_taken() {
         let machine: Vec<u64> = (1..=events).filter(|seq| seq % 3 == REJECTED % 3).collect();
         let mut expected = machine.clone();
         expected.insert(3, REJECTED);
-        assert_eq!(of_its_key(&log), expected, "in order, and only the rejected one twice");
+        assert_eq!(
+            of_its_key(&log),
+            expected,
+            "in order, and only the rejected one twice"
+        );
         assert_eq!((settled, log.delivered), (events, events));
     }
 }
@@ -84,7 +96,10 @@ async fn one_event_of_a_machine_is_under_way_at_a_time() {
     assert_eq!(settled, 30);
     let times: Vec<TokioInstant> = log.sent.iter().map(|(_, at)| *at).collect();
     for three in times.chunks(3) {
-        assert!(three.iter().all(|at| *at == three[0]), "the three machines side by side");
+        assert!(
+            three.iter().all(|at| *at == three[0]),
+            "the three machines side by side"
+        );
     }
     assert!(times[29].duration_since(times[0]) >= Duration::from_millis(9));
 }

@@ -150,7 +150,10 @@ impl Report {
             _ => "and tried again now and then",
         };
         let later = if self.holds {
-            format!("later events of {} wait for it", record.envelope.partition_key)
+            format!(
+                "later events of {} wait for it",
+                record.envelope.partition_key
+            )
         } else {
             "later events pass it".to_owned()
         };

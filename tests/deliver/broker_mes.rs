@@ -86,7 +86,13 @@ impl Connection {
     }
 
     /// What the MES says about an event, before or after the broker does.
-    pub(super) fn speak(&mut self, id: uuid::Uuid, arrivals: usize, early: bool, output: &mut BytesMut) {
+    pub(super) fn speak(
+        &mut self,
+        id: uuid::Uuid,
+        arrivals: usize,
+        early: bool,
+        output: &mut BytesMut,
+    ) {
         let Some(mes) = self.script.mes.clone() else {
             return;
         };

@@ -2,7 +2,8 @@
 
 use super::oracle::Oracle;
 use millgate::buffer::{
-    DueParked, Heads, Moment, Outlet, Parked, ParkedRequest, Parking, Record, Request, Retried, ToPark,
+    DueParked, Heads, Moment, Outlet, Parked, ParkedRequest, Parking, Record, Request, Retried,
+    ToPark,
 };
 use millgate::deliver::{Timing, prepare, run_uplink};
 use millgate::health::UplinkHealth;

@@ -34,9 +34,7 @@ impl Store {
                 .map_or(Next::Never, |index| index.head(now_ns));
             let due = match next {
                 Next::Never => DueParked::Never,
-                Next::At(due) => {
-                    DueParked::After(Duration::from_nanos(due.saturating_sub(now_ns)))
-                }
+                Next::At(due) => DueParked::After(Duration::from_nanos(due.saturating_sub(now_ns))),
                 Next::Due(position) => match self.parked(uplink, position)? {
                     Some(parked) => DueParked::Event(Box::new(parked)),
                     // It could not be read, and is none of them any more.

@@ -12,8 +12,8 @@ mod index;
 mod request;
 
 pub use asked::{DueParked, Parking, Retried, ToPark};
-pub use heads::Heads;
 pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
+pub use heads::Heads;
 pub use request::ParkedRequest;
 
 use super::disk::Disk;

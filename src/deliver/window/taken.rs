@@ -89,13 +89,6 @@ impl Window {
         Some(Consequence::Again(wait))
     }
 
-    /// The MES speaks again: what it should have spoken of by now is sent once more.
-    pub(in crate::deliver) fn send_overdue_again(&mut self, now: Instant) {
-        while let Some((position, _)) = self.overdue(now) {
-            self.send_again(position);
-        }
-    }
-
     fn send_again(&mut self, position: Position) {
         self.stage(position, Stage::Due);
         if let Some(entry) = self.entries.get_mut(&position) {
