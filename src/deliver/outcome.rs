@@ -198,6 +198,7 @@ impl Drain {
                 Some(mes) if mes.is_silent() => return,
                 Some(mes) if !mes.has_spoken_since(sent_at) => {
                     mes.falls_silent(now);
+                    self.window.expect_nothing(now);
                     return;
                 }
                 Some(_) | None => {}

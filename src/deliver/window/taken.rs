@@ -89,6 +89,16 @@ impl Window {
         Some(Consequence::Again(wait))
     }
 
+    /// The MES is silent: no verdict is expected of what the broker has, and when it speaks again all of it goes once more, ahead
+    /// of anything newer. The broker may have lost it, and the order of first deliveries is kept so.
+    pub(in crate::deliver) fn expect_nothing(&mut self, now: Instant) {
+        let later = |(until, position): &(Instant, Position)| (*until > now).then_some(*position);
+        let taken: Vec<Position> = self.lists.taken.iter().filter_map(later).collect();
+        for position in taken {
+            self.stage(position, Stage::Taken(now));
+        }
+    }
+
     fn send_again(&mut self, position: Position) {
         self.stage(position, Stage::Due);
         if let Some(entry) = self.entries.get_mut(&position) {
