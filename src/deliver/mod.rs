@@ -4,6 +4,8 @@
 //! protocol (`mqtt`, `http`) that implements `Uplink`; `parking` puts aside what it does not take, `retries` tries that again; `gate` decides when to wait, `filter` what is wanted, `report` what is logged.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
+mod body;
+mod check;
 mod filter;
 mod gate;
 mod handshake;
@@ -20,6 +22,8 @@ mod uplink;
 mod verdict;
 mod window;
 
+pub use check::check;
+pub use http::{Shown, http_request};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};
 pub use task::run_uplink;
