@@ -2,7 +2,7 @@
 
 use millgate::buffer::Record;
 use millgate::model::{Envelope, Position};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ struct Seen {
     arrivals: Vec<Uuid>,
     granted: HashSet<Uuid>,
     settled_early: Vec<Position>,
+    times: HashMap<Uuid, usize>,
 }
 
 impl Oracle {
@@ -29,7 +30,9 @@ impl Oracle {
     pub(super) fn arrived(&self, id: Uuid) -> usize {
         let mut seen = self.seen();
         seen.arrivals.push(id);
-        seen.arrivals.iter().filter(|other| **other == id).count()
+        let times = seen.times.entry(id).or_default();
+        *times += 1;
+        *times
     }
 
     /// A positive verdict is about to be sent.
