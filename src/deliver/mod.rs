@@ -7,6 +7,8 @@
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
 mod answering;
+mod body;
+mod check;
 mod filter;
 mod gate;
 mod handshake;
@@ -27,6 +29,8 @@ mod uplink;
 mod verdict;
 mod window;
 
+pub use check::check;
+pub use http::{Shown, http_request};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};
 pub use task::run_uplink;

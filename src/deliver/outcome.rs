@@ -35,6 +35,13 @@ impl Drain {
                 self.resume(now);
                 self.park(position, (class, ParkedState::Rejected), trouble);
             }
+            Verdict::Pending(trouble) => {
+                if let Some(sent_at) = self.window.sent_at(position) {
+                    self.gate.answered(sent_at);
+                    self.resume(now);
+                    self.park(position, (ParkClass::Held, ParkedState::Retrying), trouble);
+                }
+            }
             Verdict::Conflict(trouble) => {
                 self.health.refused.add(1);
                 self.fail(position, now, trouble, Failure::Conflict, terms);

@@ -26,6 +26,14 @@ pub enum SetupError {
         /// What is wrong with it.
         source: TemplateError,
     },
+    /// The requests of an HTTP uplink, or what answers mean.
+    #[error("uplink `{uplink}`: {why}")]
+    Http {
+        /// Name of the uplink.
+        uplink: String,
+        /// What is wrong with them.
+        why: String,
+    },
     /// The URL of an HTTP server.
     #[error("uplink `{uplink}`: `{url}` is not an URL: {reason}")]
     Url {
@@ -71,9 +79,12 @@ pub fn prepare(
         UplinkProtocol::Mqtt(mqtt) => {
             Protocol::Mqtt(Box::new(MqttUplink::new(gateway, uplink, mqtt, timing)?))
         }
-        UplinkProtocol::Http(http) => {
-            Protocol::Http(Box::new(HttpUplink::new(&uplink.name, http, timing)?))
-        }
+        UplinkProtocol::Http(http) => Protocol::Http(Box::new(HttpUplink::new(
+            &uplink.name,
+            http,
+            uplink.format,
+            timing,
+        )?)),
     };
     let patience = match &protocol {
         Protocol::Mqtt(mqtt) => mqtt.answers().map(|topic| (patience(uplink), topic)),
@@ -81,7 +92,7 @@ pub fn prepare(
     };
     Ok(Prepared {
         name: uplink.name.clone(),
-        filter: EventFilter::new(&uplink.events),
+        filter: EventFilter::new(&uplink.events).in_format(uplink.format),
         timing,
         protocol,
         patience,

@@ -3,13 +3,15 @@
 //! Where the word of the MES counts, nothing is sent before the subscription to it stands. A refused one is asked for again with
 //! each event that is tried.
 
+use super::super::body;
 use super::super::uplink::{Answer, Fault, Trouble, Verdict};
 use super::answers::Answers;
-use super::session::{CONTENT_TYPE, Message, Notice, Session};
+use super::session::{Message, Notice, Session};
 use super::status::{Presence, Status};
 use super::topic::TopicTemplate;
 use crate::buffer::Record;
 use crate::model::{ParkClass, Position};
+use crate::settings::shape::Format;
 use std::collections::{HashMap, VecDeque};
 use tracing::warn;
 
@@ -22,6 +24,8 @@ pub(super) struct Way {
     /// Name of the uplink, for the log.
     pub(super) uplink: String,
     pub(super) topics: TopicTemplate,
+    /// What an event looks like there.
+    pub(super) format: Format,
     pub(super) answers: Option<Answers>,
     pub(super) status: Option<Status>,
 }
@@ -117,8 +121,15 @@ impl Link {
 
     fn publish(&mut self, record: &Record, way: &mut Way) {
         let topic = way.topics.topic(&record.envelope);
+        let body = match body::render(way.format, record) {
+            Ok(body) => body,
+            Err(trouble) => {
+                let verdict = Verdict::Rejected(ParkClass::Schema, trouble);
+                return self.has_own_verdict(record.position, verdict);
+            }
+        };
         let answers = way.answers.as_ref().map_or("", |own| own.topic.as_str());
-        let bytes = record.payload.len() + topic.len() + answers.len() + PACKET_OVERHEAD;
+        let bytes = body.bytes.len() + topic.len() + answers.len() + PACKET_OVERHEAD;
         let limit = self.session.max_packet_bytes;
         if topic.is_empty() {
             let trouble =
@@ -136,9 +147,9 @@ impl Link {
         let id = record.envelope.id;
         let message = Message {
             topic,
-            payload: record.payload.clone(),
+            payload: body.bytes,
             retain: false,
-            content_type: CONTENT_TYPE,
+            content_type: body.content_type,
             answer: way.answers.as_ref().map(|own| (own.topic.clone(), id)),
         };
         if !self.session.publish(message) {

@@ -98,6 +98,7 @@ impl MqttUplink {
             window: usize::from(mqtt.window.clamp(1, session::MAX_WINDOW)),
             timing,
             way: Way {
+                format: uplink.format,
                 uplink: name.clone(),
                 topics: TopicTemplate::new(&mqtt.topic, &gateway.id).map_err(topic)?,
                 answers,

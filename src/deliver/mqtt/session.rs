@@ -27,13 +27,12 @@ pub(super) const MAX_WINDOW: u16 = 1_000;
 pub(super) const PACKET_IDS: u16 = 1_024;
 /// Largest packet from a broker.
 pub(super) const MAX_INCOMING_BYTES: u32 = 64 << 10;
-/// Largest packet to a broker: an event has at most 60 KiB, a topic some hundred bytes.
-pub(super) const MAX_OUTGOING_BYTES: u32 = 128 << 10;
+/// Largest packet that is sent. An event has at most 60 KiB; as a B2MML document with a long profile it is several times
+/// longer. What is longer still is put aside.
+pub(super) const MAX_OUTGOING_BYTES: u32 = 1 << 20;
 /// Notices under way: one per event sent and one per acknowledgement of a window. Verdicts of a MES fill what is left, each of
 /// at most 1 KiB; past that the connection is not read.
 const NOTICES: usize = 2 * PACKET_IDS as usize;
-/// What an event is (CloudEvents JSON format 1.0, 3.).
-pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 /// Longest text of a broker in the log.
 const MAX_REASON_CHARS: usize = 200;
 

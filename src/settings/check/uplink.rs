@@ -40,7 +40,7 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
                 UplinkProtocol::Mqtt(mqtt.clone())
             }
             (None, Some(http)) => {
-                http::check(http, &join(&path, "http"), report);
+                http::check(shape, http, &join(&path, "http"), report);
                 if shape.acknowledge == Acknowledge::Mes {
                     report.add(
                         join(&path, "acknowledge"),
