@@ -76,7 +76,8 @@ async fn what_a_broker_took_and_lost_comes_again_until_the_mes_has_spoken() {
             let _mes = Subscriber::mes(broker.port, ANSWERS, oracle.clone()).await;
             run.wait_settled(&records[999]).await;
             run.stop().await;
-            oracle.check(&records);
+            // What the broker lost comes behind what it had not taken: the order is the one thing that its word was good for.
+            oracle.check_complete(&records);
         }
     }
 }
@@ -126,6 +127,7 @@ async fn missing_rights_pause_the_destination_and_are_named() {
         let broker = Mosquitto::start(program, folder.path(), Access::Rights(rights));
         let uplink = uplink(broker.port, version, acknowledge);
         let oracle = Oracle::default();
+        let _mes = Subscriber::mes(broker.port, ANSWERS, Oracle::default()).await;
         let run = Run::start(&uplink, quick(), &events(10), 10, oracle.clone());
         wait_until("the pause is told", || paused(&run).is_some()).await;
         let reason = paused(&run).unwrap_or_default();
