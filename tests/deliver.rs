@@ -4,11 +4,20 @@
 //! the window allows, and is nothing settled before its verdict?
 
 mod broker;
+mod broker_mes;
 mod certificates;
+mod http_answers;
 mod http_faults;
+mod http_front;
+mod http_requests;
+mod http_tokens;
 mod mes;
 mod mosquitto;
 mod mqtt_faults;
+mod mqtt_mes;
+mod mqtt_presence;
+mod mqtt_reconnects;
 mod oracle;
 mod real_broker;
+mod real_mes;
 mod run;

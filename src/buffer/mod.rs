@@ -62,7 +62,7 @@ pub use memory::MemoryStore;
 pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
 pub use parked::{
-    Answered, Audit, DueParked, MAX_PARKED, Moment, Parked, ParkedError, ParkedRequest,
+    Answered, Audit, DueParked, Heads, MAX_PARKED, Moment, Parked, ParkedError, ParkedRequest,
     ParkedState, Parking, Retried, ToPark,
 };
 pub use progress::{Account, Fate, Left, MAX_ABOVE, Progress, Settled};

@@ -1,14 +1,23 @@
 //! Stage 4, Record -> MES: delivers every event until the MES has given its verdict.
 //!
 //! In reading order: [`prepare`] (setup) checks, [`run_uplink`] (task) drains the buffer through the `window` and one
-//! protocol (`mqtt`, `http`) that implements `Uplink`; `parking` puts aside what it does not take, `retries` tries that again; `gate` decides when to wait, `filter` what is wanted, `report` what is logged.
+//! protocol (`mqtt`, `http`) that implements `Uplink`: `outgoing` sends, `outcome` follows what is answered, `parking` puts aside
+//! what it does not take, `retries` tries that again; `gate`, `answering`, `holding` and `pace` decide what waits, `filter` what is wanted,
+//! `report` what is logged.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
+mod answering;
+mod body;
+mod check;
 mod filter;
 mod gate;
 mod handshake;
+mod holding;
 mod http;
 mod mqtt;
+mod outcome;
+mod outgoing;
+mod pace;
 mod parking;
 mod report;
 mod retries;
@@ -17,8 +26,11 @@ mod task;
 mod timing;
 mod tls;
 mod uplink;
+mod verdict;
 mod window;
 
+pub use check::check;
+pub use http::{Shown, http_request};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};
 pub use task::run_uplink;

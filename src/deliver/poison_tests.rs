@@ -1,7 +1,8 @@
 //! One event that the destination never takes, in a stream of others: how long the others wait for it, in virtual time.
 
-use super::tests::{record_of, run_paced, terms};
+use super::tests::{Case, play, terms};
 use super::*;
+use crate::deliver::uplink::{Trouble, Verdict};
 use crate::model::ParkClass;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 /// The poison.
 const POISON: u64 = 50;
-/// Events come one by one, for an hour; the machines take turns.
+/// Events come one by one, for an hour; the machines of the tests take turns.
 const EVERY: Duration = Duration::from_secs(1);
 const EVENTS: u64 = 3_600;
 const MACHINES: u64 = 3;
@@ -25,26 +26,28 @@ async fn waits(
     terms: Terms,
     verdict: impl Fn() -> Option<Verdict> + Send + 'static,
 ) -> [Duration; 2] {
-    let within = Duration::from_secs(4 * 3_600);
-    let machine = |seq: u64| seq % MACHINES;
-    let record = move |seq| record_of(seq, &format!("PRESS-{:02}", machine(seq)));
-    let (log, settled) = run_paced(
-        (EVENTS, EVERY, record),
-        terms,
-        within,
-        move |_, seq| match seq {
+    let mut case = Case::of(EVENTS, Duration::from_secs(4 * 3_600));
+    (case.every, case.terms) = (EVERY, terms);
+    let (log, settled) = play(case, move |_, seq| {
+        let verdict = match seq {
             POISON => verdict(),
             _ => Some(Verdict::Accepted),
-        },
-    )
+        };
+        Vec::from_iter(verdict.map(|one| (Duration::ZERO, one)))
+    })
     .await;
     println!("settled {settled}, parked {:?}", log.parked);
     let sent: BTreeMap<u64, Instant> = log.sent.iter().copied().collect();
     assert_eq!((settled, sent.len() as u64), (EVENTS, EVENTS));
+    let machine = |seq: u64| seq % MACHINES;
+    let mut shown = log.connects[0];
     let mut longest = [Duration::ZERO; 2];
-    for (seq, shown) in (1..).zip(&log.shown).filter(|(seq, _)| *seq != POISON) {
-        let same = usize::from(machine(seq) == machine(POISON));
-        longest[same] = longest[same].max(sent[&seq].duration_since(*shown));
+    for seq in 1..=EVENTS {
+        if seq != POISON {
+            let same = usize::from(machine(seq) == machine(POISON));
+            longest[same] = longest[same].max(sent[&seq].duration_since(shown));
+        }
+        shown += EVERY;
     }
     println!(
         "others {:?}, of the same machine {:?}",

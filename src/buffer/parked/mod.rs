@@ -7,11 +7,13 @@ mod adopt;
 mod asked;
 mod entry;
 mod folder;
+mod heads;
 mod index;
 mod request;
 
 pub use asked::{DueParked, Parking, Retried, ToPark};
 pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
+pub use heads::Heads;
 pub use request::ParkedRequest;
 
 use super::disk::Disk;
