@@ -5,12 +5,16 @@
 
 mod adopt;
 mod asked;
+mod change;
+mod discards;
 mod entry;
 mod folder;
 mod index;
 mod request;
 
 pub use asked::{DueParked, Parking, Retried, ToPark};
+pub use change::{CHANGED_AT_ONCE, Changed, ParkedAction, ParkedChange};
+pub use discards::sha256;
 pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
 pub use request::ParkedRequest;
 
@@ -19,7 +23,7 @@ use super::error::{StoreError, io_error};
 use super::progress::Left;
 use super::store::Store;
 use crate::model::{DropNotice, DropReason, ParkClass, ParkedGroup, Position, Stamp, UplinkId};
-use folder::Folder;
+pub(super) use folder::Folder;
 use index::{Index, Next};
 use std::io;
 use std::path::PathBuf;
@@ -42,6 +46,8 @@ pub(super) struct ParkedEvents {
     pub(super) root: PathBuf,
     /// By uplink id.
     indices: Vec<Index>,
+    /// What the open found discarded, for [`Store::finish_discards`].
+    discarded: Vec<(UplinkId, Vec<Position>)>,
 }
 
 impl ParkedEvents {
@@ -50,6 +56,7 @@ impl ParkedEvents {
         ParkedEvents {
             root,
             indices: (0..uplinks).map(|_| Index::default()).collect(),
+            discarded: Vec::new(),
         }
     }
 
@@ -348,13 +355,7 @@ impl Store {
         let Some(bytes) = bytes else {
             return Ok(Err(ParkedError::Damaged("its file is gone".into())));
         };
-        let parked = Parked::decode(&bytes);
-        Ok(match parked {
-            Ok(parked) if parked.record.position != position => {
-                Err(ParkedError::Damaged("it is of another event".into()))
-            }
-            other => other,
-        })
+        Ok(Parked::decode_at(position, &bytes))
     }
 
     /// Writes a file; false when there is no room for it. A new one that failed is not there afterwards.
@@ -435,5 +436,7 @@ fn later(now: Moment, wait: Duration) -> u64 {
     now.powered_ns.saturating_add(nanos(wait)).min(u64::MAX - 1)
 }
 
+#[cfg(test)]
+mod change_tests;
 #[cfg(test)]
 mod tests;
