@@ -7,6 +7,7 @@ mod buffer;
 mod check;
 mod control;
 mod dead_letters;
+mod deliver;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod modbus;
@@ -60,6 +61,8 @@ pub enum Command {
     Buffer(buffer::Buffer),
     /// What the MES did not take, why, and what to do with it: try it again, discard it, write it out.
     DeadLetters(dead_letters::DeadLetters),
+    /// Try a destination with one marked event, or send it delivered events again.
+    Deliver(deliver::Deliver),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }
@@ -82,6 +85,7 @@ impl Command {
             Command::Opcua(opcua) => opcua.run(),
             Command::Buffer(buffer) => buffer.run(),
             Command::DeadLetters(dead_letters) => dead_letters.run(),
+            Command::Deliver(deliver) => deliver.run(),
             Command::Schema(schema) => schema.run(),
         }
     }

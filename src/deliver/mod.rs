@@ -1,9 +1,10 @@
 //! Stage 4, Record -> MES: delivers every event until the MES has given its verdict.
 //!
 //! In reading order: [`prepare`] (setup) checks, [`run_uplink`] (task) drains the buffer through the `window` and one
-//! protocol (`mqtt`, `http`) that implements `Uplink`; `parking` puts aside what it does not take, `retries` tries that again; `gate` decides when to wait, `filter` what is wanted, `report` what is logged.
+//! protocol (`mqtt`, `http`) that implements `Uplink`; `parking` puts aside what it does not take, `retries` tries that again; `gate` decides when to wait, `filter` what is wanted, `report` what is logged. `courier` and `way` serve commands that try a destination.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
+mod courier;
 mod filter;
 mod gate;
 mod handshake;
@@ -17,8 +18,10 @@ mod task;
 mod timing;
 mod tls;
 mod uplink;
+pub mod way;
 mod window;
 
+pub use courier::{Courier, Parcel, Said, Word, parcel};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};
 pub use task::run_uplink;

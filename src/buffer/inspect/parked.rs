@@ -6,6 +6,7 @@ use crate::buffer::disk::{Disk, Files};
 use crate::buffer::parked::Folder;
 use crate::buffer::{Changed, Parked, ParkedChange, ParkedError};
 use crate::model::{Position, UtcTime};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -41,6 +42,17 @@ impl ShutStore {
         let root = self.parked_root();
         let folder = folder(&root, uplink);
         let listed = folder.listed();
+        listed.map_err(|error| ShutError::io(&folder.path(), error))
+    }
+
+    /// The positions on an uplink's list of discarded events, as far back as it goes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn discarded_positions(&self, uplink: &str) -> Result<BTreeSet<Position>, ShutError> {
+        let root = self.parked_root();
+        let folder = folder(&root, uplink);
+        let listed = folder.listed_as_discarded();
         listed.map_err(|error| ShutError::io(&folder.path(), error))
     }
 

@@ -184,7 +184,7 @@ fn a_discard_that_is_cut_off_at_any_step_is_finished_once_by_the_next_start() {
         (parked.state, parked.audit.len()),
         (ParkedState::Discarded, 1)
     );
-    assert_eq!(listed(home.path()), []);
+    assert!(listed(home.path()).is_empty());
     let before = tempfile::tempdir().unwrap();
     copy_tree(home.path(), before.path());
 

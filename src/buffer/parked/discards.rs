@@ -4,6 +4,7 @@
 //! is the last place that would know. A crash in between is mended at the next start, which writes no line twice.
 
 use super::super::error::{StoreError, io_error};
+use super::super::listing::parse;
 use super::super::progress::Left;
 use super::super::store::Store;
 use super::MAX_LEAVING;
@@ -59,8 +60,8 @@ impl Folder<'_> {
         self.disk.sync_dir(&folder)
     }
 
-    /// The sequences of the events that stand in the list.
-    fn listed_as_discarded(&self) -> io::Result<BTreeSet<String>> {
+    /// The positions of the events that stand in the list.
+    pub(in crate::buffer) fn listed_as_discarded(&self) -> io::Result<BTreeSet<Position>> {
         let mut listed = BTreeSet::new();
         for name in [BEFORE, LIST] {
             let bytes = self.disk.read(&self.path().join(name), MAX_LIST)?;
@@ -69,7 +70,7 @@ impl Folder<'_> {
                 let sequence = line
                     .as_ref()
                     .and_then(|line| line.get("sequence")?.as_str());
-                listed.extend(sequence.map(str::to_owned));
+                listed.extend(sequence.and_then(parse));
             }
         }
         Ok(listed)
@@ -183,7 +184,7 @@ impl Store {
                 discarded.extend(self.parked(uplink, *position)?);
             }
             discarded.retain(|parked| parked.state == ParkedState::Discarded);
-            let is_new = |parked: &&Parked| !listed.contains(&parked.record.position.to_string());
+            let is_new = |parked: &&Parked| !listed.contains(&parked.record.position);
             let unlisted: Vec<&Parked> = discarded.iter().filter(is_new).collect();
             let done = self.give_up_listed(uplink, &discarded, &unlisted)?;
             done.map_err(|error| io_error(&path, error))?;

@@ -32,8 +32,9 @@ const MAX_HEADERS: usize = 64;
 /// An idle connection is closed before most servers would do so under a request.
 const POOL_IDLE: Duration = Duration::from_secs(15);
 /// CloudEvents, HTTP protocol binding 1.0, structured mode.
-const CLOUD_EVENT: HeaderValue =
-    HeaderValue::from_static("application/cloudevents+json; charset=utf-8");
+const CLOUD_EVENT: HeaderValue = HeaderValue::from_static(CLOUD_EVENT_TYPE);
+/// The same as text.
+pub(super) const CLOUD_EVENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 /// The IETF's Idempotency-Key draft: a string in double quotes.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest reason in the log.

@@ -19,7 +19,7 @@ use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
 use crate::model::{ParkClass, Position};
 use crate::settings::shape::{self, MqttVersion};
-use address::Address;
+pub(super) use address::Address;
 use session::{Login, Notice, Session};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -97,6 +97,11 @@ impl MqttUplink {
             MqttVersion::V5 => "5",
         };
         format!("{} (MQTT {version})", self.address)
+    }
+
+    /// The topic of an event.
+    pub(super) fn topic(&self, record: &Record) -> String {
+        self.topics.topic(&record.envelope)
     }
 
     /// Everything that is needed to connect, secrets and certificates read now.
