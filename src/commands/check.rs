@@ -3,8 +3,8 @@
 //! [`load_settings`] is also how the other commands read their settings: the same problems, told the same way.
 
 use super::{Exit, Failure, terminal};
-use crate::aggregate;
 use crate::settings::{self, Loaded, Problem, Problems, Source, Unreadable, Weight};
+use crate::{aggregate, deliver};
 use anyhow::Context;
 use serde_json::json;
 use std::io::ErrorKind;
@@ -31,7 +31,8 @@ impl Check {
             return self.report_json(text);
         }
         let text = text.map_err(|error| refused(&self.file, "", error))?;
-        let loaded = checked(&text).map_err(|problems| told(&self.file, &text, &problems))?;
+        let loaded =
+            checked(&self.file, &text).map_err(|problems| told(&self.file, &text, &problems))?;
         warn(&self.file, &text, &loaded)?;
         if self.effective {
             return terminal::print(&settings::effective(&loaded.file));
@@ -45,7 +46,7 @@ impl Check {
 
     fn report_json(&self, text: Result<String, Unreadable>) -> Result<(), Failure> {
         let result = match text {
-            Ok(text) => checked(&text),
+            Ok(text) => checked(&self.file, &text),
             Err(Unreadable::NotText(problems)) => Err(problems),
             Err(error @ Unreadable::Io { .. }) => return Err(refused(&self.file, "", error)),
         };
@@ -85,7 +86,7 @@ impl Check {
 /// When the file cannot be read or has problems; they have been told.
 pub fn load_settings(file: &Path) -> Result<Loaded, Failure> {
     let text = read(file).map_err(|error| refused(file, "", error))?;
-    checked(&text).map_err(|problems| told(file, &text, &problems))
+    checked(file, &text).map_err(|problems| told(file, &text, &problems))
 }
 
 fn read(file: &Path) -> Result<String, Unreadable> {
@@ -93,8 +94,15 @@ fn read(file: &Path) -> Result<String, Unreadable> {
 }
 
 /// The settings, when neither they nor the stages that read texts of theirs find a problem.
-fn checked(text: &str) -> Result<Loaded, Problems> {
-    settings::load_with(text, aggregate::check)
+fn checked(file: &Path, text: &str) -> Result<Loaded, Problems> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut loaded = settings::load_with(text, |plant| {
+        let mut problems = aggregate::check(plant);
+        problems.extend(deliver::check(plant, folder));
+        problems
+    })?;
+    loaded.plant.find_files_in(folder);
+    Ok(loaded)
 }
 
 fn refused(file: &Path, text: &str, error: Unreadable) -> Failure {

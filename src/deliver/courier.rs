@@ -1,7 +1,9 @@
 //! Events on a connection of a command's own, beside what the gateway delivers or without it: one that tries a destination,
 //! or many that are sent again. It sends and reports, like the protocols below it; when to stop, the command decides.
 
+use super::body;
 use super::filter::EventFilter;
+use super::http::http_request;
 use super::setup::{Prepared, Protocol, SetupError, prepare};
 use super::timing::Timing;
 use super::uplink::{Answer, Fault, Terms, Uplink, Verdict};
@@ -37,6 +39,8 @@ pub enum Word {
     Conflict,
     /// There was no verdict.
     Unanswered,
+    /// It has it and does not say yet what becomes of it.
+    Pending,
     /// It takes nothing at present, whatever the event.
     Unavailable,
 }
@@ -61,8 +65,10 @@ pub struct Said {
 /// An event as it would travel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parcel {
-    /// Name and value of what goes with it: topic, or method, URL and headers. Secrets are masked.
-    pub label: Vec<(&'static str, String)>,
+    /// Name and value of what goes with it: broker and topic, or URL and headers. Secrets are masked.
+    pub label: Vec<(String, String)>,
+    /// Where it goes to, for HTTP: with `requests:` that depends on the event.
+    pub url: Option<String>,
     /// The body.
     pub body: Bytes,
 }
@@ -193,6 +199,7 @@ fn said(answer: Answer) -> Said {
         Verdict::Refused(trouble) => (Word::Refused, Some(trouble)),
         Verdict::Conflict(trouble) => (Word::Conflict, Some(trouble)),
         Verdict::Unanswered(trouble) => (Word::Unanswered, Some(trouble)),
+        Verdict::Pending(trouble) => (Word::Pending, Some(trouble)),
         Verdict::Unavailable(trouble) => (Word::Unavailable, Some(trouble)),
     };
     let trouble = trouble.as_ref();
@@ -206,7 +213,8 @@ fn said(answer: Answer) -> Said {
     }
 }
 
-/// An event as the destination of an uplink would get it. Nothing is sent, and no secret is read.
+/// An event as the destination of an uplink would get it. Nothing is sent, and no secret is read. The inner error says why
+/// this event has no form there.
 ///
 /// # Errors
 /// [`SetupError`] as a start of the gateway would give it.
@@ -214,31 +222,34 @@ pub fn parcel(
     gateway: &shape::Gateway,
     uplink: &settings::Uplink,
     record: &Record,
-) -> Result<Parcel, SetupError> {
-    let prepared = prepare(gateway, uplink, Timing::default())?;
-    let label = match (&uplink.protocol, &prepared.protocol) {
-        (_, Protocol::Mqtt(mqtt)) => vec![
-            ("broker", mqtt.destination()),
-            ("topic", mqtt.topic(record)),
-            ("QoS", "1".into()),
-        ],
-        (UplinkProtocol::Http(settings), Protocol::Http(http)) => {
-            let mut label = vec![("POST", http.destination())];
-            label.push(("Content-Type", super::http::CLOUD_EVENT_TYPE.into()));
-            label.push(("Idempotency-Key", format!("\"{}\"", record.envelope.id)));
-            if settings.bearer.is_some() {
-                label.push(("Authorization", "Bearer ***".into()));
-            } else if settings.basic.is_some() {
-                label.push(("Authorization", "Basic ***".into()));
+) -> Result<Result<Parcel, String>, SetupError> {
+    if let Some(shown) = http_request(uplink, record)? {
+        return Ok(shown.map(|shown| {
+            let mut label = vec![(shown.method, shown.url.clone())];
+            label.extend(shown.headers);
+            Parcel {
+                label,
+                url: Some(shown.url),
+                body: shown.body.into(),
             }
-            label
-        }
-        (UplinkProtocol::Mqtt(_), Protocol::Http(_)) => Vec::new(),
+        }));
+    }
+    let prepared = prepare(gateway, uplink, Timing::default())?;
+    let body = match body::render(uplink.format, record) {
+        Ok(body) => body,
+        Err(trouble) => return Ok(Err(trouble.reason)),
     };
-    Ok(Parcel {
+    let mut label = Vec::new();
+    if let Protocol::Mqtt(mqtt) = &prepared.protocol {
+        label.push(("broker".into(), mqtt.destination()));
+        label.push(("topic".into(), mqtt.topic(record)));
+        label.push(("content type".into(), body.content_type.into()));
+    }
+    Ok(Ok(Parcel {
         label,
-        body: record.payload.clone(),
-    })
+        url: None,
+        body: body.bytes,
+    }))
 }
 
 #[cfg(test)]

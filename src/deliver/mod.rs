@@ -4,6 +4,8 @@
 //! protocol (`mqtt`, `http`) that implements `Uplink`; `parking` puts aside what it does not take, `retries` tries that again; `gate` decides when to wait, `filter` what is wanted, `report` what is logged. `courier` and `way` serve commands that try a destination.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
+mod body;
+mod check;
 mod courier;
 mod filter;
 mod gate;
@@ -18,10 +20,13 @@ mod task;
 mod timing;
 mod tls;
 mod uplink;
+mod verdict;
 pub mod way;
 mod window;
 
+pub use check::check;
 pub use courier::{Courier, Parcel, Said, Word, parcel};
+pub use http::{Shown, http_request};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};
 pub use task::run_uplink;

@@ -184,7 +184,7 @@ impl Drain {
             Verdict::Conflict(trouble) | Verdict::Refused(trouble) => {
                 self.retry_failed(sent_at, trouble, None);
             }
-            Verdict::Unanswered(trouble) => {
+            Verdict::Unanswered(trouble) | Verdict::Pending(trouble) => {
                 self.gate.answered(sent_at);
                 self.retries.failed(now, answered(trouble), None);
             }

@@ -25,6 +25,14 @@ pub enum SetupError {
         /// What is wrong with it.
         source: TemplateError,
     },
+    /// The requests of an HTTP uplink, or what answers mean.
+    #[error("uplink `{uplink}`: {why}")]
+    Http {
+        /// Name of the uplink.
+        uplink: String,
+        /// What is wrong with them.
+        why: String,
+    },
     /// The URL of an HTTP server.
     #[error("uplink `{uplink}`: `{url}` is not an URL: {reason}")]
     Url {
@@ -67,9 +75,12 @@ pub fn prepare(
             mqtt,
             timing,
         )?)),
-        UplinkProtocol::Http(http) => {
-            Protocol::Http(Box::new(HttpUplink::new(&uplink.name, http, timing)?))
-        }
+        UplinkProtocol::Http(http) => Protocol::Http(Box::new(HttpUplink::new(
+            &uplink.name,
+            http,
+            uplink.format,
+            timing,
+        )?)),
     };
     Ok(Prepared {
         name: uplink.name.clone(),

@@ -272,6 +272,13 @@ impl Drain {
                 self.resume(now);
                 self.park(position, (class, ParkedState::Rejected), trouble);
             }
+            Verdict::Pending(trouble) => {
+                if let Some(sent_at) = self.window.put_back(position) {
+                    self.gate.answered(sent_at);
+                    self.resume(now);
+                    self.park(position, (ParkClass::Held, ParkedState::Retrying), trouble);
+                }
+            }
             Verdict::Conflict(trouble) => {
                 self.health.refused.add(1);
                 self.fail(position, now, trouble, Failure::Conflict, terms);

@@ -60,6 +60,9 @@ pub(super) enum Verdict {
     Conflict(Trouble),
     /// No verdict on this event. It is tried again after a while; others go on.
     Unanswered(Trouble),
+    /// The destination has the event and does not say what becomes of it: it is parked, so that it holds nobody, and asked
+    /// for now and then.
+    Pending(Trouble),
     /// The destination takes nothing at present: everything pauses, and the oldest event tries the way again.
     Unavailable(Trouble),
 }

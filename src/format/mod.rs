@@ -1,7 +1,9 @@
 //! Event -> what travels on the wire, and back into one line for a person. Pure: time comes in as an argument.
 //!
 //! Aggregation's events are rendered here once, before their commit; everything behind it carries the bytes as they are.
+//! B2MML is made of those bytes when a document is sent, and read when a MES answers in it.
 
+pub mod b2mml;
 mod body;
 mod cloudevents;
 mod cut;

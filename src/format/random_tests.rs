@@ -3,17 +3,20 @@
 use super::samples::{ODD, after, ordinary, renderer};
 use super::{EVENT_SCHEMA, MAX_EVENT_BYTES, line};
 use crate::model::{
-    Body, CharacteristicResult, Ending, Flag, IdealShare, Material, Mode, Native, OperationReport,
-    ParameterReport, Part, ProfileReport, Reason, Reference, SequenceReport, State, Statistics,
-    Tool, UtcTime, Value, Verdict,
+    Body, CharacteristicResult, Ending, Event, Flag, IdealShare, Material, Mode, Native,
+    OperationReport, ParameterReport, Part, ProfileReport, Reason, Reference, SequenceReport,
+    State, Statistics, Tool, UtcTime, Value, Verdict,
 };
 use fastrand::Rng;
 use serde_json::Value as Json;
 
 /// Rounds over all kinds.
 const ROUNDS: usize = 5;
+/// Far too many entries for an event.
+const LONGEST: usize = 2_000;
 
-struct Shaker(Rng);
+/// What is drawn from, and how many entries a list has at most.
+struct Shaker(Rng, usize);
 
 impl Shaker {
     fn text(&mut self) -> String {
@@ -73,7 +76,7 @@ impl Shaker {
     /// Mostly short, sometimes far too long.
     fn many(&mut self) -> usize {
         match self.0.u8(..8) {
-            0 => self.0.usize(..2_000),
+            0 => self.0.usize(..self.1),
             _ => self.0.usize(..4),
         }
     }
@@ -316,24 +319,32 @@ impl Shaker {
     }
 }
 
+/// Events of every kind with everything else in them: so many rounds over all kinds, lists shorter than `longest`.
+pub(super) fn shaken(seed: u64, rounds: usize, longest: usize) -> Vec<Event> {
+    let mut shaker = Shaker(Rng::with_seed(seed), longest);
+    let mut events = Vec::new();
+    for _ in 0..rounds {
+        for mut told in ordinary() {
+            shaker.shake(&mut told.body);
+            events.push(told);
+        }
+    }
+    events
+}
+
 #[test]
 fn whatever_comes_is_json_of_its_schema_and_not_too_large() {
     let seed = fastrand::u64(..);
     let schema: Json = serde_json::from_str(EVENT_SCHEMA).unwrap();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
-    let mut shaker = Shaker(Rng::with_seed(seed));
-    for _ in 0..ROUNDS {
-        for mut told in ordinary() {
-            shaker.shake(&mut told.body);
-            let kind = told.kind();
-            let rendered = renderer().render(&told, after(0.1)).json;
-            assert!(rendered.len() <= MAX_EVENT_BYTES, "seed {seed}: {kind:?}");
-            let json: Json = serde_json::from_slice(&rendered).unwrap();
-            let complaint = validator.iter_errors(&json).next();
-            let complaint =
-                complaint.map(|error| format!("{} {error:.200}", error.instance_path()));
-            assert_eq!(complaint, None, "seed {seed}: {kind:?}");
-            assert!(!line(&json).is_empty(), "seed {seed}: {kind:?}");
-        }
+    for told in shaken(seed, ROUNDS, LONGEST) {
+        let kind = told.kind();
+        let rendered = renderer().render(&told, after(0.1)).json;
+        assert!(rendered.len() <= MAX_EVENT_BYTES, "seed {seed}: {kind:?}");
+        let json: Json = serde_json::from_slice(&rendered).unwrap();
+        let complaint = validator.iter_errors(&json).next();
+        let complaint = complaint.map(|error| format!("{} {error:.200}", error.instance_path()));
+        assert_eq!(complaint, None, "seed {seed}: {kind:?}");
+        assert!(!line(&json).is_empty(), "seed {seed}: {kind:?}");
     }
 }

@@ -121,7 +121,7 @@ impl Resend {
     ) -> Result<(), Failure> {
         let sum = &sending.sum;
         let first_open = sending.first_open();
-        let nothing = ended.is_ok() && sum.accepted + sum.rejected == 0;
+        let nothing = ended.is_ok() && sum.accepted + sum.pending + sum.rejected == 0;
         if self.json {
             let rejected: Vec<_> = sum
                 .told
@@ -131,6 +131,7 @@ impl Resend {
             let done = json!({
                 "uplink": uplink.name,
                 "accepted": sum.accepted,
+                "pending": sum.pending,
                 "rejected": sum.rejected,
                 "first_rejected": rejected,
                 "go_on_from": first_open.map(|at| at.to_string()),
@@ -179,6 +180,10 @@ fn told(sending: &Sending, uplink: &Uplink, left: Left, nothing: bool) -> String
             words::events(sum.accepted),
             words::number(sum.rejected)
         );
+    }
+    if sum.pending > 0 {
+        let events = words::events(sum.pending);
+        text += &format!("{events} taken there, whose verdict did not come in time\n");
     }
     for (at, kind, why) in &sum.told {
         text += &format!("  {} {kind}: {why}\n", words::place(*at));

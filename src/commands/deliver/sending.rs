@@ -54,6 +54,8 @@ impl Signals {
 pub(super) struct Sum {
     /// The destination has them, or had them already: it is not asked to say which.
     pub(super) accepted: u64,
+    /// It has them, and its verdict did not come in time.
+    pub(super) pending: u64,
     /// It refused them.
     pub(super) rejected: u64,
     /// The first of those: position, type, reason.
@@ -177,6 +179,10 @@ impl Sending {
         match said.word {
             Word::Accepted => {
                 self.sum.accepted += 1;
+                self.failures = 0;
+            }
+            Word::Pending => {
+                self.sum.pending += 1;
                 self.failures = 0;
             }
             Word::Rejected(_) | Word::Refused | Word::Conflict => {

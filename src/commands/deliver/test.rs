@@ -107,13 +107,15 @@ impl Test {
 
     /// `--dry-run`
     fn show(&self, plant: &Plant, uplink: &Uplink, record: &Record) -> Result<(), Failure> {
-        let parcel = parcel(&plant.gateway, uplink, record);
-        let Parcel { label, body } = parcel.map_err(|error| Failure::new(Exit::Config, error))?;
+        let made = parcel(&plant.gateway, uplink, record);
+        let made = made.map_err(|error| Failure::new(Exit::Config, error))?;
+        let Parcel { label, body, .. } =
+            made.map_err(|why| Failure::new(Exit::Data, anyhow!("it has no form there: {why}")))?;
         let text = String::from_utf8_lossy(&body);
         if self.json {
             let label: serde_json::Map<String, Value> = label
                 .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.into()))
+                .map(|(name, value)| (name, value.into()))
                 .collect();
             let shown = json!({ "uplink": uplink.name, "label": label, "body": text });
             return terminal::print(&format!("{shown:#}\n"));
@@ -149,7 +151,15 @@ impl Test {
         if !tell(settings(uplink, &courier, record))? {
             return Ok(());
         }
-        for step in way::walk(uplink).await {
+        let made = parcel(&plant.gateway, uplink, record);
+        let parcel = match made.map_err(|error| Failure::new(Exit::Config, error))? {
+            Ok(parcel) => parcel,
+            Err(why) => {
+                let why = format!("the event has no form there: {why}");
+                return tell(Step::bad("event", Exit::Data, why)).map(drop);
+            }
+        };
+        for step in way::walk(uplink, parcel.url.as_deref()).await {
             let exit = step.ends.map(|end| match end {
                 End::Settings => Exit::Config,
                 End::Unreachable => Exit::Unavailable,
@@ -171,12 +181,14 @@ impl Test {
                 return Ok(());
             }
         }
-        if let Ok(parcel) = parcel(&plant.gateway, uplink, record) {
-            let label = parcel.label.iter().find(|(name, _)| *name == "topic");
-            if let Some((_, topic)) = label {
-                tell(Step::good("topic", vec![topic.clone()]))?;
-            }
-        }
+        match (
+            &parcel.url,
+            parcel.label.iter().find(|(name, _)| name == "topic"),
+        ) {
+            (Some(url), _) => tell(Step::good("URL", vec![url.clone()]))?,
+            (None, Some((_, topic))) => tell(Step::good("topic", vec![topic.clone()]))?,
+            (None, None) => true,
+        };
         courier.send(record);
         let step = match courier.next().await {
             Ok(said) => answer(uplink, record, &said),
@@ -220,13 +232,21 @@ fn settings(uplink: &Uplink, courier: &Courier, record: &Record) -> Step {
 }
 
 fn secrets(protocol: &UplinkProtocol) -> Vec<&Secret> {
-    let (user, tls, token) = match protocol {
-        UplinkProtocol::Mqtt(mqtt) => (&mqtt.user, &mqtt.tls, None),
-        UplinkProtocol::Http(http) => (&http.basic, &http.tls, http.bearer.as_ref()),
+    let (users, tls, tokens) = match protocol {
+        UplinkProtocol::Mqtt(mqtt) => ([&mqtt.user, &None], &mqtt.tls, [None, None]),
+        UplinkProtocol::Http(http) => {
+            let client = http.oauth2.as_ref().map(|oauth2| &oauth2.secret);
+            (
+                [&http.basic, &http.proxy_user],
+                &http.tls,
+                [http.bearer.as_ref(), client],
+            )
+        }
     };
-    let password = user.iter().map(|user| &user.password);
+    let passwords = users.into_iter().flatten().map(|user| &user.password);
     let key = tls.iter().filter_map(|tls| tls.key.as_ref());
-    password.chain(key).chain(token).collect()
+    let tokens = tokens.into_iter().flatten();
+    passwords.chain(key).chain(tokens).collect()
 }
 
 /// Whose matter it is that the connection ends.
@@ -292,6 +312,12 @@ fn meaning(uplink: &Uplink, said: &Said) -> (Option<Exit>, Vec<&'static str>) {
         Word::Unavailable => (
             Some(Exit::Unavailable),
             vec!["the gateway would wait and try again: nothing is lost by it"],
+        ),
+        Word::Pending => (
+            Some(Exit::Unavailable),
+            vec![
+                "it has the event, and its verdict did not come in time: the gateway would ask again later",
+            ],
         ),
         Word::Unanswered => (
             Some(Exit::Unavailable),

@@ -1,168 +1,144 @@
-//! An HTTP server as a destination: POST of one CloudEvent, settled by a 2xx, parked by a refusal.
+//! An HTTP server as a destination: a request for each event or for several, settled by what it answers.
 //!
-//! Keep-alive connections, one request under way per partition key and eight in all, no redirects, bounded answers.
-//! `answer` says what a status means. The client is made anew, secrets and all, whenever the destination was at fault.
+//! In reading order: `plan` says what is sent, `own` makes requests of the server's own form, `sending` sends them,
+//! `exchange` is one request and its answer, `answer`, `rules` and `batch` say what an answer means; `client` and `login`
+//! are the way there. The client is made anew, secrets and all, whenever the destination was at fault.
 
 mod answer;
+mod batch;
+mod client;
+mod encode;
+mod exchange;
+mod login;
+mod own;
+mod plan;
+mod rules;
+mod sending;
+mod shown;
+mod wait;
 
-use super::handshake;
+pub(super) use own::check::check as check_requests;
+pub use shown::{Shown, http_request};
+
 use super::setup::SetupError;
 use super::timing::Timing;
-use super::tls::{self, TlsError};
-use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict, printable, with_causes};
+use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
-use crate::settings::shape;
-use answer::Reply;
+use crate::settings::shape::{Format, Http};
+use answer::Reading;
+use client::{ClientError, Line, fixed_headers};
+use exchange::Wire;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue,
-};
-use reqwest::{Client, Url, redirect, retry};
+use login::Login;
+use plan::Plan;
+use reqwest::Client;
+use rules::Rules;
+use sending::{Places, Sending, Step};
 use std::collections::VecDeque;
-use std::time::Duration;
-
-/// Requests under way at a time, each of another partition key.
-const IN_FLIGHT: usize = 8;
-/// Longest body of an answer that is looked at. Verdicts are short; the rest is not read.
-const MAX_BODY_BYTES: usize = 64 << 10;
-/// Most header lines of an answer.
-const MAX_HEADERS: usize = 64;
-/// An idle connection is closed before most servers would do so under a request.
-const POOL_IDLE: Duration = Duration::from_secs(15);
-/// CloudEvents, HTTP protocol binding 1.0, structured mode.
-const CLOUD_EVENT: HeaderValue = HeaderValue::from_static(CLOUD_EVENT_TYPE);
-/// The same as text.
-pub(super) const CLOUD_EVENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
-/// The IETF's Idempotency-Key draft: a string in double quotes.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Longest reason in the log.
-const MAX_REASON_CHARS: usize = 300;
+use std::sync::Arc;
 
 /// One HTTP server.
 pub(super) struct HttpUplink {
-    url: Url,
-    settings: shape::Http,
+    settings: Http,
     timing: Timing,
+    plan: Arc<Plan>,
+    reading: Arc<Reading>,
+    login: Option<Arc<Login>>,
+    places: Places,
     client: Option<Client>,
-    under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
-    /// Verdicts that needed no request.
-    own_verdicts: VecDeque<Answer>,
-}
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-enum ClientError {
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Secret(#[from] crate::settings::SecretError),
-    #[error("the token or password has characters that no HTTP header can carry")]
-    Header(#[from] InvalidHeaderValue),
-    #[error("the HTTP client cannot be made: {0}")]
-    Build(#[from] reqwest::Error),
+    under_way: FuturesUnordered<BoxFuture<'static, Step>>,
+    /// Verdicts that are to be told.
+    ready: VecDeque<Answer>,
 }
 
 impl HttpUplink {
     /// Checks the settings of the uplink called `name`.
     pub(super) fn new(
         name: &str,
-        http: &shape::Http,
+        http: &Http,
+        format: Format,
         timing: Timing,
     ) -> Result<HttpUplink, SetupError> {
-        let wrong = |reason: String| SetupError::Url {
+        let rules = Rules::new(&http.responses).map_err(|why| SetupError::Http {
             uplink: name.to_owned(),
-            url: http.url.clone(),
-            reason,
+            why,
+        })?;
+        let reading = Reading {
+            rules,
+            on_202: http.on_202,
         };
-        let url = Url::parse(&http.url).map_err(|error| wrong(error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong("it must begin with http:// or https://".into()));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(SetupError::Url {
-                uplink: name.to_owned(),
-                url: "***".into(),
-                reason: "a user does not stand in the URL: write `basic:`".into(),
-            });
-        }
         Ok(HttpUplink {
-            url,
+            plan: Arc::new(Plan::new(name, http, format)?),
+            reading: Arc::new(reading),
+            login: Login::new(http, timing.connect_within).map(Arc::new),
             settings: http.clone(),
             timing,
+            places: Places::default(),
             client: None,
             under_way: FuturesUnordered::new(),
-            own_verdicts: VecDeque::new(),
+            ready: VecDeque::new(),
         })
     }
 
-    /// Where it delivers to, for the log. Without the query: tokens are sometimes put there.
+    /// Where it delivers to, for the log.
     pub(super) fn destination(&self) -> String {
-        let mut shown = self.url.clone();
-        shown.set_query(None);
-        shown.set_fragment(None);
-        shown.to_string()
+        self.plan.destination(&self.settings)
     }
 
     /// A client with secrets and certificates as they are now.
     fn client(&self) -> Result<Client, ClientError> {
-        let tls = if self.url.scheme() == "https" {
-            tls::client_config(self.settings.tls.as_ref())?
-        } else {
-            tls::trusting_nobody()?
-        };
-        Ok(Client::builder()
-            .tls_backend_preconfigured(tls)
-            .default_headers(self.headers()?)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .no_proxy()
-            .http1_only()
-            .http1_max_headers(MAX_HEADERS)
-            .tcp_nodelay(true)
-            .connect_timeout(self.timing.connect_within)
-            .timeout(self.settings.timeout.get())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(IN_FLIGHT)
-            .build()?)
-    }
-
-    fn headers(&self) -> Result<HeaderMap, ClientError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, CLOUD_EVENT);
-        let credentials = if let Some(bearer) = &self.settings.bearer {
-            Some(format!("Bearer {}", bearer.read()?.expose()))
-        } else if let Some(basic) = &self.settings.basic {
-            let pair = format!("{}:{}", basic.name, basic.password.read()?.expose());
-            Some(format!("Basic {}", answer::base64(pair.as_bytes())))
-        } else {
-            None
-        };
-        if let Some(credentials) = credentials {
-            let mut value = HeaderValue::try_from(credentials)?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+        let http = &self.settings;
+        let requests = http
+            .requests
+            .values()
+            .filter_map(|one| Some(one.target()?.1));
+        let mut urls = http.url.as_deref().into_iter().chain(requests);
+        Line {
+            tls: http.tls.as_ref(),
+            encrypted: urls.any(|url| url.starts_with("https:")),
+            proxy: http.proxy.as_deref(),
+            proxy_user: http.proxy_user.as_ref(),
+            headers: fixed_headers(http)?,
+            connect_within: self.timing.connect_within,
+            timeout: http.timeout.get(),
+            connections: usize::from(http.in_flight),
         }
-        Ok(headers)
+        .client()
     }
 
-    fn post(
-        &self,
-        client: &Client,
-        record: &Record,
-    ) -> impl Future<Output = Answer> + Send + 'static {
-        let position = record.position;
-        let request = client
-            .post(self.url.clone())
-            .header(IDEMPOTENCY_KEY, format!("\"{}\"", record.envelope.id))
-            .body(record.payload.clone());
-        async move {
-            let verdict = match request.send().await {
-                Ok(response) => answer::verdict(&read(response).await),
-                Err(error) => not_answered(&error),
-            };
-            Answer { position, verdict }
+    fn start(&mut self, sending: Sending) {
+        let made = match self.client.take() {
+            Some(client) => Ok(client),
+            None => self.client(),
+        };
+        match made {
+            Ok(client) => {
+                let wire = Wire {
+                    client: client.clone(),
+                    login: self.login.clone(),
+                    reading: Arc::clone(&self.reading),
+                };
+                let step = sending.step(wire, Arc::clone(&self.plan), self.places.clone());
+                self.under_way.push(step.boxed());
+                self.client = Some(client);
+            }
+            Err(error) => {
+                let trouble = Trouble::new(error.to_string());
+                let away = |record: Record| Answer {
+                    position: record.position,
+                    verdict: Verdict::Unavailable(trouble.clone()),
+                };
+                self.ready.extend(sending.records.into_iter().map(away));
+            }
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        self.ready.extend(step.answers);
+        if !step.rest.records.is_empty() {
+            self.start(step.rest);
         }
     }
 }
@@ -170,11 +146,11 @@ impl HttpUplink {
 impl Uplink for HttpUplink {
     async fn connect(&mut self) -> Result<Terms, Fault> {
         self.under_way = FuturesUnordered::new();
-        self.own_verdicts.clear();
+        self.ready.clear();
         self.client = Some(self.client().map_err(|error| Fault(error.to_string()))?);
         Ok(Terms {
-            in_flight: IN_FLIGHT,
-            batch: 1,
+            in_flight: usize::from(self.settings.in_flight),
+            batch: self.plan.batch,
             connected: false,
             one_per_key: true,
             verdict_within: None,
@@ -182,17 +158,19 @@ impl Uplink for HttpUplink {
     }
 
     fn send(&mut self, events: &[&Record]) {
-        events.iter().for_each(|record| self.start(record));
+        let records = events.iter().map(|record| (*record).clone()).collect();
+        self.start(Sending { records, singly: 0 });
     }
 
     async fn next(&mut self) -> Result<Answer, Fault> {
-        let answer = match self.own_verdicts.pop_front() {
-            Some(answer) => answer,
-            None if self.under_way.is_empty() => std::future::pending().await,
-            None => match self.under_way.next().await {
-                Some(answer) => answer,
+        let answer = loop {
+            if let Some(answer) = self.ready.pop_front() {
+                break answer;
+            }
+            match self.under_way.next().await {
+                Some(step) => self.take(step),
                 None => std::future::pending().await,
-            },
+            }
         };
         if matches!(answer.verdict, Verdict::Unavailable(_)) {
             // A new token or certificate may be there at the next attempt.
@@ -200,72 +178,4 @@ impl Uplink for HttpUplink {
         }
         Ok(answer)
     }
-}
-
-impl HttpUplink {
-    fn start(&mut self, record: &Record) {
-        let made = match &self.client {
-            Some(client) => Ok(client.clone()),
-            None => self.client(),
-        };
-        match made {
-            Ok(client) => {
-                let request = self.post(&client, record).boxed();
-                self.under_way.push(request);
-                self.client = Some(client);
-            }
-            Err(error) => self.own_verdicts.push_back(Answer {
-                position: record.position,
-                verdict: Verdict::Unavailable(Trouble::new(error.to_string())),
-            }),
-        }
-    }
-}
-
-/// Reads as much of an answer as its verdict needs.
-async fn read(mut response: reqwest::Response) -> Reply {
-    let status = response.status();
-    let headers = std::mem::take(response.headers_mut());
-    let mut body = Vec::new();
-    while body.len() < MAX_BODY_BYTES {
-        match response.chunk().await {
-            Ok(Some(chunk)) => {
-                let room = MAX_BODY_BYTES - body.len();
-                body.extend(chunk.iter().take(room));
-            }
-            Ok(None) => break,
-            // An incomplete message is no acceptance (RFC 9112, 8): better twice than not at all.
-            Err(error) if status.is_success() => {
-                return Reply::broken(with_causes(&error.without_url()));
-            }
-            Err(_) => break,
-        }
-    }
-    Reply::new(status, &headers, body)
-}
-
-/// No answer: a destination that cannot be reached pauses everything, a request that got lost only its event.
-fn not_answered(error: &reqwest::Error) -> Verdict {
-    if let Some(tls) = handshake::find(error) {
-        let host = error.url().and_then(Url::host_str).unwrap_or_default();
-        let reason = handshake::explain(tls, host);
-        return Verdict::Unavailable(Trouble::new(printable(&reason, MAX_REASON_CHARS)));
-    }
-    let reason = printable(&causes(error), MAX_REASON_CHARS);
-    if error.is_connect() {
-        return Verdict::Unavailable(Trouble::new(format!(
-            "{reason}: check host, port, `tls.ca` and the server's certificate"
-        )));
-    }
-    if error.is_timeout() {
-        return Verdict::Unanswered(Trouble::new("no answer in time (`timeout`)"));
-    }
-    Verdict::Unanswered(Trouble::new(format!(
-        "the connection broke before the answer: {reason}"
-    )))
-}
-
-/// The causes below the library's own words, which repeat the URL.
-fn causes(error: &reqwest::Error) -> String {
-    std::error::Error::source(error).map_or_else(|| "request failed".to_owned(), with_causes)
 }

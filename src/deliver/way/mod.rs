@@ -53,9 +53,9 @@ struct Way {
     tls: Option<Option<shape::Tls>>,
 }
 
-/// Goes the way of an uplink, until it ends.
-pub async fn walk(uplink: &settings::Uplink) -> Vec<Step> {
-    let way = match Way::of(&uplink.protocol) {
+/// Goes the way of an uplink, until it ends; with HTTP to the server of that URL, or to the proxy before it.
+pub async fn walk(uplink: &settings::Uplink, url: Option<&str>) -> Vec<Step> {
+    let way = match Way::of(&uplink.protocol, url) {
         Ok(way) => way,
         Err(why) => return vec![Step::end("settings", End::Settings, why)],
     };
@@ -104,7 +104,7 @@ impl Step {
 }
 
 impl Way {
-    fn of(protocol: &UplinkProtocol) -> Result<Way, String> {
+    fn of(protocol: &UplinkProtocol, url: Option<&str>) -> Result<Way, String> {
         match protocol {
             UplinkProtocol::Mqtt(mqtt) => {
                 let address = Address::parse(&mqtt.url).map_err(|error| error.to_string())?;
@@ -115,12 +115,16 @@ impl Way {
                 })
             }
             UplinkProtocol::Http(http) => {
-                let url = Url::parse(&http.url).map_err(|error| error.to_string())?;
+                // Behind a proxy only the proxy's own way can be seen from here.
+                let target = http.proxy.as_deref().or(url).or(http.url.as_deref());
+                let url = Url::parse(target.unwrap_or_default());
+                let url = url.map_err(|error| error.to_string())?;
                 let host = url.host_str().ok_or("the URL has no host")?;
+                let encrypted = url.scheme() == "https" && http.proxy.is_none();
                 Ok(Way {
                     host: host.to_owned(),
                     port: url.port_or_known_default().ok_or("the URL has no port")?,
-                    tls: (url.scheme() == "https").then(|| http.tls.clone()),
+                    tls: encrypted.then(|| http.tls.clone()),
                 })
             }
         }

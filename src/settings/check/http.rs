@@ -1,32 +1,91 @@
-//! `http:` of an uplink: address, who logs in, times.
+//! `http:` of an uplink: addresses, who logs in, header lines, batches, times. What answers mean and what requests look like
+//! is checked in `http_answers` and `http_requests`.
 
 use super::uplink::{check_secret, check_tls, check_user, scheme, within};
-use super::{join, url};
+use super::{http_answers, http_requests, join, url};
+use crate::settings::problem::shown;
 use crate::settings::report::Report;
-use crate::settings::shape::Http;
+use crate::settings::shape::{Format, Http, OAuth2, Tls, Uplink};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// How long an HTTP answer may be waited for.
-const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(300);
+const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(30);
+/// Most header lines of one's own.
+const MAX_HEADERS: usize = 32;
+/// Longest value of one, in bytes.
+const MAX_HEADER_BYTES: usize = 4_096;
+/// Header lines that the gateway writes itself, or that belong to the connection.
+const OWN_HEADERS: [&str; 13] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "idempotency-key",
+    "keep-alive",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Checks the way to an HTTP server.
-pub(super) fn check(http: &Http, path: &str, report: &mut Report) {
-    let at = join(path, "url");
-    match url::parse(&http.url) {
-        Ok(url) => {
-            let safe = scheme(url.scheme, ["http", "https"], &at, report);
-            check_tls(safe, http.tls.as_ref(), ["http", "https"], path, report);
-        }
-        Err(wrong) => report.add(
-            &at,
-            format!("{wrong} http://HOST/PATH or https://HOST/PATH"),
-        ),
-    }
-    if http.bearer.is_some() && http.basic.is_some() {
+pub(super) fn check(uplink: &Uplink, http: &Http, path: &str, report: &mut Report) {
+    let mut safe = None;
+    if let Some(address) = &http.url {
+        safe = address_of(address, &join(path, "url"), report);
+    } else if http.requests.is_empty() {
         report.add(
-            join(path, "basic"),
-            "both `bearer` and `basic` stand here: a request carries one of them, take the other away",
+            path,
+            "where do events go? Write `url: https://HOST/PATH`, or `requests:` for each kind of event",
+        );
+    }
+    let of_requests = http_requests::check(uplink, http, path, report);
+    // Certificates are for whatever is encrypted.
+    let safe = [safe, of_requests].into_iter().flatten().max();
+    if safe.is_some() {
+        check_tls(safe, http.tls.as_ref(), ["http", "https"], path, report);
+    }
+    login(http, path, report);
+    headers(http.headers.iter(), &[], &join(path, "headers"), report);
+    proxy(http, path, report);
+    batch(uplink, http, path, report);
+    http_answers::check(&http.responses, &join(path, "responses"), report);
+    within(
+        "timeout",
+        http.timeout,
+        HTTP_TIMEOUT,
+        "10ms to 30s",
+        path,
+        report,
+    );
+}
+
+/// True for an encrypted address, false for a plain one.
+fn address_of(address: &str, at: &str, report: &mut Report) -> Option<bool> {
+    match url::parse(address) {
+        Ok(url) => scheme(url.scheme, ["http", "https"], at, report),
+        Err(wrong) => {
+            report.add(at, format!("{wrong} http://HOST/PATH or https://HOST/PATH"));
+            None
+        }
+    }
+}
+
+fn login(http: &Http, path: &str, report: &mut Report) {
+    let ways = [
+        ("bearer", http.bearer.is_some()),
+        ("basic", http.basic.is_some()),
+        ("oauth2", http.oauth2.is_some()),
+    ];
+    let mut written = ways.iter().filter(|(_, is_there)| *is_there);
+    if let (Some((first, _)), Some((second, _))) = (written.next(), written.next()) {
+        report.add(
+            join(path, second),
+            format!("both `{first}` and `{second}` stand here: a request carries one of them, take the other away"),
         );
     }
     if let Some(secret) = &http.bearer {
@@ -35,12 +94,104 @@ pub(super) fn check(http: &Http, path: &str, report: &mut Report) {
     if let Some(user) = &http.basic {
         check_user(user, &join(path, "basic"), report);
     }
-    within(
-        "timeout",
-        http.timeout,
-        HTTP_TIMEOUT,
-        "10ms to 5min",
-        path,
-        report,
-    );
+    if let Some(oauth2) = &http.oauth2 {
+        token(oauth2, http.tls.as_ref(), &join(path, "oauth2"), report);
+    }
+}
+
+fn token(oauth2: &OAuth2, of_uplink: Option<&Tls>, path: &str, report: &mut Report) {
+    let safe = address_of(&oauth2.token_url, &join(path, "token_url"), report);
+    let tls = match (safe, &oauth2.tls) {
+        (Some(true), None) => of_uplink,
+        (_, own) => own.as_ref(),
+    };
+    check_tls(safe, tls, ["http", "https"], path, report);
+    if oauth2.client.is_empty() {
+        report.add(join(path, "client"), "the client id is empty");
+    }
+    check_secret(&oauth2.secret, &join(path, "secret"), report);
+}
+
+/// Names that a header line can have, values without control characters, and none that the gateway writes itself but those
+/// of `allowed`.
+pub(super) fn headers<'a>(
+    headers: impl Iterator<Item = (&'a String, &'a String)>,
+    allowed: &[&str],
+    path: &str,
+    report: &mut Report,
+) {
+    let is_token =
+        |letter: char| letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter);
+    for (at, (name, value)) in headers.enumerate() {
+        let here = join(path, name);
+        let small = name.to_ascii_lowercase();
+        if at == MAX_HEADERS {
+            report.add(path, format!("more than {MAX_HEADERS} header lines"));
+        }
+        if name.is_empty() || !name.chars().all(is_token) {
+            let message = format!(
+                "{} cannot be the name of a header line: letters, digits and `-`",
+                shown(name)
+            );
+            report.add(&here, message);
+        } else if OWN_HEADERS.contains(&small.as_str()) && !allowed.contains(&small.as_str()) {
+            let message = format!(
+                "`{name}` is written by the gateway itself: take it away{}",
+                instead(&small)
+            );
+            report.add(&here, message);
+        } else if value.len() > MAX_HEADER_BYTES || value.contains(char::is_control) {
+            let message = format!(
+                "a header line has no control characters and at most {MAX_HEADER_BYTES} bytes"
+            );
+            report.add(&here, message);
+        }
+    }
+}
+
+fn instead(name: &str) -> &'static str {
+    match name {
+        "authorization" => "; `bearer`, `basic` or `oauth2` make it",
+        "proxy-authorization" => "; `proxy_user` makes it",
+        _ => "",
+    }
+}
+
+fn proxy(http: &Http, path: &str, report: &mut Report) {
+    let at = join(path, "proxy");
+    match http.proxy.as_deref().map(url::parse) {
+        Some(Ok(url)) if url.scheme != "http" => {
+            let message = format!(
+                "{} is not known here: a proxy is http://HOST:PORT",
+                shown(url.scheme)
+            );
+            report.add(&at, message);
+        }
+        Some(Ok(url)) if !matches!(url.path, "" | "/") => {
+            report.add(&at, "a proxy has no path: write http://HOST:PORT");
+        }
+        Some(Err(wrong)) => report.add(&at, format!("{wrong} http://HOST:PORT")),
+        Some(Ok(_)) | None => {}
+    }
+    if let Some(user) = &http.proxy_user {
+        check_user(user, &join(path, "proxy_user"), report);
+        if http.proxy.is_none() {
+            report.add(
+                join(path, "proxy_user"),
+                "`proxy_user` without a proxy: write `proxy: http://HOST:PORT`",
+            );
+        }
+    }
+}
+
+fn batch(uplink: &Uplink, http: &Http, path: &str, report: &mut Report) {
+    if http.batch <= 1 {
+        return;
+    }
+    let at = join(path, "batch");
+    if uplink.format == Format::B2mml {
+        report.add(&at, "a batch is CloudEvents JSON: with `format: b2mml` each event goes alone, take `batch` away");
+    } else if http.url.is_none() {
+        report.add(&at, "`requests` send each event alone: take `batch` away, or write a `url` for the other events");
+    }
 }

@@ -14,6 +14,8 @@ mod device;
 mod doubtful;
 mod equipment;
 mod http;
+mod http_answers;
+mod http_requests;
 mod limit;
 mod line_field;
 mod line_warning;

@@ -32,7 +32,7 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
                 UplinkProtocol::Mqtt(mqtt.clone())
             }
             (None, Some(http)) => {
-                http::check(http, &join(&path, "http"), report);
+                http::check(shape, http, &join(&path, "http"), report);
                 UplinkProtocol::Http(http.clone())
             }
             (Some(_), Some(_)) => {

@@ -1,10 +1,10 @@
 //! What is allowed and probably not meant, and what the box alone can tell: told by `check`, stops nothing.
 
 use super::register::looks_like_a_manual;
-use super::{doubtful, join, line_warning, untyped, url};
+use super::{doubtful, join, line_warning, untyped};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{
-    Device, Equipment, File, Machine, Operation, Secret, Tls, Uplink, User,
+    Device, Equipment, File, Http, Machine, Operation, Secret, Tls, Uplink, User,
 };
 use indexmap::IndexMap;
 use std::path::Path;
@@ -114,26 +114,44 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
         tls(mqtt.tls.as_ref(), &join(&path, "tls"), found);
     }
     if let Some(http) = &uplink.http {
-        let path = join(path, "http");
-        if let Some(user) = &http.basic {
-            plain_password(&http.url, &join(&path, "basic"), found);
-            self::user(user, &join(&path, "basic"), found);
-        }
-        if let Some(bearer) = &http.bearer {
-            plain_password(&http.url, &join(&path, "bearer"), found);
-            secret(bearer, &join(&path, "bearer"), found);
-        }
-        tls(http.tls.as_ref(), &join(&path, "tls"), found);
+        http_secrets(http, &join(path, "http"), found);
     }
 }
 
+fn http_secrets(http: &Http, path: &str, found: &mut Vec<Problem>) {
+    let urls = http.url.iter().map(String::as_str);
+    let requests = http
+        .requests
+        .values()
+        .filter_map(|one| Some(one.target()?.1));
+    let url = urls.chain(requests).find(|url| url.starts_with("http:"));
+    if let Some(user) = &http.basic {
+        plain_password(url.unwrap_or_default(), &join(path, "basic"), found);
+        self::user(user, &join(path, "basic"), found);
+    }
+    if let Some(bearer) = &http.bearer {
+        plain_password(url.unwrap_or_default(), &join(path, "bearer"), found);
+        secret(bearer, &join(path, "bearer"), found);
+    }
+    if let Some(oauth2) = &http.oauth2 {
+        let path = join(path, "oauth2");
+        plain_password(&oauth2.token_url, &join(&path, "token_url"), found);
+        plain_password(url.unwrap_or_default(), &path, found);
+        secret(&oauth2.secret, &join(&path, "secret"), found);
+        tls(oauth2.tls.as_ref(), &join(&path, "tls"), found);
+    }
+    if let Some(user) = &http.proxy_user {
+        self::user(user, &join(path, "proxy_user"), found);
+    }
+    tls(http.tls.as_ref(), &join(path, "tls"), found);
+}
+
 fn plain_password(address: &str, path: &str, found: &mut Vec<Problem>) {
-    if let Ok(url) = url::parse(address)
-        && !url.scheme.ends_with('s')
+    if let Some((scheme, _)) = address.split_once("://")
+        && !scheme.ends_with('s')
     {
         let message = format!(
-            "the password travels unencrypted: {}s:// keeps it from everyone on the way",
-            url.scheme
+            "the password travels unencrypted: {scheme}s:// keeps it from everyone on the way"
         );
         found.push(Problem::new(path, message));
     }

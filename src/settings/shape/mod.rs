@@ -19,7 +19,9 @@ mod uplink;
 pub use calendar::{Calendar, Dated, Shift};
 pub use device::{Deadband, Device, Heartbeat, Linear, Tag, TagType, Timestamps, Trim};
 pub use equipment::{Counter, Counts, Equipment, ModeRule, PiecesFrom, StateRule};
-pub use http::Http;
+pub use http::{
+    Http, OAuth2, On202, RejectClass, Request, Response, Said, SendClient, Then, Where,
+};
 pub use lines::{Decimal, Encoding, LinePart, Lines};
 pub use modbus::{Addresses, ByteOrder, ModbusRtu, ModbusTcp};
 pub use mqtt::{Mqtt, MqttVersion};
@@ -265,5 +267,11 @@ mod defaults {
     }
     pub(super) fn http_timeout() -> Period {
         Period::from_millis(30_000)
+    }
+    pub(super) fn http_in_flight() -> u8 {
+        8
+    }
+    pub(super) fn http_batch() -> u8 {
+        1
     }
 }

@@ -208,6 +208,7 @@ impl<'a> Verifier<'a> {
             ("Period", _) => "1s".into(),
             ("ByteSize", _) => "1MiB".into(),
             ("Rate", _) => "1/s".into(),
+            ("Statuses", _) => "200".into(),
             (_, Some("object")) => {
                 let properties = schema.get("properties").and_then(Value::as_object);
                 let required = array(schema, "required").into_iter().flatten();

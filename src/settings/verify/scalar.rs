@@ -2,6 +2,7 @@
 
 use super::{Verifier, array};
 use crate::settings::problem::{Problem, nearest, shown};
+use crate::settings::status::Statuses;
 use crate::settings::units::{ByteSize, Period, Rate};
 use crate::settings::yaml::{Content, Node, Plain, meaning};
 use serde_json::Value;
@@ -31,6 +32,8 @@ impl Verifier<'_> {
             "Period" => Period::try_from(text.clone()).map(|_| text.as_str().into()),
             "ByteSize" => ByteSize::try_from(text.clone()).map(|_| text.as_str().into()),
             "Rate" => Rate::try_from(text.clone()).map(|_| text.as_str().into()),
+            "Statuses" => Statuses::try_from(text.clone()).map(|_| text.as_str().into()),
+            "Scalar" => Ok(as_it_stands(text, plain)),
             _ => {
                 if let Some(words) = words(schema) {
                     return self.one_of(node, text, &words, schema);
@@ -44,7 +47,8 @@ impl Verifier<'_> {
 
     /// Puts the name of the key where a message has `{}`. Below a secret the text is not repeated.
     fn in_words(&self, message: String) -> String {
-        let delicate = |key: &String| matches!(key.as_str(), "password" | "bearer" | "key");
+        let delicate =
+            |key: &String| matches!(key.as_str(), "password" | "bearer" | "key" | "secret");
         if self.path.iter().any(delicate) {
             return format!("{} is a text: write it in quotes", self.here());
         }
@@ -130,6 +134,16 @@ fn words(schema: &Value) -> Option<Vec<&Value>> {
             })
             .collect(),
     )
+}
+
+/// Whatever it is.
+fn as_it_stands(text: &str, plain: Plain) -> Value {
+    match plain {
+        Plain::Bool(on) => on.into(),
+        Plain::Int(number) => i64::try_from(number).map_or_else(|_| text.into(), Value::from),
+        Plain::Float(number) => number.into(),
+        _ => text.into(),
+    }
 }
 
 /// A text, number or bool. `{}` in a message stands for the key.

@@ -1,0 +1,162 @@
+//! Each status, and what headers and body change about it.
+
+use super::*;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Class {
+    Accepted,
+    Schema,
+    Business,
+    Conflict,
+    Refused,
+    Unanswered,
+    Unavailable,
+}
+
+fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Reply {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| {
+            let name = reqwest::header::HeaderName::from_static(name);
+            (name, reqwest::header::HeaderValue::from_static(value))
+        })
+        .collect();
+    Reply::new(
+        StatusCode::from_u16(status).expect("a status"),
+        &headers,
+        body.into(),
+    )
+}
+
+fn said(reply: &Reply) -> Verdict {
+    verdict(reply, &Reading::default())
+}
+
+fn class(reply: &Reply) -> Class {
+    match said(reply) {
+        Verdict::Accepted => Class::Accepted,
+        Verdict::Rejected(ParkClass::Schema, _) => Class::Schema,
+        Verdict::Rejected(..) => Class::Business,
+        Verdict::Conflict(_) => Class::Conflict,
+        Verdict::Refused(_) => Class::Refused,
+        Verdict::Unanswered(_) | Verdict::Pending(_) => Class::Unanswered,
+        Verdict::Unavailable(_) => Class::Unavailable,
+    }
+}
+
+#[test]
+fn each_status_blames_nobody_the_event_or_the_destination() {
+    for (statuses, expected) in [
+        (&[200, 201, 202, 204, 206][..], Class::Accepted),
+        (&[400, 413, 415], Class::Schema),
+        (&[422], Class::Business),
+        (&[409], Class::Conflict),
+        (&[402, 405, 406, 417, 418], Class::Refused),
+        (&[408, 425, 500, 501, 507], Class::Unanswered),
+        (
+            &[
+                301, 302, 307, 308, 401, 403, 404, 407, 410, 429, 502, 503, 504,
+            ],
+            Class::Unavailable,
+        ),
+    ] {
+        for status in statuses {
+            assert_eq!(class(&reply(*status, &[], "")), expected, "{status}");
+        }
+    }
+}
+
+#[test]
+fn headers_and_body_decide_where_the_status_does_not() {
+    let problem = [("content-type", "application/problem+json; charset=utf-8")];
+    assert_eq!(class(&reply(404, &problem, "{}")), Class::Business);
+    assert_eq!(class(&reply(410, &problem, "{}")), Class::Business);
+    for (status, code, expected) in [
+        (422, "schema-violation", Class::Schema),
+        (422, "MALFORMED_BODY", Class::Schema),
+        (400, "order-closed", Class::Business),
+    ] {
+        let body = format!(r#"{{"code":"{code}"}}"#);
+        assert_eq!(class(&reply(status, &[], &body)), expected, "{code}");
+    }
+    for (body, expected) in [
+        (r#"{"code":"duplicate"}"#, Class::Accepted),
+        (r#"{"code":"already-processed"}"#, Class::Accepted),
+        (r#"{"code":"order-closed"}"#, Class::Conflict),
+        ("duplicate", Class::Conflict),
+        ("[1]", Class::Conflict),
+    ] {
+        assert_eq!(class(&reply(409, &[], body)), expected, "{body}");
+    }
+    assert_eq!(class(&Reply::broken("reset".into())), Class::Unanswered);
+}
+
+#[test]
+fn a_wait_that_the_server_asks_for_goes_with_its_verdict() {
+    let Verdict::Unavailable(trouble) = said(&reply(503, &[("retry-after", "120")], "")) else {
+        panic!("503 pauses");
+    };
+    assert_eq!(trouble.at_least, Some(Duration::from_secs(120)));
+}
+
+#[test]
+fn what_202_without_a_location_means_is_a_setting() {
+    let reading = Reading {
+        on_202: On202::Retry,
+        ..Reading::default()
+    };
+    let answer = reply(202, &[], "");
+    assert!(matches!(verdict(&answer, &reading), Verdict::Unanswered(_)));
+    assert_eq!(said(&answer), Verdict::Accepted);
+}
+
+#[test]
+fn the_reason_carries_what_the_server_said() {
+    let body = r#"{"title":"Work order is closed","code":"order-closed","detail":"WO-1\nclosed"}"#;
+    let Verdict::Rejected(ParkClass::Business, trouble) = said(&reply(422, &[], body)) else {
+        panic!("rejected");
+    };
+    assert_eq!(trouble.code.as_deref(), Some("order-closed"));
+    assert_eq!(trouble.status, Some(422));
+    assert!(
+        trouble
+            .reason
+            .starts_with(r"422 order-closed Work order is closed WO-1\nclosed"),
+        "{}",
+        trouble.reason
+    );
+}
+
+#[test]
+fn at_its_place_a_verdict_stands_in_words_or_in_the_status() {
+    let id = Uuid::from_u128(7);
+    let words = |status: &str| format!(r#"[{{"id":"{id}","status":"{status}"}}]"#);
+    let foreign = words("rejected").replace('7', "8");
+    for (status, body, expected) in [
+        (200, "", "Accepted"),
+        (200, r#"{"status":"succeeded"}"#, "Accepted"),
+        (
+            200,
+            r#"{"status":"FAILED","code":"order-closed"}"#,
+            "Rejected(Business",
+        ),
+        (
+            200,
+            r#"{"state":"error","code":"schema"}"#,
+            "Rejected(Schema",
+        ),
+        (200, r#"{"status":"rejected"}"#, "Rejected(Business"),
+        (200, words("retry").as_str(), "Refused"),
+        (200, foreign.as_str(), "Accepted"),
+        (303, "", "Accepted"),
+        (422, "", "Rejected"),
+        (503, "", "Unavailable"),
+        (500, "", "Unanswered"),
+    ] {
+        let found = located(&reply(status, &[], body), &Reading::default(), id);
+        assert!(
+            format!("{found:?}").starts_with(expected),
+            "{status} {body}: {found:?}"
+        );
+    }
+}

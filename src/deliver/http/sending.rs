@@ -1,0 +1,159 @@
+//! One sending of events on its way: as a batch, one after the other, or one that asks again for a verdict that was pending.
+//!
+//! Each step is one request. Whatever it brings, each event of the sending gets exactly one verdict.
+
+use super::super::uplink::{Answer, Verdict};
+use super::answer::{located, verdict};
+use super::batch::{Judged, judged};
+use super::exchange::{Came, Wire};
+use super::plan::Plan;
+use crate::buffer::Record;
+use crate::model::{ParkClass, Position};
+use reqwest::Url;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most places of pending verdicts that are remembered. An event whose place is forgotten is sent again, with the same key.
+const MAX_PLACES: usize = 1_024;
+
+/// Where the verdicts of events will be that the server has and has not decided on.
+#[derive(Clone, Default)]
+pub(super) struct Places(Arc<Mutex<BTreeMap<Position, Url>>>);
+
+impl Places {
+    fn get(&self, position: Position) -> Option<Url> {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.get(&position).cloned()
+    }
+
+    fn put(&self, position: Position, place: &Url) {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= MAX_PLACES && !places.contains_key(&position) {
+            places.pop_first();
+        }
+        places.insert(position, place.clone());
+    }
+
+    fn forget(&self, position: Position) {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.remove(&position);
+    }
+}
+
+/// Events that are to get their verdicts, in order.
+pub(super) struct Sending {
+    pub(super) records: VecDeque<Record>,
+    /// So many of the first ones go alone: as a batch they were refused.
+    pub(super) singly: usize,
+}
+
+/// What one step brought.
+pub(super) struct Step {
+    /// Verdicts.
+    pub(super) answers: Vec<Answer>,
+    /// Events that are still to be sent.
+    pub(super) rest: Sending,
+}
+
+impl Sending {
+    /// Sends the next request and takes its answer.
+    pub(super) async fn step(mut self, wire: Wire, plan: Arc<Plan>, places: Places) -> Step {
+        let count = self.next_count(&plan, &places);
+        let now: Vec<Record> = self
+            .records
+            .drain(..count.min(self.records.len()))
+            .collect();
+        self.singly = self.singly.saturating_sub(now.len());
+        let verdicts = verdicts(&wire, &plan, &places, &now).await;
+        let Some(verdicts) = verdicts else {
+            self.singly += now.len();
+            now.into_iter()
+                .rev()
+                .for_each(|record| self.records.push_front(record));
+            return Step {
+                answers: Vec::new(),
+                rest: self,
+            };
+        };
+        let answer = |(record, verdict): (&Record, Verdict)| Answer {
+            position: record.position,
+            verdict,
+        };
+        let mut answers: Vec<Answer> = now.iter().zip(verdicts).map(answer).collect();
+        // A destination that takes nothing is not asked for each of the others.
+        let away = answers.iter().find_map(|one| match &one.verdict {
+            Verdict::Unavailable(trouble) => Some(trouble.clone()),
+            _ => None,
+        });
+        if let Some(trouble) = away {
+            let others = self.records.drain(..);
+            answers.extend(others.map(|record| Answer {
+                position: record.position,
+                verdict: Verdict::Unavailable(trouble.clone()),
+            }));
+        }
+        Step {
+            answers,
+            rest: self,
+        }
+    }
+
+    /// How many events the next request has.
+    fn next_count(&self, plan: &Plan, places: &Places) -> usize {
+        let first = self.records.front().map(|record| record.position);
+        if self.singly > 0 || first.is_some_and(|first| places.get(first).is_some()) {
+            return 1;
+        }
+        let fresh = |record: &&Record| places.get(record.position).is_none();
+        plan.together(self.records.iter().take_while(fresh))
+    }
+}
+
+/// The verdicts of one request; `None` when its events are to go alone.
+async fn verdicts(
+    wire: &Wire,
+    plan: &Plan,
+    places: &Places,
+    records: &[Record],
+) -> Option<Vec<Verdict>> {
+    let known = records.first().and_then(|first| places.get(first.position));
+    let came = match known {
+        Some(place) => wire.look(place).await,
+        None => match plan.outgoing(records) {
+            Ok(outgoing) => wire.ask(outgoing).await,
+            Err(trouble) => Came::Nothing(Verdict::Rejected(ParkClass::Schema, trouble)),
+        },
+    };
+    let all = |verdict: &Verdict| Some(records.iter().map(|_| verdict.clone()).collect());
+    match came {
+        Came::Reply(reply) if plan.is_batch(records) => {
+            match judged(&reply, &wire.reading, records) {
+                Judged::Each(verdicts) => Some(verdicts),
+                Judged::Singly => None,
+            }
+        }
+        Came::Reply(reply) => all(&verdict(&reply, &wire.reading)),
+        Came::Located(reply) => {
+            records
+                .iter()
+                .for_each(|record| places.forget(record.position));
+            let each = records
+                .iter()
+                .map(|record| located(&reply, &wire.reading, record.envelope.id));
+            Some(each.collect())
+        }
+        Came::Gone(trouble) => {
+            records
+                .iter()
+                .for_each(|record| places.forget(record.position));
+            all(&Verdict::Unanswered(trouble))
+        }
+        Came::Pending(place, trouble) => {
+            records
+                .iter()
+                .for_each(|record| places.put(record.position, &place));
+            all(&Verdict::Pending(trouble))
+        }
+        Came::Nothing(verdict) => all(&verdict),
+    }
+}
