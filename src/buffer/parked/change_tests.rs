@@ -228,7 +228,7 @@ fn the_list_is_bounded_and_its_last_half_is_kept() {
     let options = options(home.path(), &["mes"]);
     let mut store = refused(&options, 2);
     let list = home.path().join("parked/mes/discarded.jsonl");
-    std::fs::write(&list, vec![b'\n'; (4 << 20) - 10]).unwrap();
+    std::fs::write(&list, vec![b'\n'; (8 << 20) - 10]).unwrap();
     for seq in [1, 2] {
         let discard = change(ParkedAction::Discard, &[seq]);
         store
@@ -237,7 +237,7 @@ fn the_list_is_bounded_and_its_last_half_is_kept() {
             .unwrap();
     }
     let before = home.path().join("parked/mes/discarded.1.jsonl");
-    assert_eq!(std::fs::metadata(before).unwrap().len(), (4 << 20) - 10);
+    assert_eq!(std::fs::metadata(before).unwrap().len(), (8 << 20) - 10);
     assert_eq!(listed(home.path()), [1, 2]);
 }
 

@@ -21,8 +21,9 @@ use std::io;
 const LIST: &str = "discarded.jsonl";
 /// The list before it.
 const BEFORE: &str = "discarded.1.jsonl";
-/// Bytes after which a list is full and the one before goes: some 8,000 events of 500 bytes each, twice.
-const MAX_LIST: u64 = 4 << 20;
+/// Bytes after which a list is full and the one before goes: as many events as an uplink may have parked, with 500 to 800
+/// bytes each, and as many before them.
+const MAX_LIST: u64 = 8 << 20;
 /// Lines in the log about discards that an earlier run did not bring to their end.
 const MAX_TOLD: usize = 10;
 
