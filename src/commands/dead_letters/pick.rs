@@ -171,7 +171,8 @@ impl Ready<'_> {
     pub(super) fn all_seen(&self) -> Result<(), Failure> {
         let events = self.pick.events.iter().zip(&self.seen);
         let missing: Vec<String> = events
-            .filter_map(|(wanted, seen)| (!seen).then(|| wanted.text()))
+            .filter(|(_, seen)| !**seen)
+            .map(|(wanted, _)| wanted.text())
             .collect();
         if missing.is_empty() {
             return Ok(());

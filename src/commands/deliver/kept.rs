@@ -14,6 +14,9 @@ use std::ops::ControlFlow;
 /// Events that are read at a time: with 60 KiB each, 15 MiB.
 const PART: usize = 256;
 
+/// Whoever takes the events in parts, and shows on the bar how far it is.
+type Each<'a, E> = dyn FnMut(Vec<Record>, &mut Bar) -> Result<(), E> + 'a;
+
 /// What is asked for.
 pub(super) struct Wish<'a> {
     /// The name of the uplink.
@@ -92,7 +95,7 @@ impl<'a> Kept<'a> {
     pub(super) fn each<E: From<Failure>>(
         &mut self,
         wish: &Wish<'_>,
-        each: &mut dyn FnMut(Vec<Record>, &mut Bar) -> Result<(), E>,
+        each: &mut Each<'_, E>,
     ) -> Result<(), E> {
         let mut bar = Bar::new(self.store, &self.names);
         let mut interrupt = Interrupt::listen()?;
@@ -128,7 +131,7 @@ impl<'a> Kept<'a> {
         name: Name,
         end: Option<Position>,
         bar: &mut Bar,
-        each: &mut dyn FnMut(Vec<Record>, &mut Bar) -> Result<(), E>,
+        each: &mut Each<'_, E>,
     ) -> Result<(), E> {
         bar.show(0);
         let reading = match self.site.open(self.store, name)? {
