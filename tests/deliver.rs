@@ -5,7 +5,11 @@
 
 mod broker;
 mod certificates;
+mod http_answers;
 mod http_faults;
+mod http_front;
+mod http_requests;
+mod http_tokens;
 mod mes;
 mod mosquitto;
 mod mqtt_faults;

@@ -199,6 +199,14 @@ fn examples() -> Vec<PathBuf> {
 fn effective_settings_have_the_same_digest() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("effective.yaml");
+    // Bodies of requests lie beside the settings.
+    let templates = example("templates");
+    std::fs::create_dir(directory.path().join("templates")).unwrap();
+    for template in std::fs::read_dir(&templates).unwrap() {
+        let name = template.unwrap().file_name();
+        let to = directory.path().join("templates").join(&name);
+        std::fs::copy(Path::new(&templates).join(&name), to).unwrap();
+    }
     let digest = |path: &Path| {
         let output = millgate(&["check", "--json", path.to_str().unwrap()]);
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

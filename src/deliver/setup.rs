@@ -84,7 +84,7 @@ pub fn prepare(
     };
     Ok(Prepared {
         name: uplink.name.clone(),
-        filter: EventFilter::new(&uplink.events),
+        filter: EventFilter::new(&uplink.events).in_format(uplink.format),
         timing,
         protocol,
     })

@@ -481,6 +481,10 @@ impl Uplink {
 
 /// How a destination is reached. One variant per uplink.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful per gateway, made once"
+)]
 pub enum UplinkProtocol {
     /// MQTT 3.1.1 or 5.
     Mqtt(shape::Mqtt),

@@ -66,7 +66,6 @@ async fn every_other_answer_settles_nothing_and_the_event_comes_again() {
     }
     let problem = "Content-Type: application/problem+json";
     answered_once_with(Reply::with(404, problem, r#"{"title":"no order"}"#), "30s").await;
-    answered_once_with(Reply::with(202, "Location: /jobs/1", ""), "30s").await;
     answered_once_with(Reply::with(503, "Retry-After: 0", ""), "30s").await;
 }
 

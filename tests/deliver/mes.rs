@@ -1,6 +1,6 @@
 //! A MES on loopback over HTTP/1.1 that answers as the test says, written on bare sockets so that it can misbehave.
 
-use super::oracle::{Oracle, id_of};
+use super::oracle::Oracle;
 use rumqttc::tokio_rustls::TlsAcceptor;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,6 +27,8 @@ pub(super) enum Reply {
     Slow(Duration),
     /// 200 when this turns true.
     Held(watch::Receiver<bool>),
+    /// That status with a list of verdicts by id.
+    Listed(u16, Vec<(Uuid, &'static str)>),
 }
 
 impl Reply {
@@ -38,13 +40,28 @@ impl Reply {
         Reply::Answer(status, vec![header.into()], body.into())
     }
 
-    fn grants(&self) -> bool {
+    /// Which of these events it accepts.
+    fn grants(&self, ids: &[Uuid]) -> Vec<Uuid> {
+        if let Reply::Listed(_, verdicts) = self {
+            let good = verdicts
+                .iter()
+                .filter(|(_, status)| matches!(*status, "accepted" | "duplicate"));
+            return good.map(|(id, _)| *id).collect();
+        }
+        if self.grants_all() {
+            ids.to_vec()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn grants_all(&self) -> bool {
         match self {
             Reply::Answer(409, _, body) => body.contains("duplicate"),
             Reply::Answer(202, headers, _) => !headers.iter().any(|h| h.starts_with("Location")),
             Reply::Answer(status, ..) => (200..300).contains(status),
             Reply::Endless | Reply::Slow(_) | Reply::Held(_) => true,
-            Reply::CloseBefore | Reply::CloseInside | Reply::Silence => false,
+            Reply::CloseBefore | Reply::CloseInside | Reply::Silence | Reply::Listed(..) => false,
         }
     }
 }
@@ -52,7 +69,15 @@ impl Reply {
 /// A request as it came.
 #[derive(Clone)]
 pub(super) struct Seen {
+    /// `POST`, or `GET` for a verdict.
+    pub(super) method: String,
+    /// With its query.
+    pub(super) path: String,
+    pub(super) body: Vec<u8>,
+    /// The event, or the first of several.
     pub(super) id: Uuid,
+    /// All of them.
+    pub(super) ids: Vec<Uuid>,
     pub(super) machine: String,
     /// How often this event has come by now.
     pub(super) attempt: usize,
@@ -150,15 +175,15 @@ impl Mes {
 
     async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut input = Vec::new();
-        while let Some((headers, body)) = read_request(&mut stream, &mut input).await {
-            let seen = self.note(headers, &body);
+        while let Some((head, headers, body)) = read_request(&mut stream, &mut input).await {
+            let seen = self.note(&head, headers, body);
             let reply = (self.rule)(&seen);
             if let Reply::Held(held) = &reply {
                 drop(held.clone().wait_for(|released| *released).await);
             }
             *self.state().open.entry(seen.machine.clone()).or_default() -= 1;
-            if reply.grants() {
-                self.oracle.grant(seen.id);
+            for id in reply.grants(&seen.ids) {
+                self.oracle.grant(id);
             }
             if !write_reply(&mut stream, reply).await {
                 return;
@@ -166,17 +191,29 @@ impl Mes {
         }
     }
 
-    fn note(&self, headers: HashMap<String, String>, body: &[u8]) -> Seen {
-        let event: serde_json::Value = serde_json::from_slice(body).expect("JSON");
-        let id = id_of(body);
+    fn note(&self, head: &str, headers: HashMap<String, String>, body: Vec<u8>) -> Seen {
+        let mut words = head.split(' ').map(str::to_owned);
+        let (method, path) = (
+            words.next().expect("a method"),
+            words.next().expect("a path"),
+        );
+        let ids = ids_of(&path, &headers, &body);
+        let id = *ids.first().expect("a request is about an event");
+        let arrived = |id: &Uuid| self.oracle.arrived(*id);
+        let attempts: Vec<usize> = match method.as_str() {
+            "GET" => Vec::new(),
+            _ => ids.iter().map(arrived).collect(),
+        };
+        let event: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let machine = event.get("subject").and_then(|subject| subject.as_str());
         let seen = Seen {
             id,
-            machine: event
-                .get("subject")
-                .and_then(|s| s.as_str())
-                .expect("a subject")
-                .into(),
-            attempt: self.oracle.arrived(id),
+            machine: machine.unwrap_or_default().into(),
+            attempt: attempts.first().copied().unwrap_or(0),
+            method,
+            path,
+            body,
+            ids,
             headers,
         };
         let mut state = self.state();
@@ -191,26 +228,47 @@ impl Mes {
     }
 }
 
-async fn read_request(
+/// The events that a request is about: those in its body, or that of its key, or of its path.
+fn ids_of(path: &str, headers: &HashMap<String, String>, body: &[u8]) -> Vec<Uuid> {
+    let id = |event: &serde_json::Value| event.get("id")?.as_str()?.parse().ok();
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let in_body: Vec<Uuid> = match &body {
+        serde_json::Value::Array(events) => events.iter().filter_map(id).collect(),
+        event => id(event).into_iter().collect(),
+    };
+    if !in_body.is_empty() {
+        return in_body;
+    }
+    let key = headers
+        .get("idempotency-key")
+        .map(|key| key.trim_matches('"'));
+    let named = key.or_else(|| path.rsplit('/').next());
+    named.and_then(|id| id.parse().ok()).into_iter().collect()
+}
+
+/// Request line, header lines by their small names, body.
+pub(super) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
     input: &mut Vec<u8>,
-) -> Option<(HashMap<String, String>, Vec<u8>)> {
+) -> Option<(String, HashMap<String, String>, Vec<u8>)> {
     loop {
         if let Some(end) = input.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(input.get(..end)?).into_owned();
-            assert!(head.starts_with("POST "), "{head}");
             let headers: HashMap<String, String> = head
                 .lines()
                 .skip(1)
                 .filter_map(|line| line.split_once(": "))
                 .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
                 .collect();
-            let length: usize = headers.get("content-length")?.parse().ok()?;
+            let length = headers
+                .get("content-length")
+                .map_or(Ok(0), |length| length.parse());
+            let length: usize = length.ok()?;
             let whole = end + 4 + length;
             if let Some(body) = input.get(end + 4..whole) {
                 let body = body.to_vec();
                 input.drain(..whole);
-                return Some((headers, body));
+                return Some((head, headers, body));
             }
         }
         match stream.read_buf(input).await {
@@ -221,7 +279,7 @@ async fn read_request(
 }
 
 /// False when the connection is over.
-async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> bool {
+pub(super) async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> bool {
     const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
     match reply {
         Reply::Answer(status, headers, body) => {
@@ -263,5 +321,16 @@ async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> bo
             true
         }
         Reply::Held(_) => stream.write_all(GOOD).await.is_ok(),
+        Reply::Listed(status, verdicts) => {
+            let word =
+                |(id, status): &(Uuid, &str)| serde_json::json!({ "id": id, "status": status });
+            let words: Vec<serde_json::Value> = verdicts.iter().map(word).collect();
+            let body = serde_json::json!({ "verdicts": words }).to_string();
+            let head = format!(
+                "HTTP/1.1 {status} Scripted\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all((head + &body).as_bytes()).await.is_ok()
+        }
     }
 }

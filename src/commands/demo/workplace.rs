@@ -192,7 +192,7 @@ mod tests {
             .unwrap();
         assert_eq!(plc.port, 15_020);
         let mes = file.uplinks["mes"].http.as_ref().unwrap();
-        assert_eq!(mes.url, "http://127.0.0.1:8099/events");
+        assert_eq!(mes.url.as_deref(), Some("http://127.0.0.1:8099/events"));
         let store = Path::new("/tmp/with \"quotes\" # and: such");
         assert_eq!(file.buffer.path, store);
         let limit = file.machines["PRESS-04"].operations["form"].quality[0].high;

@@ -5,10 +5,11 @@
 
 use super::super::uplink::{Trouble, Verdict, printable};
 use super::super::verdict::{self, MAX_DETAIL_CHARS, code_text, park_class};
+use super::bod;
 use super::rules::Rules;
 use super::wait;
 use crate::model::ParkClass;
-use crate::settings::shape::On202;
+use crate::settings::shape::{Format, On202};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::Value;
@@ -42,6 +43,7 @@ pub(super) struct Reply {
 pub(super) struct Reading {
     pub(super) rules: Rules,
     pub(super) on_202: On202,
+    pub(super) format: Format,
 }
 
 impl Reply {
@@ -128,20 +130,24 @@ impl Reply {
     }
 }
 
-/// The verdict that an answer gives to the one event of its request.
-pub(super) fn verdict(reply: &Reply, reading: &Reading) -> Verdict {
-    if let Some(broken) = reply.is_broken() {
-        return broken;
-    }
-    if let Some(meant) = reading.rules.verdict(reply) {
-        return meant;
-    }
-    by_status(reply, reading.on_202)
+/// The verdict that an answer gives to the one event of its request, or to all of a batch.
+pub(super) fn verdict(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
+    special(reply, reading, id).unwrap_or_else(|| by_status(reply, reading.on_202))
+}
+
+/// What is said otherwise than by the status.
+fn special(reply: &Reply, reading: &Reading, id: Uuid) -> Option<Verdict> {
+    let by_settings = || reading.rules.verdict(reply);
+    let by_document = || match reading.format {
+        Format::B2mml => bod::verdict(reply, id),
+        Format::Cloudevents => None,
+    };
+    reply.is_broken().or_else(by_settings).or_else(by_document)
 }
 
 /// The verdict on this event at the place where a server keeps it: in the words of a verdict or of a job, or by the status.
 pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
-    if let Some(settled) = reply.is_broken().or_else(|| reading.rules.verdict(reply)) {
+    if let Some(settled) = special(reply, reading, id) {
         return settled;
     }
     // 303: what came of it stands elsewhere, so something came of it (RFC 9110, 15.4.4).

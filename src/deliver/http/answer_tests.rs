@@ -29,7 +29,7 @@ fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> R
 }
 
 fn said(reply: &Reply) -> Verdict {
-    verdict(reply, &Reading::default())
+    verdict(reply, &Reading::default(), Uuid::nil())
 }
 
 fn class(reply: &Reply) -> Class {
@@ -106,7 +106,10 @@ fn what_202_without_a_location_means_is_a_setting() {
         ..Reading::default()
     };
     let answer = reply(202, &[], "");
-    assert!(matches!(verdict(&answer, &reading), Verdict::Unanswered(_)));
+    assert!(matches!(
+        verdict(&answer, &reading, Uuid::nil()),
+        Verdict::Unanswered(_)
+    ));
     assert_eq!(said(&answer), Verdict::Accepted);
 }
 

@@ -48,7 +48,7 @@ pub(super) fn key(records: &[Record]) -> Uuid {
 
 /// The verdicts of one answer.
 pub(super) fn judged(reply: &Reply, reading: &Reading, records: &[Record]) -> Judged {
-    let whole = verdict(reply, reading);
+    let whole = verdict(reply, reading, Uuid::nil());
     let listed = (!reply.cut).then(|| words(&reply.body)).flatten();
     let by_id = listed.map(of_these).unwrap_or_default();
     let knows_some = records

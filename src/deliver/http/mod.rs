@@ -6,6 +6,7 @@
 
 mod answer;
 mod batch;
+mod bod;
 mod client;
 mod encode;
 mod exchange;
@@ -68,6 +69,7 @@ impl HttpUplink {
         let reading = Reading {
             rules,
             on_202: http.on_202,
+            format,
         };
         Ok(HttpUplink {
             plan: Arc::new(Plan::new(name, http, format)?),

@@ -249,8 +249,8 @@ mod tests {
                   "code": { "pointer": pointer }, "detail": { "pointer": "" } },
                 { "status": "4xx", "then": "retry", "detail": { "pointer": pointer } },
             ]));
-            let _ = rules.verdict(&reply(status, &body));
-            let _ = rules.verdict(&reply(status, &json!({ "a": body, "0": [body] }).to_string()));
+            drop(rules.verdict(&reply(status, &body)));
+            drop(rules.verdict(&reply(status, &json!({ "a": body, "0": [body] }).to_string())));
         }
     }
 }

@@ -132,7 +132,10 @@ async fn verdicts(
                 Judged::Singly => None,
             }
         }
-        Came::Reply(reply) => all(&verdict(&reply, &wire.reading)),
+        Came::Reply(reply) => {
+            let of = |record: &Record| verdict(&reply, &wire.reading, record.envelope.id);
+            Some(records.iter().map(of).collect())
+        }
         Came::Located(reply) => {
             records
                 .iter()

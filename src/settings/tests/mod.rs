@@ -3,6 +3,7 @@
 mod calendars;
 mod conditioning;
 mod control;
+mod http;
 mod keys;
 mod lines;
 mod modbus;

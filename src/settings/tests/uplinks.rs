@@ -122,7 +122,7 @@ fn http_uplinks_carry_one_authentication_and_know_whom_they_trust() {
         http("url: \"https://h\", tls: { ca: /a, key: { file: /k } }")
             .contains("`key` needs its `cert:`")
     );
-    assert!(http("url: \"http://h\", timeout: 10min").contains("`timeout` is 10ms to 5min"));
+    assert!(http("url: \"http://h\", timeout: 10min").contains("`timeout` is 10ms to 30s"));
     assert!(
         http("url: \"http://h\", basic: { name: \"\", password: { file: /p } }")
             .contains("the user's name is empty")

@@ -109,6 +109,9 @@ fn of_text(text: &Text<'_>, kinds: &[EventKind]) -> Vec<Problem> {
         problems.extend(twice);
     }
     let mut found: BTreeMap<usize, Problem> = BTreeMap::new();
+    for (at, message) in text.unknown_words(&templates) {
+        found.insert(at, text.problem(Some(at), &message));
+    }
     let variables = templates.variables(NAME, text.kind);
     for variable in &variables {
         let at = text.find(variable);
@@ -228,6 +231,33 @@ impl Text<'_> {
         all.find(whole)
     }
 
+    /// Filters and tests that the engine does not have: it would notice only with an event.
+    fn unknown_words(&self, templates: &Templates) -> Vec<(usize, String)> {
+        let filter = Regex::new(r"\|\s*([A-Za-z_]\w*)");
+        let test = Regex::new(r"\bis\s+(?:not\s+)?([A-Za-z_]\w*)");
+        let (Ok(filter), Ok(test)) = (filter, test) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (start, end) in expressions(&self.text) {
+            let inside = without_texts(self.text.get(start..end).unwrap_or_default());
+            let names = |of: &Regex| -> Vec<(usize, String)> {
+                let all = of.captures_iter(&inside).filter_map(|one| one.get(1));
+                all.map(|name| (start + name.start(), name.as_str().to_owned()))
+                    .collect()
+            };
+            let filters = names(&filter)
+                .into_iter()
+                .filter(|(_, name)| !templates.has_filter(name));
+            found.extend(filters.map(|(at, name)| (at, format!("there is no filter `{name}`"))));
+            let tests = names(&test)
+                .into_iter()
+                .filter(|(_, name)| !templates.has_test(name));
+            found.extend(tests.map(|(at, name)| (at, format!("there is no test `{name}`"))));
+        }
+        found
+    }
+
     /// Whether the template asks if this, or what it is a part of, is there.
     fn asks_for(&self, variable: &str) -> bool {
         let mut whole = String::new();
@@ -283,6 +313,31 @@ impl Text<'_> {
         }
         found
     }
+}
+
+/// An expression with blanks for what stands in quotes.
+fn without_texts(expression: &str) -> String {
+    let mut quote = None;
+    let mut plain = String::with_capacity(expression.len());
+    let blank = |plain: &mut String, letter: char| {
+        plain.extend(std::iter::repeat_n(' ', letter.len_utf8()));
+    };
+    for letter in expression.chars() {
+        match (quote, letter) {
+            (None, '"' | '\'') => {
+                quote = Some(letter);
+                blank(&mut plain, letter);
+            }
+            (None, _) => plain.push(letter),
+            (Some(open), _) => {
+                if letter == open {
+                    quote = None;
+                }
+                blank(&mut plain, letter);
+            }
+        }
+    }
+    plain
 }
 
 /// A list that is taken from the variable of an outer loop is a part of that one's list.

@@ -158,6 +158,18 @@ impl Templates {
         String::from_utf8(out.bytes).map_err(|_| "no UTF-8".to_owned())
     }
 
+    /// Whether the engine has a filter of this name.
+    pub(super) fn has_filter(&self, name: &str) -> bool {
+        let applied = self.environment.empty_state().apply_filter(name, &[]);
+        !matches!(applied, Err(error) if error.kind() == ErrorKind::UnknownFilter)
+    }
+
+    /// Whether the engine has a test of this name, as in `x is defined`.
+    pub(super) fn has_test(&self, name: &str) -> bool {
+        let performed = self.environment.empty_state().perform_test(name, &[]);
+        !matches!(performed, Err(error) if error.kind() == ErrorKind::UnknownTest)
+    }
+
     /// Every variable that a template takes from the event, with the parts it takes: `data.operation.id`.
     pub(super) fn variables(&self, name: &str, kind: Kind) -> HashSet<String> {
         let Ok(template) = self.environment.get_template(&inner(name, kind)) else {
