@@ -139,6 +139,27 @@ impl Drops {
     }
 }
 
+/// Which of several servers an uplink is connected to: a cell that the uplink sets at each connection.
+#[derive(Debug, Default)]
+pub struct Server(Mutex<Option<String>>);
+
+impl Server {
+    /// It is this one now.
+    pub fn set(&self, server: &str) {
+        let server = server.chars().take(MAX_REASON).collect();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+    }
+
+    /// The last one; `None` for an uplink that has only one, or was never connected.
+    #[must_use]
+    pub fn get(&self) -> Option<String> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
 /// How many events of each kind an uplink has parked: a cell that the uplink sets and aggregation turns into alerts.
 #[derive(Debug, Default)]
 pub struct ParkedCounts(Mutex<Vec<ParkedGroup>>);
@@ -313,6 +334,10 @@ pub struct UplinkHealth {
     pub refused: Counter,
     /// Whether the destination takes events.
     pub destination: Destination,
+    /// Messages on the topic of the MES's verdicts that were none, or on no event of ours.
+    pub ignored_answers: Counter,
+    /// Which of its servers it uses.
+    pub server: Server,
     /// What it does not take.
     pub parked: ParkedCounts,
     /// Times the connection was made.

@@ -4,6 +4,7 @@
 //! the window allows, and is nothing settled before its verdict?
 
 mod broker;
+mod broker_mes;
 mod certificates;
 mod http_answers;
 mod http_faults;
@@ -13,6 +14,10 @@ mod http_tokens;
 mod mes;
 mod mosquitto;
 mod mqtt_faults;
+mod mqtt_mes;
+mod mqtt_presence;
+mod mqtt_reconnects;
 mod oracle;
 mod real_broker;
+mod real_mes;
 mod run;

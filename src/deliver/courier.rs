@@ -9,7 +9,8 @@ use super::timing::Timing;
 use super::uplink::{Answer, Fault, Terms, Uplink, Verdict};
 use crate::buffer::Record;
 use crate::model::{ParkClass, Position};
-use crate::settings::{self, UplinkProtocol, shape};
+use crate::settings::shape::{self, Acknowledge};
+use crate::settings::{self, UplinkProtocol};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -24,6 +25,8 @@ pub struct Courier {
     timing: Timing,
     protocol: Protocol,
     terms: Terms,
+    /// Where the word of the MES counts: the longest wait for it.
+    mes_within: Option<Duration>,
 }
 
 /// What a destination says to one event.
@@ -88,11 +91,18 @@ impl Courier {
         let mut own = uplink.clone();
         if let UplinkProtocol::Mqtt(mqtt) = &mut own.protocol {
             mqtt.client_id = Some(client_id(gateway, &uplink.name, mqtt, purpose));
+            // Whether the gateway is there is not for a command to say, least of all by its will.
+            mqtt.status = None;
         }
         let Prepared {
             filter, protocol, ..
         } = prepare(gateway, &own, timing)?;
+        let mes_within = match uplink.acknowledge {
+            Acknowledge::Broker => None,
+            Acknowledge::Mes => Some(uplink.ack_timeout.first.get().min(LONGEST_WAIT)),
+        };
         Ok(Courier {
+            mes_within,
             filter,
             timing,
             protocol,
@@ -170,16 +180,27 @@ impl Courier {
     /// # Errors
     /// The connection is lost, or brings no verdicts: everything under way is undecided.
     pub async fn next(&mut self) -> Result<Said, String> {
-        let within = self.terms.verdict_within.unwrap_or(LONGEST_WAIT);
+        let by_broker = self.terms.verdict_within.unwrap_or(LONGEST_WAIT);
+        let within = self.mes_within.unwrap_or(by_broker);
         let hearing = async {
-            match &mut self.protocol {
-                Protocol::Mqtt(mqtt) => mqtt.next().await,
-                Protocol::Http(http) => http.next().await,
+            loop {
+                let answer = match &mut self.protocol {
+                    Protocol::Mqtt(mqtt) => mqtt.next().await?,
+                    Protocol::Http(http) => http.next().await?,
+                };
+                // The broker's word, where that of the MES counts.
+                if answer.verdict != Verdict::Taken {
+                    return Ok(answer);
+                }
             }
         };
         match timeout(within, hearing).await {
             Ok(Ok(answer)) => Ok(said(answer)),
-            Ok(Err(fault)) => Err(fault.0),
+            Ok(Err(Fault(why))) => Err(why),
+            Err(_) if self.mes_within.is_some() => Err(format!(
+                "the broker takes it, and the MES said nothing within {} s: does it read this topic, and does it answer on the topic `answers`?",
+                within.as_secs()
+            )),
             Err(_) => Err(format!("no verdict came within {} s", within.as_secs())),
         }
     }
@@ -194,7 +215,7 @@ fn client_id(gateway: &shape::Gateway, uplink: &str, mqtt: &shape::Mqtt, purpose
 
 fn said(answer: Answer) -> Said {
     let (word, trouble) = match answer.verdict {
-        Verdict::Accepted => (Word::Accepted, None),
+        Verdict::Accepted | Verdict::Taken => (Word::Accepted, None),
         Verdict::Rejected(class, trouble) => (Word::Rejected(class), Some(trouble)),
         Verdict::Refused(trouble) => (Word::Refused, Some(trouble)),
         Verdict::Conflict(trouble) => (Word::Conflict, Some(trouble)),

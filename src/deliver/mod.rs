@@ -1,17 +1,24 @@
 //! Stage 4, Record -> MES: delivers every event until the MES has given its verdict.
 //!
 //! In reading order: [`prepare`] (setup) checks, [`run_uplink`] (task) drains the buffer through the `window` and one
-//! protocol (`mqtt`, `http`) that implements `Uplink`; `parking` puts aside what it does not take, `retries` tries that again; `gate` decides when to wait, `filter` what is wanted, `report` what is logged. `courier` and `way` serve commands that try a destination.
+//! protocol (`mqtt`, `http`) that implements `Uplink`: `outgoing` sends, `outcome` follows what is answered, `parking` puts aside
+//! what it does not take, `retries` tries that again; `gate`, `answering`, `holding` and `pace` decide what waits, `filter` what is wanted,
+//! `report` what is logged. `courier` and `way` serve commands that try a destination.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
+mod answering;
 mod body;
 mod check;
 mod courier;
 mod filter;
 mod gate;
 mod handshake;
+mod holding;
 mod http;
 mod mqtt;
+mod outcome;
+mod outgoing;
+mod pace;
 mod parking;
 mod report;
 mod retries;

@@ -3,7 +3,7 @@
 
 use super::retries::Due;
 use super::task::{Drain, Ended};
-use super::uplink::{Answer, Terms, Trouble, Uplink, Verdict};
+use super::uplink::{Answer, Terms, Trouble, Verdict};
 use crate::buffer::{Answered, Closed, MAX_PARKED, ParkedState, Parking, Retried, ToPark};
 use crate::model::{ParkClass, ParkedGroup, Position};
 use futures_util::FutureExt;
@@ -59,11 +59,16 @@ impl Drain {
         trouble: Trouble,
     ) {
         let now = super::task::now();
+        // Before it leaves its line, or the next one of its key would go.
+        if let Some(record) = self.window.record(position) {
+            let key = record.envelope.partition_key.clone();
+            self.hold_key(&key);
+        }
         let Some(parkable) = self.window.park(position) else {
             return;
         };
         self.report
-            .parked(now, &parkable.record, why.0.word(), &trouble.reason);
+            .parked(now, &parkable.record, why, &trouble.reason);
         let since_first = parkable
             .first_sent
             .map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
@@ -83,7 +88,11 @@ impl Drain {
         if self.desk.waiting.is_empty()
             && let Some(position) = self.window.holds_back(terms)
         {
-            let trouble = Trouble::new("it was not taken so far, and thousands wait behind it");
+            let held = self.window.sent_at(position).is_none();
+            let trouble = Trouble::new(match held {
+                true => "it waits for an event of its equipment that was not taken",
+                false => "it was not taken so far, and thousands wait behind it",
+            });
             self.park(position, (ParkClass::Held, ParkedState::Retrying), trouble);
         }
     }
@@ -101,7 +110,22 @@ impl Drain {
         }
         if self.retries.wants(now) {
             let outlet = self.outlet.reader();
-            self.retries.asking = Some(async move { outlet.due_parked().await }.boxed());
+            let asking = if let Some(holding) = &mut self.holding {
+                let waiting = self.desk.waiting.iter();
+                holding.asks(waiting.map(|event| event.record.envelope.partition_key.clone()));
+                async move {
+                    let heads = outlet.parked_heads().await?;
+                    Ok((heads.due, heads.groups, Some(heads.keys)))
+                }
+                .boxed()
+            } else {
+                async move {
+                    let (due, groups) = outlet.due_parked().await?;
+                    Ok((due, groups, None))
+                }
+                .boxed()
+            };
+            self.retries.asking = Some(asking);
         }
     }
 
@@ -138,8 +162,11 @@ impl Drain {
 
     /// The buffer's word on what is due.
     pub(super) fn take_due(&mut self, due: Due) -> Result<(), Ended> {
-        let (due, groups) = due?;
+        let (due, groups, keys) = due?;
         self.health.parked.set(groups);
+        if let Some(keys) = keys {
+            self.take_keys(keys);
+        }
         self.retries.due(due, super::task::now());
         Ok(())
     }
@@ -157,16 +184,6 @@ impl Drain {
         Ok(())
     }
 
-    /// Sends the parked event that is due, where live ones leave a slot.
-    pub(super) fn send_parked<U: Uplink>(&mut self, uplink: &mut U, allowed: usize, now: Instant) {
-        let in_flight = self.window.in_flight();
-        if let Some(record) = self.retries.start(now, in_flight, allowed) {
-            uplink.send(&[record]);
-            self.health.sent.add(1);
-            self.health.resent.add(1);
-        }
-    }
-
     /// A verdict on the parked event that is under way; false when it is on another.
     pub(super) fn take_retry_answer(&mut self, answer: &Answer) -> bool {
         let Some(sent_at) = self.retries.is_sent(answer.position) else {
@@ -174,6 +191,15 @@ impl Drain {
         };
         let now = super::task::now();
         match answer.verdict.clone() {
+            Verdict::Taken => {
+                if let Some(mes) = &self.answering {
+                    self.retries.taken(now, mes.patience.first);
+                    if !mes.wants_nothing() {
+                        self.gate.accepted(sent_at);
+                        self.resume(now);
+                    }
+                }
+            }
             Verdict::Accepted => {
                 self.health.delivered.add(1);
                 self.gate.accepted(sent_at);
@@ -216,7 +242,18 @@ impl Drain {
             );
         }
         // It may be the cause: live events must not lose their connection to it over and over.
-        self.retries.failed(now, answered(trouble()), None);
+        if self.retries.sent_at().is_some() {
+            self.retries.failed(now, answered(trouble()), None);
+        }
+    }
+
+    /// The MES did not speak of the parked event that the broker has.
+    pub(super) fn fail_overdue_retry(&mut self, now: Instant, trouble: Trouble) {
+        if let Some(mes) = &self.answering
+            && self.retries.is_overdue(now)
+        {
+            self.retries.unheard(now, answered(trouble), mes.patience);
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The task calls it; it keeps the last state, so that an outage of a night is two lines and not ten thousand.
 
-use crate::buffer::Record;
+use crate::buffer::{ParkedState, Record};
+use crate::model::ParkClass;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -14,11 +15,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct Report {
     uplink: String,
     destination: String,
+    /// What is parked holds the later ones of its key.
+    holds: bool,
     state: State,
     connection: Lines,
     pauses: Lines,
     refusals: Lines,
     parkings: Lines,
+    servers: Lines,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -31,15 +35,17 @@ enum State {
 
 impl Report {
     /// Of the uplink of that name to that destination (without secrets).
-    pub(super) fn new(uplink: &str, destination: &str) -> Report {
+    pub(super) fn new(uplink: &str, destination: &str, holds: bool) -> Report {
         Report {
             uplink: uplink.to_owned(),
             destination: destination.to_owned(),
+            holds,
             state: State::New,
             connection: Lines::default(),
             pauses: Lines::default(),
             refusals: Lines::default(),
             parkings: Lines::default(),
+            servers: Lines::default(),
         }
     }
 
@@ -53,6 +59,17 @@ impl Report {
         if let Some(hidden) = self.connection.may_speak(now) {
             let how = if connected { "ready to" } else { "will" };
             info!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), "{how} deliver to {}", self.destination);
+        }
+    }
+
+    /// It is this one of several servers.
+    pub(super) fn uses(&mut self, now: Instant, server: &str) {
+        if server == self.destination {
+            return;
+        }
+        server.clone_into(&mut self.destination);
+        if let Some(hidden) = self.servers.may_speak(now) {
+            info!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), "connected to {server}");
         }
     }
 
@@ -117,13 +134,32 @@ impl Report {
     }
 
     /// One event is put aside.
-    pub(super) fn parked(&mut self, now: Instant, record: &Record, class: &str, reason: &str) {
+    pub(super) fn parked(
+        &mut self,
+        now: Instant,
+        record: &Record,
+        (class, state): (ParkClass, ParkedState),
+        reason: &str,
+    ) {
         let Some(hidden) = self.parkings.may_speak(now) else {
             return;
         };
+        let class = class.word();
+        let until = match state {
+            ParkedState::Rejected => "until somebody retries or discards it",
+            _ => "and tried again now and then",
+        };
+        let later = if self.holds {
+            format!(
+                "later events of {} wait for it",
+                record.envelope.partition_key
+            )
+        } else {
+            "later events pass it".to_owned()
+        };
         warn!(uplink = %self.uplink, event = %record.envelope.id, kind = %record.envelope.kind,
             sequence = %record.position, class, hidden_lines = (hidden > 0).then_some(hidden),
-            "{} does not take an event: {reason}; it is put aside and tried again now and then, later events pass it", self.destination);
+            "{} does not take an event: {reason}; it is put aside {until}, {later}", self.destination);
     }
 }
 
@@ -133,7 +169,7 @@ fn millis(wait: Duration) -> u64 {
 
 /// A budget of lines for one cause.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     minute: Option<Instant>,
     spoken: u32,
     hidden: u64,
@@ -141,7 +177,7 @@ struct Lines {
 
 impl Lines {
     /// May a line be written? If so, how many were held back since the last one.
-    fn may_speak(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn may_speak(&mut self, now: Instant) -> Option<u64> {
         let new_minute = self
             .minute
             .is_none_or(|began| now.saturating_duration_since(began) >= MINUTE);
@@ -179,7 +215,7 @@ mod tests {
     #[test]
     fn the_same_state_is_told_once() {
         let now = Instant::now();
-        let mut report = Report::new("mes", "mqtt://broker");
+        let mut report = Report::new("mes", "mqtt://broker", false);
         for _ in 0..100 {
             report.lost(now, "nobody listens", MINUTE);
         }

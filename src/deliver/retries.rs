@@ -2,16 +2,17 @@
 //! the question to the buffer that is under way; `parking` asks it.
 
 use super::timing::Timing;
+use super::window::Patience;
 use crate::buffer::{Answered, Closed, DueParked, Parked, Record, Retried};
 use crate::model::{ParkClass, ParkedGroup, Position};
 use futures_util::future::BoxFuture;
 use std::time::{Duration, Instant};
 
 /// How often the buffer is asked although it knows of nothing: somebody may have changed the files.
-const ASK_EVERY: Duration = Duration::from_secs(60);
+const ASK_EVERY: Duration = Duration::from_secs(10);
 
-/// The buffer's answer: which event is due, and how many there are.
-pub(super) type Due = Result<(DueParked, Vec<ParkedGroup>), Closed>;
+/// The buffer's answer: which event is due, how many there are, and where it matters which keys have one.
+pub(super) type Due = Result<(DueParked, Vec<ParkedGroup>, Option<Vec<String>>), Closed>;
 
 /// The parked events of one uplink.
 pub(super) struct Retries {
@@ -20,6 +21,8 @@ pub(super) struct Retries {
     pub(super) ended: Vec<(Position, Retried)>,
     /// The question under way.
     pub(super) asking: Option<BoxFuture<'static, Due>>,
+    /// How often in a row the MES did not speak of what was sent.
+    unheard: u32,
     timing: Timing,
     random: fastrand::Rng,
 }
@@ -33,6 +36,14 @@ enum State {
     Ready(Box<Parked>),
     /// Under way since then.
     Sent(Box<Parked>, Instant),
+    /// With the broker; the MES should have spoken of it by then.
+    Taken(Taken),
+}
+
+struct Taken {
+    parked: Box<Parked>,
+    sent_at: Instant,
+    until: Instant,
 }
 
 impl Retries {
@@ -41,6 +52,7 @@ impl Retries {
             state: State::Resting(now),
             ended: Vec::new(),
             asking: None,
+            unheard: 0,
             timing,
             random: fastrand::Rng::with_seed(seed),
         }
@@ -58,7 +70,7 @@ impl Retries {
     /// When it is time to ask the buffer.
     pub(super) fn wake(&self) -> Option<Instant> {
         match self.state {
-            State::Resting(until) => Some(until),
+            State::Resting(until) | State::Taken(Taken { until, .. }) => Some(until),
             State::Asking | State::Ready(_) | State::Sent(..) => None,
         }
     }
@@ -89,7 +101,7 @@ impl Retries {
     /// How many of `allowed` slots live events may use.
     pub(super) fn leaves(&self, allowed: usize) -> usize {
         match self.state {
-            State::Sent(..) => allowed.saturating_sub(1),
+            State::Sent(..) | State::Taken(_) => allowed.saturating_sub(1),
             // The last slot is the live events': a destination that takes one at a time is not kept from them.
             State::Ready(_) if allowed > 1 => allowed - 1,
             State::Ready(_) | State::Resting(_) | State::Asking => allowed,
@@ -112,47 +124,85 @@ impl Retries {
         }
         match &self.state {
             State::Sent(parked, _) => Some(&parked.record),
+            _ => None,
+        }
+    }
+
+    /// The event that is under way.
+    fn under_way(&self) -> Option<(&Parked, Instant)> {
+        match &self.state {
+            State::Sent(parked, at) => Some((parked, *at)),
+            State::Taken(taken) => Some((&taken.parked, taken.sent_at)),
             State::Ready(_) | State::Resting(_) | State::Asking => None,
         }
     }
 
     /// When the event that is under way was sent, if it is this one.
     pub(super) fn is_sent(&self, position: Position) -> Option<Instant> {
+        let (parked, at) = self.under_way()?;
+        (parked.record.position == position).then_some(at)
+    }
+
+    /// When the event that is under way, and not with a broker, was sent.
+    pub(super) fn sent_at(&self) -> Option<Instant> {
         match &self.state {
-            State::Sent(parked, at) if parked.record.position == position => Some(*at),
+            State::Sent(_, at) => Some(*at),
             _ => None,
         }
     }
 
-    /// When the event that is under way was sent.
-    pub(super) fn sent_at(&self) -> Option<Instant> {
-        match &self.state {
-            State::Sent(_, at) => Some(*at),
-            State::Ready(_) | State::Resting(_) | State::Asking => None,
-        }
+    /// The broker has the event that is under way: the MES has so long to speak of it.
+    pub(super) fn taken(&mut self, now: Instant, patience: Duration) {
+        let state = std::mem::replace(&mut self.state, State::Asking);
+        self.state = match state {
+            State::Sent(parked, sent_at) => State::Taken(Taken {
+                parked,
+                sent_at,
+                until: now + patience,
+            }),
+            other => other,
+        };
+    }
+
+    /// Whether the MES should have spoken of the event by now.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        matches!(&self.state, State::Taken(taken) if taken.until <= now)
+    }
+
+    /// The MES did not speak of it: the next one goes later each time, for it may be away.
+    pub(super) fn unheard(&mut self, now: Instant, answered: Answered, patience: Patience) {
+        self.failed(now, answered, None);
+        let rest = patience.after(self.unheard);
+        self.unheard = self.unheard.saturating_add(1);
+        self.state = State::Resting(now + rest);
+    }
+
+    /// The MES speaks.
+    pub(super) fn heard(&mut self) {
+        self.unheard = 0;
     }
 
     /// The event that is under way was taken: the next one may be, too.
     pub(super) fn delivered(&mut self, now: Instant) {
-        if let State::Sent(parked, _) = &self.state {
-            self.ended
-                .push((parked.record.position, Retried::Delivered));
+        if let Some((parked, _)) = self.under_way() {
+            let position = parked.record.position;
+            self.ended.push((position, Retried::Delivered));
             self.state = State::Resting(now);
         }
     }
 
     /// The event that is under way was not taken.
     pub(super) fn failed(&mut self, now: Instant, answered: Answered, rejected: Option<ParkClass>) {
-        let State::Sent(parked, _) = &self.state else {
+        let Some((parked, _)) = self.under_way() else {
             return;
         };
-        let attempts = parked.attempts.saturating_add(1);
+        let (position, attempts) = (parked.record.position, parked.attempts.saturating_add(1));
         let again = Retried::Again {
             answered,
             rejected,
             wait: self.timing.retry_wait(attempts, self.random.f64()),
         };
-        self.ended.push((parked.record.position, again));
+        self.ended.push((position, again));
         self.state = State::Resting(now + self.timing.between_retries);
     }
 

@@ -4,6 +4,7 @@ use super::filter::EventFilter;
 use super::http::HttpUplink;
 use super::mqtt::{AddressError, MqttUplink, TemplateError};
 use super::timing::Timing;
+use super::window::Patience;
 use crate::settings::{self, UplinkProtocol, shape};
 
 /// Why an uplink's settings cannot be used.
@@ -51,6 +52,12 @@ pub struct Prepared {
     pub(super) filter: EventFilter,
     pub(super) timing: Timing,
     pub(super) protocol: Protocol,
+    /// How long the word of the MES is waited for, and where it comes, if it counts.
+    pub(super) patience: Option<(Patience, String)>,
+    /// A rejected event holds the later ones of its partition key.
+    pub(super) holds: bool,
+    /// Most events per second.
+    pub(super) per_second: Option<f64>,
 }
 
 /// One variant per protocol.
@@ -69,12 +76,9 @@ pub fn prepare(
     timing: Timing,
 ) -> Result<Prepared, SetupError> {
     let protocol = match &uplink.protocol {
-        UplinkProtocol::Mqtt(mqtt) => Protocol::Mqtt(Box::new(MqttUplink::new(
-            gateway,
-            &uplink.name,
-            mqtt,
-            timing,
-        )?)),
+        UplinkProtocol::Mqtt(mqtt) => {
+            Protocol::Mqtt(Box::new(MqttUplink::new(gateway, uplink, mqtt, timing)?))
+        }
         UplinkProtocol::Http(http) => Protocol::Http(Box::new(HttpUplink::new(
             &uplink.name,
             http,
@@ -82,10 +86,24 @@ pub fn prepare(
             timing,
         )?)),
     };
+    let patience = match &protocol {
+        Protocol::Mqtt(mqtt) => mqtt.answers().map(|topic| (patience(uplink), topic)),
+        Protocol::Http(_) => None,
+    };
     Ok(Prepared {
         name: uplink.name.clone(),
         filter: EventFilter::new(&uplink.events).in_format(uplink.format),
         timing,
         protocol,
+        patience,
+        holds: uplink.on_reject == shape::OnReject::Hold,
+        per_second: uplink.rate_limit.map(|rate| rate.per_second()),
     })
+}
+
+fn patience(uplink: &settings::Uplink) -> Patience {
+    Patience {
+        first: uplink.ack_timeout.first.get(),
+        longest: uplink.ack_timeout.then_up_to.get(),
+    }
 }

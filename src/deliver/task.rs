@@ -3,18 +3,20 @@
 //! `gateway` spawns [`run_uplink`] once per uplink. The rules are in `window` and `gate`; this file only waits, and
 //! does what they say. Whatever happens, an event is settled only after its verdict, and in the buffer's order.
 
+use super::answering::Answering;
 use super::filter::EventFilter;
 use super::gate::Gate;
+use super::holding::Holding;
+use super::pace::Pace;
 use super::parking::Desk;
 use super::report::Report;
 use super::retries::Retries;
 use super::setup::{Prepared, Protocol};
 use super::timing::Timing;
-use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
-use super::window::{Consequence, Failure, Started, Window};
-use crate::buffer::{Closed, Outlet, ParkedState, Record};
+use super::uplink::{Fault, Terms, Uplink};
+use super::window::Window;
+use crate::buffer::{Closed, Outlet, Record};
 use crate::health::UplinkHealth;
-use crate::model::{ParkClass, Position};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -41,22 +43,34 @@ pub async fn run_uplink(
         filter,
         timing,
         protocol,
+        patience,
+        per_second,
+        holds,
     } = prepared;
+    let cells = Arc::clone(&health);
     let drain = |destination: &str| Drain {
         window: Window::new(outlet.cursor(), outlet.carried(), timing, seed),
         desk: Desk::default(),
         retries: Retries::new(now(), timing, seed),
         gate: Gate::new(timing.backoff(seed)),
-        report: Report::new(&name, destination),
+        report: Report::new(&name, destination, holds),
+        answering: patience.map(|(patience, answers)| Answering::new(patience, answers)),
+        holding: holds.then(Holding::default),
+        pace: per_second.map(|rate| Pace::new(rate, now())),
+        live_went_last: false,
+        connected_at: now(),
         reading: None,
         outlet,
         filter,
-        health,
+        health: cells,
         timing,
         stop,
     };
     match protocol {
-        Protocol::Mqtt(mut mqtt) => drain(&mqtt.destination()).run(&mut *mqtt).await,
+        Protocol::Mqtt(mut mqtt) => {
+            mqtt.count_ignored_in(Arc::clone(&health));
+            drain(&mqtt.destination()).run(&mut *mqtt).await;
+        }
         Protocol::Http(mut http) => drain(&http.destination()).run(&mut *http).await,
     }
 }
@@ -69,6 +83,16 @@ pub(super) struct Drain {
     pub(super) outlet: Outlet,
     pub(super) desk: Desk,
     pub(super) retries: Retries,
+    /// Where the word of the MES counts.
+    pub(super) answering: Option<Answering>,
+    /// Where a rejected event holds the later ones of its key.
+    pub(super) holding: Option<Holding>,
+    /// Where the settings limit it.
+    pub(super) pace: Option<Pace>,
+    /// Of live and parked events, a live one was sent last.
+    pub(super) live_went_last: bool,
+    /// When the connection was made.
+    pub(super) connected_at: Instant,
     /// A read under way. Kept over connections and turns of the loop: the buffer answers each read once.
     reading: Option<BoxFuture<'static, Result<Vec<Record>, Closed>>>,
     filter: EventFilter,
@@ -107,6 +131,8 @@ impl Drain {
                     let ended = self.serve(uplink, terms).await;
                     if matches!(ended, Ended::Stopped) {
                         self.take_last_verdicts(uplink, &terms).await;
+                        // A broker that does not take the leave notices that we are gone.
+                        let _in_time = timeout(self.timing.stop_within, uplink.close()).await;
                     }
                     // What came with the end counts, also if the next connection is days away. A closed buffer ends
                     // the loop anyway.
@@ -141,8 +167,13 @@ impl Drain {
             terms = attempt => terms?,
         };
         self.health.connects.add(1);
+        self.connected_at = now();
+        if let Some(server) = uplink.server() {
+            self.report.uses(now(), &server);
+            self.health.server.set(&server);
+        }
         self.report.ready(now(), terms.connected);
-        Ok(terms)
+        Ok(self.strict(terms))
     }
 
     /// Waits before the next attempt to connect; false when the stop came instead.
@@ -173,6 +204,7 @@ impl Drain {
         let now = now();
         self.park_what_holds_back(&terms);
         self.ask_about_parked(now);
+        self.mind_silence(now);
         self.send_due(uplink, &terms, now);
         let wake = self.next_wake(&terms, now);
         tokio::select! {
@@ -225,147 +257,18 @@ impl Drain {
         self.health.filtered.add(filtered);
     }
 
-    fn send_due<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms, now: Instant) {
-        let allowed = self.gate.allows(now, terms.in_flight);
-        let most = if self.desk.holds_all() {
-            0
-        } else {
-            self.retries.leaves(allowed)
-        };
-        let batch = if self.gate.is_open() { terms.batch } else { 1 };
-        loop {
-            let started = self.window.start(now, terms, most, batch);
-            if started.is_empty() {
-                break;
-            }
-            let records = |one: &Started| self.window.record(one.position);
-            let events: Vec<&Record> = started.iter().filter_map(records).collect();
-            uplink.send(&events);
-            self.health.sent.add(started.len() as u64);
-            let again = started.iter().filter(|one| one.again).count();
-            self.health.resent.add(again as u64);
-        }
-        self.send_parked(uplink, allowed, now);
-    }
-
-    fn take_answer(&mut self, answer: Answer, terms: &Terms) {
-        if self.take_retry_answer(&answer) {
-            return;
-        }
-        let now = now();
-        let Answer { position, verdict } = answer;
-        match verdict {
-            Verdict::Accepted => {
-                let Some(sent_at) = self.window.accept(position) else {
-                    return;
-                };
-                self.health.delivered.add(1);
-                self.gate.accepted(sent_at);
-                self.resume(now);
-            }
-            Verdict::Rejected(class, trouble) => {
-                let Some(sent_at) = self.window.put_back(position) else {
-                    return;
-                };
-                self.health.refused.add(1);
-                self.gate.answered(sent_at);
-                self.resume(now);
-                self.park(position, (class, ParkedState::Rejected), trouble);
-            }
-            Verdict::Pending(trouble) => {
-                if let Some(sent_at) = self.window.put_back(position) {
-                    self.gate.answered(sent_at);
-                    self.resume(now);
-                    self.park(position, (ParkClass::Held, ParkedState::Retrying), trouble);
-                }
-            }
-            Verdict::Conflict(trouble) => {
-                self.health.refused.add(1);
-                self.fail(position, now, trouble, Failure::Conflict, terms);
-            }
-            Verdict::Refused(trouble) => {
-                self.health.refused.add(1);
-                self.fail(position, now, trouble, Failure::Refused, terms);
-            }
-            Verdict::Unanswered(trouble) => {
-                self.fail(position, now, trouble, Failure::Unanswered, terms);
-            }
-            Verdict::Unavailable(trouble) => {
-                if let Some(sent_at) = self.window.put_back(position) {
-                    self.close_gate(sent_at, now, trouble);
-                }
-            }
-        }
-    }
-
-    /// The destination takes nothing, as the answer to what was sent at `sent_at` says.
-    pub(super) fn close_gate(&mut self, sent_at: Instant, now: Instant, trouble: Trouble) {
-        let at_least = trouble
-            .at_least
-            .unwrap_or_default()
-            .min(self.timing.longest_asked_wait);
-        if let Some(wait) = self.gate.close(sent_at, now, at_least) {
-            self.report.paused(now, &trouble.reason, wait);
-            self.health.destination.pause(&trouble.reason);
-        }
-    }
-
-    /// A verdict came: unless the gate holds events back, the destination works.
-    pub(super) fn resume(&mut self, now: Instant) {
-        if self.gate.is_open() && !self.desk.is_full() {
-            self.report.resumed(now);
-            self.health.destination.resume();
-        }
-    }
-
-    fn fail(
-        &mut self,
-        position: Position,
-        now: Instant,
-        trouble: Trouble,
-        failure: Failure,
-        terms: &Terms,
-    ) {
-        let failed = self.window.fail(position, now, trouble.at_least, failure);
-        let Some((sent_at, consequence)) = failed else {
-            return;
-        };
-        self.gate.answered(sent_at);
-        // A server that has an error for each event is not back yet.
-        if failure != Failure::Unanswered {
-            self.resume(now);
-        }
-        match consequence {
-            Consequence::Again(wait) => {
-                if let Some(record) = self.window.record(position) {
-                    let reason = &trouble.reason;
-                    self.report
-                        .refused(now, record, reason, wait, terms.one_per_key);
-                }
-            }
-            Consequence::Suspect => {
-                self.park(
-                    position,
-                    (ParkClass::Suspect, ParkedState::Retrying),
-                    trouble,
-                );
-            }
-            Consequence::StillInConflict => {
-                self.park(
-                    position,
-                    (ParkClass::Business, ParkedState::Rejected),
-                    trouble,
-                );
-            }
-        }
-    }
-
     /// The next time at which something is to be done without anything happening, as seen after sending at `now`.
     fn next_wake(&self, terms: &Terms, now: Instant) -> Option<Instant> {
         let silence = terms
             .verdict_within
             .and_then(|within| Some(self.oldest_sent()? + within));
+        let overdue = match &self.answering {
+            Some(mes) if mes.is_silent() => mes.wake(now),
+            _ => self.window.next_overdue(),
+        };
         [
+            overdue,
+            self.pace.as_ref().and_then(|pace| pace.wake(now)),
             self.gate.reopens(),
             self.window.next_due(now),
             self.desk.wake(),
@@ -380,6 +283,11 @@ impl Drain {
     fn oldest_sent(&self) -> Option<Instant> {
         let both = [self.window.oldest_sent(), self.retries.sent_at()];
         both.into_iter().flatten().min()
+    }
+
+    fn waits_for_verdicts(&self) -> bool {
+        let from_mes = self.window.taken_count() > 0 && !self.is_silent();
+        from_mes || self.oldest_sent().is_some()
     }
 
     /// A connection that does not bring verdicts is dead, whatever TCP believes.
@@ -400,7 +308,7 @@ impl Drain {
     async fn take_last_verdicts<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms) {
         let within = self.timing.stop_within;
         let window_is_empty = async {
-            while self.oldest_sent().is_some() {
+            while self.waits_for_verdicts() {
                 match uplink.next().await {
                     Ok(answer) => self.take_answer(answer, terms),
                     Err(Fault(_)) => break,

@@ -1,23 +1,29 @@
 //! The task on a protocol that is told what to say, in virtual time.
 
 use super::*;
-use crate::buffer::{DueParked, ParkedRequest, Request};
+use crate::buffer::{
+    DueParked, Heads, Moment, Parked, ParkedRequest, ParkedState, Parking, Request, Retried,
+};
+use crate::deliver::uplink::{Answer, Trouble, Verdict};
+use crate::deliver::window::Patience;
 use crate::health::DestinationState;
-use crate::model::{Class, Envelope, UplinkId};
-use std::collections::VecDeque;
+use crate::model::{Class, Envelope, ParkClass, Position, UplinkId};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant as TokioInstant;
 
-/// What the protocol says to the n-th attempt of all, and whether it says anything.
-type Script = Box<dyn FnMut(usize, u64) -> Option<Verdict> + Send>;
+/// What the protocol says to the n-th attempt of all, with an event, and after how long.
+type Script = Box<dyn FnMut(usize, u64) -> Vec<(Duration, Verdict)> + Send>;
 
 #[derive(Default)]
 struct Log {
     connects: Vec<TokioInstant>,
     sent: Vec<(u64, TokioInstant)>,
     asked: usize,
+    parked: Vec<(u64, ParkClass)>,
+    delivered: u64,
     /// What the destination's cell says at the end.
     destination: DestinationState,
 }
@@ -25,13 +31,17 @@ struct Log {
 struct Scripted {
     terms: Terms,
     script: Script,
-    answers: VecDeque<Answer>,
+    answers: Vec<(TokioInstant, Answer)>,
+    /// How long a connection lives.
+    lives: Duration,
     log: Arc<Mutex<Log>>,
 }
 
 impl Uplink for Scripted {
     async fn connect(&mut self) -> Result<Terms, Fault> {
-        self.answers.clear();
+        // A broker's word is lost with its connection, that of the MES comes over the next one.
+        let from_broker = |(_, answer): &mut (_, Answer)| answer.verdict != Verdict::Taken;
+        self.answers.retain_mut(from_broker);
         let mut log = self.log.lock().expect("no panic");
         log.connects.push(TokioInstant::now());
         Ok(self.terms)
@@ -42,20 +52,43 @@ impl Uplink for Scripted {
             panic!("one at a time");
         };
         let mut log = self.log.lock().expect("no panic");
-        log.sent.push((record.position.seq, TokioInstant::now()));
+        let now = TokioInstant::now();
+        log.sent.push((record.position.seq, now));
         let position = record.position;
-        let verdict = (self.script)(log.sent.len(), position.seq);
-        self.answers
-            .extend(verdict.map(|verdict| Answer { position, verdict }));
+        let said = (self.script)(log.sent.len(), position.seq);
+        let answer = |verdict| Answer { position, verdict };
+        self.answers.extend(
+            said.into_iter()
+                .map(|(after, verdict)| (now + after, answer(verdict))),
+        );
     }
 
     async fn next(&mut self) -> Result<Answer, Fault> {
-        self.log.lock().expect("no panic").asked += 1;
-        match self.answers.pop_front() {
-            Some(answer) => Ok(answer),
-            None => std::future::pending().await,
-        }
+        let cut = {
+            let mut log = self.log.lock().expect("no panic");
+            log.asked += 1;
+            *log.connects.last().expect("connected") + self.lives
+        };
+        let first = self
+            .answers
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, (due, _))| *due);
+        let (nth, due) = match first {
+            Some((nth, (due, _))) if *due < cut => (nth, *due),
+            _ => {
+                tokio::time::sleep_until(cut).await;
+                return Err(Fault("cut".into()));
+            }
+        };
+        tokio::time::sleep_until(due).await;
+        Ok(self.answers.remove(nth).1)
     }
+}
+
+/// Three machines in turn.
+fn key_of(seq: u64) -> String {
+    format!("PRESS-{}", seq % 3)
 }
 
 fn record(seq: u64) -> Record {
@@ -65,8 +98,8 @@ fn record(seq: u64) -> Record {
             id: uuid::Uuid::nil(),
             run: uuid::Uuid::nil(),
             kind: "operation.completed".into(),
-            partition_key: "PRESS-04".into(),
-            equipment: Some("PRESS-04".into()),
+            partition_key: key_of(seq),
+            equipment: Some(key_of(seq)),
             path: Vec::new(),
             time_ns: 0,
         },
@@ -75,34 +108,174 @@ fn record(seq: u64) -> Record {
     }
 }
 
+/// What is to be delivered, and how.
+#[derive(Clone, Copy)]
+struct Case {
+    events: u64,
+    /// An event comes each time that has passed; all are there where it is zero.
+    every: Duration,
+    terms: Terms,
+    within: Duration,
+    /// How long a connection lives.
+    lives: Duration,
+    patience: Option<Patience>,
+    per_second: Option<f64>,
+    /// A rejected event holds the later ones of its key; somebody has it retried after that time.
+    hold: Option<Duration>,
+    /// Rejected in an earlier run.
+    parked_before: &'static [u64],
+}
+
+impl Case {
+    fn of(events: u64, within: Duration) -> Case {
+        Case {
+            events,
+            every: Duration::ZERO,
+            terms: terms(),
+            within,
+            lives: 10_000 * 60 * MINUTE,
+            patience: None,
+            per_second: None,
+            hold: None,
+            parked_before: &[],
+        }
+    }
+}
+
 /// Runs until `events` are settled or `within` is over; what happened.
 async fn run(
     events: u64,
     terms: Terms,
     within: Duration,
-    script: impl FnMut(usize, u64) -> Option<Verdict> + Send + 'static,
+    mut script: impl FnMut(usize, u64) -> Option<Verdict> + Send + 'static,
 ) -> (Log, u64) {
-    let (sender, mut requests) = mpsc::channel(4);
-    let (_durable, seen) = watch::channel(Position {
-        epoch: 1,
-        seq: events,
-    });
-    let (settling, mut settled) = watch::channel(0);
-    tokio::spawn(async move {
-        while let Some(request) = requests.recv().await {
-            match request {
-                Request::Read { after, reply, .. } => {
-                    drop(reply.send((after.seq + 1..=events).map(record).collect()));
-                }
-                Request::Parked(ParkedRequest::Due { reply, .. }) => {
-                    drop(reply.send((DueParked::Never, Vec::new())));
-                }
-                Request::Parked(_) => {}
-                Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
-                Request::Look(_) => {}
-            }
+    let case = Case {
+        terms,
+        ..Case::of(events, within)
+    };
+    play(case, move |attempt, seq| {
+        let verdict = script(attempt, seq);
+        verdict
+            .into_iter()
+            .map(|one| (Duration::ZERO, one))
+            .collect()
+    })
+    .await
+}
+
+/// What is parked, in memory.
+#[derive(Default)]
+struct Aside(BTreeMap<u64, Parked>);
+
+impl Aside {
+    fn put(&mut self, record: Record, class: ParkClass, state: ParkedState, attempts: u32) {
+        let parked = Parked {
+            record,
+            class,
+            state,
+            attempts,
+            first_attempt: Moment::default(),
+            last_attempt: Moment::default(),
+            answers: Vec::new(),
+            audit: Vec::new(),
+        };
+        self.0.insert(parked.record.position.seq, parked);
+    }
+
+    /// Of each key the oldest may go, a rejected one when somebody has it retried.
+    fn heads(&self, retried: bool) -> Heads {
+        let mut keys = BTreeMap::new();
+        for parked in self.0.values() {
+            let key = parked.record.envelope.partition_key.clone();
+            keys.entry(key).or_insert(parked);
         }
-    });
+        let may_go = |one: &&&Parked| retried || one.state == ParkedState::Retrying;
+        let due = keys.values().find(may_go);
+        Heads {
+            due: due.map_or(DueParked::Never, |one| {
+                DueParked::Event(Box::new((*one).clone()))
+            }),
+            groups: Vec::new(),
+            keys: keys.into_keys().collect(),
+        }
+    }
+}
+
+/// The buffer: events that come in time, and what is settled and parked.
+async fn buffer(
+    case: Case,
+    mut requests: mpsc::Receiver<Request>,
+    durable: watch::Sender<Position>,
+    settling: watch::Sender<u64>,
+    log: Arc<Mutex<Log>>,
+) {
+    let begin = TokioInstant::now();
+    let mut shown = 0;
+    let mut aside = Aside::default();
+    for seq in case.parked_before {
+        aside.put(record(*seq), ParkClass::Business, ParkedState::Rejected, 1);
+    }
+    loop {
+        let due = begin + case.every * u32::try_from(shown).expect("few");
+        if shown < case.events && due <= TokioInstant::now() {
+            shown += 1;
+            durable.send_replace(Position {
+                epoch: 1,
+                seq: shown,
+            });
+            continue;
+        }
+        let request = tokio::select! {
+            request = requests.recv() => request,
+            () = tokio::time::sleep_until(due), if shown < case.events => continue,
+        };
+        let Some(request) = request else { return };
+        match request {
+            Request::Read {
+                after,
+                max_events,
+                reply,
+                ..
+            } => {
+                let records = (after.seq + 1..=shown).take(max_events).map(record);
+                drop(reply.send(records.collect()));
+            }
+            Request::Parked(ParkedRequest::Due { reply, .. }) => {
+                drop(reply.send((DueParked::Never, Vec::new())));
+            }
+            Request::Parked(ParkedRequest::Park { event, reply, .. }) => {
+                let parked = (event.record.position.seq, event.class);
+                log.lock().expect("no panic").parked.push(parked);
+                aside.put(event.record, event.class, event.state, event.attempts);
+                drop(reply.send((Parking::Done, Vec::new())));
+            }
+            Request::Parked(ParkedRequest::Heads { reply, .. }) => {
+                let retried = case.hold.is_some_and(|after| begin.elapsed() >= after);
+                drop(reply.send(aside.heads(retried)));
+            }
+            Request::Parked(ParkedRequest::Retried {
+                position, retried, ..
+            }) => {
+                if *retried == Retried::Delivered {
+                    aside.0.remove(&position.seq);
+                }
+            }
+            Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
+            Request::Look(_) | Request::Parked(ParkedRequest::Change { .. }) => {}
+        }
+    }
+}
+
+/// Runs until all events are settled or the time is over; what happened.
+async fn play(
+    case: Case,
+    script: impl FnMut(usize, u64) -> Vec<(Duration, Verdict)> + Send + 'static,
+) -> (Log, u64) {
+    let (sender, requests) = mpsc::channel(4);
+    let (durable, seen) = watch::channel(Position::default());
+    let (settling, mut settled) = watch::channel(0);
+    let log = Arc::new(Mutex::new(Log::default()));
+    tokio::spawn(buffer(case, requests, durable, settling, Arc::clone(&log)));
     let timing = Timing::default();
     let outlet = Outlet::new(UplinkId(0), Position::default(), sender, seen);
     let stop = CancellationToken::new();
@@ -112,7 +285,14 @@ async fn run(
         desk: Desk::default(),
         retries: Retries::new(now(), timing, 7),
         gate: Gate::new(timing.backoff(7)),
-        report: Report::new("mes", "a script"),
+        report: Report::new("mes", "a script", false),
+        answering: case
+            .patience
+            .map(|patience| Answering::new(patience, "ack".into())),
+        holding: case.hold.map(|_| Holding::default()),
+        pace: case.per_second.map(|rate| Pace::new(rate, now())),
+        live_went_last: false,
+        connected_at: now(),
         reading: None,
         outlet,
         filter: EventFilter::new(&["*".into()]),
@@ -120,21 +300,22 @@ async fn run(
         timing,
         stop: stop.clone(),
     };
-    let log = Arc::new(Mutex::new(Log::default()));
     let mut uplink = Scripted {
-        terms,
+        terms: case.terms,
         script: Box::new(script),
-        answers: VecDeque::new(),
+        answers: Vec::new(),
+        lives: case.lives,
         log: Arc::clone(&log),
     };
     let task = tokio::spawn(async move { drain.run(&mut uplink).await });
-    drop(timeout(within, settled.wait_for(|seq| *seq >= events)).await);
+    drop(timeout(case.within, settled.wait_for(|seq| *seq >= case.events)).await);
     stop.cancel();
     task.await.expect("no panic");
     let settled = *settled.borrow();
     let mut log = std::mem::take(&mut *log.lock().expect("no panic"));
     let state = health.destination.other_than(&DestinationState::default());
     log.destination = state.unwrap_or_default();
+    log.delivered = health.delivered.get();
     (log, settled)
 }
 
@@ -187,8 +368,9 @@ async fn a_pause_with_postponed_events_behind_it_costs_nothing() {
         "{} attempts",
         log.sent.len()
     );
+    // Parked events are asked for every 10 s.
     assert!(
-        log.asked <= 10 * log.sent.len() + 100,
+        log.asked <= 10 * log.sent.len() + 100 + 2 * 180,
         "{} turns",
         log.asked
     );
@@ -246,3 +428,8 @@ async fn a_pause_is_one_pause_however_often_it_is_tried_and_a_verdict_ends_it() 
         assert_eq!(log.destination.paused.is_some(), paused);
     }
 }
+
+#[path = "hold_tests.rs"]
+mod hold;
+#[path = "mes_tests.rs"]
+mod mes;

@@ -1,6 +1,6 @@
 //! Certificates of an uplink: the authorities it trusts, and its own for mTLS. Both protocols use it at each connect.
 //!
-//! Only the authorities of the settings are trusted, never those of the system: a box in a plant has its plant's.
+//! Where the settings name an authority, it alone is trusted: a plant has its own. Without one those of the system are.
 
 use crate::settings::SecretError;
 use crate::settings::shape;
@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
     #[error(
-        "`tls.ca` is missing: name the PEM file of the authority that signed the server's certificate"
+        "this machine trusts no public authority: install the package ca-certificates, or name the PEM file of the authority that signed the server's certificate in `tls: {{ ca: FILE }}`"
     )]
     NoAuthority,
     #[error("cannot read the certificates in {path}: {source}")]
@@ -49,9 +49,23 @@ pub(super) enum TlsError {
 
 /// The set-up for one connection, read from the files as they are now.
 pub(super) fn client_config(tls: Option<&shape::Tls>) -> Result<ClientConfig, TlsError> {
-    let tls = tls.ok_or(TlsError::NoAuthority)?;
-    let authority = tls.ca.as_deref().ok_or(TlsError::NoAuthority)?;
-    with_roots(roots(authority)?, tls)
+    let nothing = shape::Tls::default();
+    let tls = tls.unwrap_or(&nothing);
+    let roots = match &tls.ca {
+        Some(authority) => roots(authority)?,
+        None => system_roots(rustls_native_certs::load_native_certs().certs)?,
+    };
+    with_roots(roots, tls)
+}
+
+/// The authorities of the system. One that is not usable makes the others no worse.
+fn system_roots(found: Vec<CertificateDer<'static>>) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let (usable, _unusable) = roots.add_parsable_certificates(found);
+    if usable == 0 {
+        return Err(TlsError::NoAuthority);
+    }
+    Ok(roots)
 }
 
 /// A set-up that trusts nobody: for plain connections of a library that wants one all the same.
@@ -119,6 +133,22 @@ mod tests {
     }
 
     #[test]
+    fn without_a_ca_the_system_is_trusted_and_it_must_trust_somebody() {
+        let (certificate, _) = signed();
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM");
+        let broken = CertificateDer::from(vec![1, 2, 3]);
+        let roots = system_roots(vec![broken.clone(), der]).expect("one is usable");
+        assert_eq!(roots.len(), 1);
+        for none in [vec![], vec![broken]] {
+            let error = system_roots(none).expect_err("nobody").to_string();
+            assert!(error.contains("ca-certificates"), "{error}");
+        }
+        // This machine may have some or not; both are said.
+        let here = rustls_native_certs::load_native_certs().certs;
+        assert_eq!(client_config(None).is_ok(), system_roots(here).is_ok());
+    }
+
+    #[test]
     fn what_is_missing_or_broken_is_named() {
         let directory = tempfile::tempdir().expect("a directory");
         let put = |name: &str, content: &str| {
@@ -143,8 +173,6 @@ mod tests {
         assert!(tls(Some(&ca), Some(&ca), Some(&key_file)).is_ok());
         assert!(trusting_nobody().is_ok());
         for (result, says) in [
-            (client_config(None), "`tls.ca` is missing"),
-            (tls(None, None, None), "`tls.ca` is missing"),
             (
                 tls(Some(&junk), None, None),
                 "junk.pem holds no certificate",

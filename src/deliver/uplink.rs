@@ -20,6 +20,16 @@ pub(super) trait Uplink: Send {
     /// Drives the connection until there is a verdict. Pending without end while nothing is under way and all is well.
     /// Cancel-safe: nothing is lost when the future is dropped and asked for again.
     fn next(&mut self) -> impl Future<Output = Result<Answer, Fault>> + Send;
+
+    /// Which of several servers it is connected to, for people; `None` where there is only one.
+    fn server(&self) -> Option<String> {
+        None
+    }
+
+    /// Takes leave in an orderly way before the stop. The task bounds the time.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// What a connection allows.
@@ -52,6 +62,9 @@ pub(super) struct Answer {
 pub(super) enum Verdict {
     /// The destination has it: it can be settled.
     Accepted,
+    /// A broker has it on its way to the MES, whose verdict comes later: nothing is settled, and it is not sent again at once
+    /// where the connection is lost.
+    Taken,
     /// This event is refused for good: it is parked, and others go on.
     Rejected(ParkClass, Trouble),
     /// This event is refused. It is tried again after a while; others go on.

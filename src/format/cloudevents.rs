@@ -9,6 +9,7 @@ use crate::model::{
     ClockQuality, ClockSource, Envelope, Event, EventKind, Position, Scope, UtcTime,
 };
 use crate::settings::Plant;
+use crate::settings::shape::Gateway;
 use serde::Serialize;
 use std::fmt::{self, Display};
 use uuid::{Uuid, uuid};
@@ -168,8 +169,14 @@ impl Renderer {
 /// CloudEvents `source` of a gateway: `urn:<enterprise>:gw:<gateway id>`.
 #[must_use]
 pub fn source(plant: &Plant) -> String {
-    let enterprise = plant.gateway.path.first().map_or("", String::as_str);
-    format!("urn:{}:gw:{}", namespace(enterprise), plant.gateway.id)
+    source_of(&plant.gateway)
+}
+
+/// CloudEvents `source` of the gateway with these settings.
+#[must_use]
+pub fn source_of(gateway: &Gateway) -> String {
+    let enterprise = gateway.path.first().map_or("", String::as_str);
+    format!("urn:{}:gw:{}", namespace(enterprise), gateway.id)
 }
 
 /// The id of an event: the same for every retry and resend, and never that of another event.

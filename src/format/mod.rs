@@ -16,7 +16,7 @@ mod part;
 mod quality;
 mod wire;
 
-pub use cloudevents::{MAX_EVENT_BYTES, Rendered, Renderer, event_id, source};
+pub use cloudevents::{MAX_EVENT_BYTES, Rendered, Renderer, event_id, source, source_of};
 pub use line::line;
 
 /// JSON Schema (2020-12) of every event that [`Renderer`] makes.

@@ -1,5 +1,6 @@
 //! A broker on loopback that follows a script, in MQTT 3.1.1 and 5. Only the codecs are those of the library under test.
 
+pub(super) use super::broker_mes::{Grants, Mes, STATUS};
 use super::oracle::{Oracle, id_of};
 use bytes::BytesMut;
 use rumqttc::mqttbytes::v4;
@@ -39,6 +40,10 @@ pub(super) struct Script {
     /// MQTT 5 only.
     pub(super) max_packet_bytes: Option<u32>,
     pub(super) manner: Manner,
+    /// How it answers SUBSCRIBE.
+    pub(super) grants: Grants,
+    /// The MES behind it; without one nobody gives verdicts, and its PUBACK grants an event.
+    pub(super) mes: Option<Mes>,
 }
 
 /// How it answers CONNECT.
@@ -80,6 +85,8 @@ pub(super) struct Broker {
     connections: Arc<AtomicUsize>,
     most_outstanding: Arc<AtomicUsize>,
     topics: Arc<Mutex<Vec<String>>>,
+    pub(super) subscriptions: Arc<AtomicUsize>,
+    statuses: Arc<Mutex<Vec<serde_json::Value>>>,
 }
 
 impl Broker {
@@ -90,6 +97,8 @@ impl Broker {
             connections: Arc::default(),
             most_outstanding: Arc::default(),
             topics: Arc::default(),
+            subscriptions: Arc::default(),
+            statuses: Arc::default(),
         };
         let serving = broker.clone();
         tokio::spawn(async move {
@@ -103,6 +112,9 @@ impl Broker {
                     broker: serving.clone(),
                     unacknowledged: Vec::new(),
                     published: 0,
+                    subscribed: false,
+                    will: None,
+                    answered: 0,
                 };
                 tokio::spawn(connection.serve(stream));
             }
@@ -124,6 +136,21 @@ impl Broker {
         self.most_outstanding.load(Ordering::SeqCst)
     }
 
+    /// Subscriptions that were asked for.
+    pub(super) fn subscribed(&self) -> usize {
+        self.subscriptions.load(Ordering::SeqCst)
+    }
+
+    /// What was told on the topic of the status, wills included.
+    pub(super) fn statuses(&self) -> Vec<serde_json::Value> {
+        self.statuses.lock().expect("no panic").clone()
+    }
+
+    fn tell_status(&self, payload: &[u8]) {
+        let status = serde_json::from_slice(payload).expect("a status is JSON");
+        self.statuses.lock().expect("no panic").push(status);
+    }
+
     /// Topics in the order of arrival.
     pub(super) fn topics(&self) -> Vec<String> {
         self.topics.lock().expect("no panic").clone()
@@ -132,24 +159,45 @@ impl Broker {
 
 /// What matters of a packet.
 enum Packet {
-    Connect,
+    Connect {
+        will: Option<bytes::Bytes>,
+    },
+    Subscribe {
+        packet_id: u16,
+        topic: String,
+    },
     Publish {
         packet_id: u16,
         topic: String,
         payload: bytes::Bytes,
+        /// The response topic and the correlation data of MQTT 5.
+        answer: Option<(String, bytes::Bytes)>,
     },
     Ping,
+    Disconnect,
     Other,
 }
 
-struct Connection {
-    version: Version,
-    script: Script,
-    oracle: Oracle,
-    broker: Broker,
+pub(super) struct Connection {
+    pub(super) version: Version,
+    pub(super) script: Script,
+    pub(super) oracle: Oracle,
+    pub(super) broker: Broker,
     /// Packet ids and event ids that were not answered yet.
     unacknowledged: Vec<(u16, uuid::Uuid)>,
     published: usize,
+    pub(super) subscribed: bool,
+    will: Option<bytes::Bytes>,
+    /// Verdicts sent.
+    pub(super) answered: u16,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(will) = &self.will {
+            self.broker.tell_status(will);
+        }
+    }
 }
 
 /// The end of a hold; without one, never.
@@ -205,32 +253,55 @@ impl Connection {
 
     fn read(&self, input: &mut BytesMut) -> Option<Packet> {
         const LIMIT: u32 = 1 << 20;
+        // Without a reason it has two bytes, which the codec takes for a mistake.
+        if input.starts_with(&[0xe0, 0x00]) {
+            return Some(Packet::Disconnect);
+        }
         match self.version {
             Version::V3 => Some(match v4::Packet::read(input, LIMIT as usize).ok()? {
-                v4::Packet::Connect(_) => Packet::Connect,
+                v4::Packet::Connect(connect) => Packet::Connect {
+                    will: connect.last_will.map(|will| will.message),
+                },
+                v4::Packet::Subscribe(subscribe) => Packet::Subscribe {
+                    packet_id: subscribe.pkid,
+                    topic: subscribe.filters.first().expect("a filter").path.clone(),
+                },
                 v4::Packet::Publish(publish) => Packet::Publish {
                     packet_id: publish.pkid,
                     topic: publish.topic,
                     payload: publish.payload,
+                    answer: None,
                 },
                 v4::Packet::PingReq => Packet::Ping,
+                v4::Packet::Disconnect => Packet::Disconnect,
                 _ => Packet::Other,
             }),
             Version::V5 => Some(match v5::Packet::read(input, Some(LIMIT)).ok()? {
-                v5::Packet::Connect(..) => Packet::Connect,
+                v5::Packet::Connect(_, will, _) => Packet::Connect {
+                    will: will.map(|will| will.message),
+                },
+                v5::Packet::Subscribe(subscribe) => Packet::Subscribe {
+                    packet_id: subscribe.pkid,
+                    topic: subscribe.filters.first().expect("a filter").path.clone(),
+                },
                 v5::Packet::Publish(publish) => {
                     let properties = publish.properties.expect("properties");
-                    assert_eq!(
-                        properties.content_type.as_deref(),
-                        Some("application/cloudevents+json; charset=utf-8")
-                    );
+                    let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+                    let kind = match topic.as_str() {
+                        STATUS => "application/json",
+                        _ => "application/cloudevents+json; charset=utf-8",
+                    };
+                    assert_eq!(properties.content_type.as_deref(), Some(kind));
+                    assert_eq!(properties.topic_alias, None);
                     Packet::Publish {
                         packet_id: publish.pkid,
-                        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+                        topic,
                         payload: publish.payload,
+                        answer: properties.response_topic.zip(properties.correlation_data),
                     }
                 }
                 v5::Packet::PingReq(_) => Packet::Ping,
+                v5::Packet::Disconnect(_) => Packet::Disconnect,
                 _ => Packet::Other,
             }),
         }
@@ -238,14 +309,36 @@ impl Connection {
 
     fn answer(&mut self, packet: Packet, output: &mut BytesMut) -> Next {
         match packet {
-            Packet::Connect => return self.greet(output),
+            Packet::Connect { will } => {
+                self.will = will;
+                return self.greet(output);
+            }
+            Packet::Subscribe { packet_id, topic } => self.subscribe(packet_id, &topic, output),
             Packet::Publish {
                 packet_id,
                 topic,
                 payload,
+                ..
+            } if topic == STATUS => {
+                self.broker.tell_status(&payload);
+                self.puback(packet_id, v5::PubAckReason::Success, output);
+            }
+            Packet::Publish {
+                packet_id,
+                topic,
+                payload,
+                answer,
             } => {
                 self.broker.topics.lock().expect("no panic").push(topic);
+                if self.script.mes.is_some() {
+                    assert!(self.subscribed, "first it subscribes, then it sends");
+                    self.check_answer(&payload, answer);
+                }
                 return self.publish(packet_id, &payload, output);
+            }
+            Packet::Disconnect => {
+                self.will = None;
+                return Next::Close;
             }
             Packet::Ping if !matches!(self.script.manner, Manner::Mute) => self.pong(output),
             Packet::Ping | Packet::Other => {}
@@ -263,6 +356,7 @@ impl Connection {
             .most_outstanding
             .fetch_max(outstanding, Ordering::SeqCst);
         let number = self.published;
+        self.speak(id, arrivals, true, output);
         match self.script.manner.clone() {
             Manner::CutBefore(nth) if nth == number => return Next::Close,
             Manner::Mute | Manner::Hold(_) => {}
@@ -288,11 +382,14 @@ impl Connection {
             }
             _ => self.acknowledge(packet_id, id, output),
         }
+        self.speak(id, arrivals, false, output);
         Next::GoOn
     }
 
     fn acknowledge(&mut self, packet_id: u16, id: uuid::Uuid, output: &mut BytesMut) {
-        self.oracle.grant(id);
+        if self.script.mes.is_none() {
+            self.oracle.grant(id);
+        }
         self.puback(packet_id, v5::PubAckReason::Success, output);
     }
 

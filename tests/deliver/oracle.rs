@@ -2,7 +2,7 @@
 
 use millgate::buffer::Record;
 use millgate::model::{Envelope, Position};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ struct Seen {
     arrivals: Vec<Uuid>,
     granted: HashSet<Uuid>,
     settled_early: Vec<Position>,
+    times: HashMap<Uuid, usize>,
 }
 
 impl Oracle {
@@ -29,7 +30,9 @@ impl Oracle {
     pub(super) fn arrived(&self, id: Uuid) -> usize {
         let mut seen = self.seen();
         seen.arrivals.push(id);
-        seen.arrivals.iter().filter(|other| **other == id).count()
+        let times = seen.times.entry(id).or_default();
+        *times += 1;
+        *times
     }
 
     /// A positive verdict is about to be sent.
@@ -60,13 +63,13 @@ impl Oracle {
 
     /// Everything has arrived, first deliveries in order inside each key, and nothing was settled early.
     pub(super) fn check(&self, records: &[Record]) {
-        let first = self.first_arrivals();
+        self.check_complete(records);
         let key_of: BTreeMap<Uuid, (&str, usize)> = records
             .iter()
             .enumerate()
             .map(|(order, r)| (r.envelope.id, (r.envelope.partition_key.as_str(), order)))
             .collect();
-        assert_eq!(first.len(), records.len(), "everything arrives");
+        let first = self.first_arrivals();
         for key in MACHINES {
             let order: Vec<usize> = first
                 .iter()
@@ -79,6 +82,15 @@ impl Oracle {
                 "{key}: first deliveries out of order: {order:?}"
             );
         }
+    }
+
+    /// Everything has arrived, and nothing was settled early.
+    pub(super) fn check_complete(&self, records: &[Record]) {
+        assert_eq!(
+            self.first_arrivals().len(),
+            records.len(),
+            "everything arrives"
+        );
         let early = &self.seen().settled_early;
         assert!(early.is_empty(), "settled before the verdict: {early:?}");
     }

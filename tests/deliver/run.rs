@@ -2,14 +2,15 @@
 
 use super::oracle::Oracle;
 use millgate::buffer::{
-    DueParked, Moment, Outlet, Parked, ParkedRequest, Parking, Record, Request, Retried, ToPark,
+    DueParked, Heads, Moment, Outlet, Parked, ParkedRequest, Parking, Record, Request, Retried,
+    ToPark,
 };
 use millgate::deliver::{Timing, prepare, run_uplink};
 use millgate::health::UplinkHealth;
 use millgate::model::{Position, UplinkId};
 use millgate::settings::{Uplink, UplinkProtocol, shape};
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -58,6 +59,7 @@ pub(super) struct Run {
     task: JoinHandle<()>,
     settled: watch::Receiver<Position>,
     durable: watch::Sender<Position>,
+    aside: Arc<Mutex<Aside>>,
 }
 
 impl Run {
@@ -79,12 +81,13 @@ impl Run {
         let (durable, seen) =
             watch::channel(first.map(|record| record.position).unwrap_or_default());
         let (settling, settled) = watch::channel(Position::default());
+        let aside = Arc::new(Mutex::new(Aside::default()));
         tokio::spawn(serve(
             records.to_vec(),
             requests,
             seen.clone(),
             settling,
-            oracle,
+            (oracle, Arc::clone(&aside)),
         ));
         let outlet = Outlet::new(UplinkId(0), Position::default(), sender, seen);
         let health = Arc::new(UplinkHealth::default());
@@ -101,7 +104,14 @@ impl Run {
             task,
             settled,
             durable,
+            aside,
         }
+    }
+
+    /// What is put aside now.
+    pub(super) fn parked(&self) -> Vec<ToPark> {
+        let aside = self.aside.lock().expect("no panic");
+        aside.events.values().cloned().collect()
     }
 
     /// Shows the events up to and including this one to the uplink.
@@ -168,11 +178,11 @@ async fn serve(
     mut requests: mpsc::Receiver<Request>,
     durable: watch::Receiver<Position>,
     settling: watch::Sender<Position>,
-    oracle: Oracle,
+    (oracle, aside): (Oracle, Arc<Mutex<Aside>>),
 ) {
     let mut settled = Position::default();
-    let mut aside = Aside::default();
     while let Some(request) = requests.recv().await {
+        let mut aside = aside.lock().expect("no panic");
         match request {
             Request::Read {
                 after,
@@ -182,16 +192,19 @@ async fn serve(
             } => {
                 let last = *durable.borrow();
                 let wanted = |record: &&Record| record.position > after && record.position <= last;
-                let found = records.iter().filter(wanted).take(max_events);
+                let from = records.partition_point(|record| record.position <= after);
+                let found = records.iter().skip(from).filter(wanted).take(max_events);
                 // A reader that went away is no matter.
                 drop(reply.send(found.cloned().collect()));
             }
             Request::Parked(request) => aside.answer(request, &oracle),
             Request::Settle { settled: done, .. } => {
                 let up_to = done.up_to;
+                let from = records.partition_point(|record| record.position <= settled);
                 records
                     .iter()
-                    .filter(|record| record.position > settled && record.position <= up_to)
+                    .skip(from)
+                    .take_while(|record| record.position <= up_to)
                     .filter(|record| !aside.ever.contains(&record.position))
                     .for_each(|record| oracle.settled(record));
                 settled = settled.max(up_to);
@@ -224,6 +237,16 @@ impl Aside {
                 drop(reply.send((Parking::Done, Vec::new())));
             }
             ParkedRequest::Due { reply, .. } => drop(reply.send((self.due(), Vec::new()))),
+            ParkedRequest::Heads { reply, .. } => {
+                let keys = self.events.values();
+                let keys = keys.map(|event| event.record.envelope.partition_key.clone());
+                let heads = Heads {
+                    due: self.due(),
+                    groups: Vec::new(),
+                    keys: keys.collect(),
+                };
+                drop(reply.send(heads));
+            }
             ParkedRequest::Retried {
                 position, retried, ..
             } if *retried == Retried::Delivered => {

@@ -218,3 +218,36 @@ fn a_wrong_password_and_a_forbidden_topic_are_a_matter_of_rights() {
         &["login      ok", "may not publish to the topic (0x87)"],
     );
 }
+
+#[test]
+fn a_mes_that_says_nothing_is_told_apart_and_the_status_stays_the_gateways() {
+    let Some(program) = installed() else { return };
+    let home = home();
+    let broker = Broker::start(program, home.path(), "allow_anonymous true");
+    let mut reader = Command::new("mosquitto_sub")
+        .args(["-h", "127.0.0.1", "-t", "#", "-q", "1", "-p"])
+        .arg(broker.port.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let plain = settings_of(home.path(), "mqtt", broker.port, "");
+    wait_until("the broker has a subscriber", || {
+        millgate(&plain, &["deliver", "test"]).code == 0
+    });
+    let url = format!("mqtt://localhost:{}", broker.port);
+    let uplink = format!(
+        "{{ mqtt: {{ url: \"{url}\", status: \"gw/status\" }}, acknowledge: mes, ack_timeout: {{ first: 1s, then_up_to: 10s }} }}"
+    );
+    let settings = settings(home.path(), &uplink, "");
+    let said = millgate(&settings, &["deliver", "test"]);
+    said.says(69, &["the MES said nothing within 1 s", "answers"]);
+    reader.kill().unwrap();
+    let read = reader.wait_with_output().unwrap();
+    let read = String::from_utf8_lossy(&read.stdout);
+    assert!(read.contains("\"test\":true"));
+    assert!(
+        !read.contains("offline") && !read.contains("\"online\""),
+        "{read}"
+    );
+}

@@ -30,6 +30,9 @@ pub(in crate::buffer) struct Index {
     events: BTreeMap<Position, Listed>,
     due: BTreeSet<(u64, Position)>,
     groups: Vec<ParkedGroup>,
+    /// By partition key, for uplinks where each holds the later ones of its key.
+    keys: BTreeMap<String, BTreeSet<Position>>,
+    key_of: BTreeMap<Position, String>,
 }
 
 /// The event that is to be tried.
@@ -69,6 +72,9 @@ impl Index {
             ParkedState::Retrying => due_ns,
             ParkedState::Rejected | ParkedState::Discarded => NEVER,
         };
+        let key = &parked.record.envelope.partition_key;
+        self.keys.entry(key.clone()).or_default().insert(position);
+        self.key_of.insert(position, key.clone());
         let before = self.events.get(&position).and_then(|listed| listed.group);
         let group = self.group(parked.class, parked.last_code());
         let time = UtcTime(parked.record.envelope.time_ns);
@@ -121,8 +127,43 @@ impl Index {
         }
     }
 
+    /// The partition keys of the events.
+    pub(in crate::buffer) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.keys.keys()
+    }
+
+    /// The one whose turn it is where only the oldest of each key may go. One that was never sent has waited for those before
+    /// it only.
+    pub(in crate::buffer) fn head(&self, now_ns: u64) -> Next {
+        let heads = self.keys.values().filter_map(|events| events.first());
+        let due = heads.filter_map(|position| {
+            let listed = self.events.get(position)?;
+            let waited = listed.attempts == 0 && listed.due_ns < u64::MAX;
+            let due_ns = if waited { 0 } else { listed.due_ns };
+            (due_ns < u64::MAX).then_some((due_ns, *position))
+        });
+        match due.min() {
+            None => Next::Never,
+            Some((due_ns, position)) if due_ns <= now_ns => Next::Due(position),
+            Some((due_ns, _)) => Next::At(due_ns),
+        }
+    }
+
+    fn leave_key(&mut self, position: Position) {
+        let Some(key) = self.key_of.remove(&position) else {
+            return;
+        };
+        if let Some(events) = self.keys.get_mut(&key) {
+            events.remove(&position);
+            if events.is_empty() {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
     /// The event is gone: true when it was there.
     pub(in crate::buffer) fn remove(&mut self, position: Position) -> bool {
+        self.leave_key(position);
         let Some(listed) = self.events.remove(&position) else {
             return false;
         };
@@ -278,6 +319,32 @@ mod tests {
         assert!(index.remove(at(2)));
         assert_eq!(index.next(45), Next::At(60));
         assert_eq!(index.len(), 2);
+    }
+
+    #[test]
+    fn of_each_key_only_the_oldest_goes_and_one_that_waits_for_somebody_holds_its_key() {
+        let mut index = Index::default();
+        let of_key = |seq: u64, key: &str, attempts: u32| {
+            let mut parked = parked(seq, "a");
+            parked.record.envelope.partition_key = key.into();
+            parked.attempts = attempts;
+            parked
+        };
+        index.put(&of_key(1, "p", 3), u64::MAX, 0);
+        index.put(&of_key(2, "p", 0), 500, 0);
+        index.put(&of_key(3, "q", 1), 70, 0);
+        index.put(&of_key(4, "q", 0), 10, 0);
+        let keys = |index: &Index| index.keys().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!((index.head(50), keys(&index)), (Next::At(70), "p q".into()));
+        assert_eq!(index.head(70), Next::Due(at(3)));
+        assert!(index.remove(at(3)));
+        assert_eq!(index.head(5), Next::Due(at(4)), "it waited for 3 only");
+        assert!(index.remove(at(4)));
+        assert_eq!((index.head(1_000), keys(&index)), (Next::Never, "p".into()));
+        assert!(index.remove(at(1)));
+        assert_eq!(index.head(5), Next::Due(at(2)));
+        assert!(index.remove(at(2)));
+        assert_eq!((index.head(5), keys(&index)), (Next::Never, String::new()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod change;
 mod discards;
 mod entry;
 mod folder;
+mod heads;
 mod index;
 mod request;
 
@@ -16,6 +17,7 @@ pub use asked::{DueParked, Parking, Retried, ToPark};
 pub use change::{CHANGED_AT_ONCE, Changed, ParkedAction, ParkedChange};
 pub use discards::sha256;
 pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
+pub use heads::Heads;
 pub use request::ParkedRequest;
 
 use super::disk::Disk;

@@ -3,7 +3,7 @@
 use super::super::error::StoreError;
 use super::super::outlet::{Closed, Outlet, Request};
 use super::super::store::Store;
-use super::{Changed, DueParked, ParkedChange, Parking, Retried, ToPark};
+use super::{Changed, DueParked, Heads, ParkedChange, Parking, Retried, ToPark};
 use crate::model::{ParkedGroup, Position, Stamp, UplinkId};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -29,6 +29,13 @@ pub enum ParkedRequest {
         uplink: UplinkId,
         /// The event, if there is one, and how many are parked now.
         reply: oneshot::Sender<(DueParked, Vec<ParkedGroup>)>,
+    },
+    /// The same where each parked event holds the later ones of its key.
+    Heads {
+        /// By whom.
+        uplink: UplinkId,
+        /// The event, the keys, and how many are parked now.
+        reply: oneshot::Sender<Heads>,
     },
     /// Another attempt has ended.
     Retried {
@@ -77,6 +84,16 @@ impl Store {
                 };
                 reply.send((due, self.parked_groups(uplink))).ok();
             }
+            ParkedRequest::Heads { uplink, reply } => match self.parked_heads(uplink, now) {
+                Err(StoreError::Full(_)) => {
+                    let mut heads = self.parked_keys(uplink);
+                    heads.due = DueParked::After(WITHOUT_ROOM);
+                    reply.send(heads).ok();
+                }
+                heads => {
+                    reply.send(heads?).ok();
+                }
+            },
             ParkedRequest::Retried {
                 uplink,
                 position,

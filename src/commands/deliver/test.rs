@@ -222,6 +222,12 @@ fn settings(uplink: &Uplink, courier: &Courier, record: &Record) -> Step {
         }
     }
     let mut words = vec![format!("{} to {}", uplink.name, courier.destination())];
+    if let UplinkProtocol::Mqtt(mqtt) = &uplink.protocol
+        && !mqtt.fallback.is_empty()
+    {
+        let others = mqtt.fallback.join(", ");
+        words.push(format!("its `fallback` is not tried here: {others}"));
+    }
     let kind = &record.envelope.kind;
     if !courier.wants(kind) {
         words.push(format!(

@@ -35,6 +35,7 @@ fn said(reply: &Reply) -> Verdict {
 fn class(reply: &Reply) -> Class {
     match said(reply) {
         Verdict::Accepted => Class::Accepted,
+        Verdict::Taken => panic!("only a broker takes"),
         Verdict::Rejected(ParkClass::Schema, _) => Class::Schema,
         Verdict::Rejected(..) => Class::Business,
         Verdict::Conflict(_) => Class::Conflict,

@@ -1,10 +1,15 @@
-//! An MQTT broker as a destination: 3.1.1 (`v3`) and 5 (`v5`), plain or TLS, QoS 1, settled by PUBACK.
+//! An MQTT broker as a destination: 3.1.1 (`v3`) and 5 (`v5`), plain or TLS, QoS 1. Settled by PUBACK, or with
+//! `acknowledge: mes` by the verdict of the MES (`answers`).
 //!
-//! Every connection gets a new client with a clean session, so the library never owns an undelivered event: what was
+//! Every connection (`link`) gets a new client with a clean session, so the library never owns an undelivered event: what was
 //! on the way is forgotten with the connection, and the task sends it again from its window.
 
 mod address;
+mod answers;
+mod link;
+mod servers;
 mod session;
+mod status;
 mod topic;
 mod v3;
 mod v5;
@@ -15,77 +20,90 @@ pub use topic::TemplateError;
 use super::setup::SetupError;
 use super::timing::Timing;
 use super::tls;
-use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
+use super::uplink::{Answer, Fault, Terms, Uplink};
 use crate::buffer::Record;
-use crate::model::{ParkClass, Position};
-use crate::settings::shape::{self, MqttVersion};
+use crate::format;
+use crate::health::UplinkHealth;
+use crate::settings;
+use crate::settings::shape::{self, Acknowledge, MqttVersion};
 pub(super) use address::Address;
-use session::{Login, Notice, Session};
-use std::collections::{HashMap, VecDeque};
+use answers::Answers;
+use link::{Link, Way};
+use servers::Servers;
+use session::{Login, Session};
+use status::{Presence, Status};
+use std::sync::Arc;
 use std::time::Duration;
 use topic::TopicTemplate;
 
-/// What a PUBLISH has beside topic and payload: fixed header, packet id, content type, room for later properties.
-const PACKET_OVERHEAD: usize = 128;
 /// Shortest and longest keep-alive that both protocol versions can express and the library takes.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(65_535));
 
-/// One broker.
+/// One broker, or several that stand in for one another.
 pub(super) struct MqttUplink {
-    address: Address,
+    servers: Servers,
     version: MqttVersion,
     client_id: String,
-    topics: TopicTemplate,
     user: Option<shape::User>,
     tls: Option<shape::Tls>,
     keep_alive: Duration,
     window: usize,
     timing: Timing,
+    way: Way,
     link: Option<Link>,
 }
 
-/// One connection, and which event each packet id stands for on it.
-struct Link {
-    session: Session,
-    /// Handed to the client, not yet given a packet id.
-    submitted: VecDeque<Position>,
-    on_wire: HashMap<u16, Position>,
-    /// Verdicts that need no broker.
-    own_verdicts: VecDeque<Answer>,
-}
-
 impl MqttUplink {
-    /// Checks the settings of the uplink called `name`.
+    /// Checks the settings of an uplink.
     pub(super) fn new(
         gateway: &shape::Gateway,
-        name: &str,
+        uplink: &settings::Uplink,
         mqtt: &shape::Mqtt,
         timing: Timing,
     ) -> Result<MqttUplink, SetupError> {
-        let uplink = || name.to_owned();
-        let address = Address::parse(&mqtt.url).map_err(|source| SetupError::Address {
-            uplink: uplink(),
-            source,
-        })?;
-        let topics =
-            TopicTemplate::new(&mqtt.topic, &gateway.id).map_err(|source| SetupError::Topic {
-                uplink: uplink(),
+        let name = &uplink.name;
+        let address = |url: &String| {
+            Address::parse(url).map_err(|source| SetupError::Address {
+                uplink: name.clone(),
                 source,
-            })?;
+            })
+        };
+        let topic = |source| SetupError::Topic {
+            uplink: name.clone(),
+            source,
+        };
+        let fixed = |template: &str| topic::fixed(template, gateway).map_err(topic);
+        let answers = match uplink.acknowledge {
+            Acknowledge::Broker => None,
+            Acknowledge::Mes => {
+                let at = fixed(mqtt.answers())?;
+                Some(Answers::new(name, at, format::source_of(gateway)))
+            }
+        };
+        let status = match &mqtt.status {
+            Some(template) => Some(Status::new(fixed(template)?, &gateway.id)),
+            None => None,
+        };
+        let fallback: Result<Vec<Address>, SetupError> =
+            mqtt.fallback.iter().map(address).collect();
         let (shortest, longest) = KEEP_ALIVE;
+        let client_id = mqtt.client_id.clone();
         Ok(MqttUplink {
-            address,
+            servers: Servers::new(address(&mqtt.url)?, fallback?),
             version: mqtt.version,
-            client_id: mqtt
-                .client_id
-                .clone()
-                .unwrap_or_else(|| format!("{}-{name}", gateway.id)),
-            topics,
+            client_id: client_id.unwrap_or_else(|| format!("{}-{name}", gateway.id)),
             user: mqtt.user.clone(),
             tls: mqtt.tls.clone(),
             keep_alive: mqtt.keep_alive.get().clamp(shortest, longest),
             window: usize::from(mqtt.window.clamp(1, session::MAX_WINDOW)),
             timing,
+            way: Way {
+                format: uplink.format,
+                uplink: name.clone(),
+                topics: TopicTemplate::new(&mqtt.topic, &gateway.id).map_err(topic)?,
+                answers,
+                status,
+            },
             link: None,
         })
     }
@@ -96,16 +114,28 @@ impl MqttUplink {
             MqttVersion::V3 => "3.1.1",
             MqttVersion::V5 => "5",
         };
-        format!("{} (MQTT {version})", self.address)
+        format!("{} (MQTT {version})", self.servers.used())
+    }
+
+    /// Where the verdicts of the MES come, if they count.
+    pub(super) fn answers(&self) -> Option<String> {
+        self.way.answers.as_ref().map(|own| own.topic.clone())
+    }
+
+    /// Counts there what comes on that topic and is none.
+    pub(super) fn count_ignored_in(&mut self, health: Arc<UplinkHealth>) {
+        if let Some(answers) = &mut self.way.answers {
+            answers.count_in(health);
+        }
     }
 
     /// The topic of an event.
     pub(super) fn topic(&self, record: &Record) -> String {
-        self.topics.topic(&record.envelope)
+        self.way.topics.topic(&record.envelope)
     }
 
     /// Everything that is needed to connect, secrets and certificates read now.
-    fn login(&self) -> Result<Login, Fault> {
+    fn login(&self, address: Address, presence: Option<&Presence>) -> Result<Login, Fault> {
         let because = |error: &dyn std::error::Error| Fault(error.to_string());
         let user = match &self.user {
             Some(user) => {
@@ -114,19 +144,30 @@ impl MqttUplink {
             }
             None => None,
         };
-        let tls = if self.address.tls {
+        let tls = if address.tls {
             Some(tls::client_config(self.tls.as_ref()).map_err(|error| because(&error))?)
         } else {
             None
         };
+        let status = self.way.status.as_ref();
+        let will = status.and_then(|status| Some(status.will(presence?)));
         Ok(Login {
-            address: self.address.clone(),
+            address,
             client_id: self.client_id.clone(),
             user,
             tls,
             keep_alive: self.keep_alive,
             write_within: self.timing.verdict_within,
+            will,
+            answers: self.answers(),
         })
+    }
+}
+
+async fn open(version: MqttVersion, login: Login) -> Result<Session, Fault> {
+    match version {
+        MqttVersion::V3 => v3::open(login).await,
+        MqttVersion::V5 => v5::open(login).await,
     }
 }
 
@@ -134,18 +175,27 @@ impl Uplink for MqttUplink {
     async fn connect(&mut self) -> Result<Terms, Fault> {
         // First away with the old one: a broker knows one connection per client id.
         self.link = None;
-        let login = self.login()?;
-        let session = match self.version {
-            MqttVersion::V3 => v3::open(login).await?,
-            MqttVersion::V5 => v5::open(login).await?,
+        let Some(address) = self.servers.take() else {
+            return Err(Fault("there is no server".into()));
         };
-        let in_flight = self.window.min(usize::from(session.receive_maximum.max(1)));
-        self.link = Some(Link {
-            session,
-            submitted: VecDeque::new(),
-            on_wire: HashMap::new(),
-            own_verdicts: VecDeque::new(),
-        });
+        let presence = self.way.status.as_ref().map(Status::presence);
+        let opened = match self.login(address, presence.as_ref()) {
+            Ok(login) => open(self.version, login).await,
+            Err(fault) => Err(fault),
+        };
+        let mut link = match opened {
+            Ok(session) => Link::new(session, presence),
+            Err(Fault(reason)) => return Err(Fault(self.servers.fails(&reason))),
+        };
+        self.servers.works();
+        // Where the word of the MES counts, an event stays under way longer than the broker counts it: the library waits for
+        // the broker then.
+        let in_flight = match self.way.answers {
+            Some(_) => self.window,
+            None => self.window.min(link.receive_maximum()),
+        };
+        link.begin(&self.way)?;
+        self.link = Some(link);
         Ok(Terms {
             in_flight,
             batch: 1,
@@ -156,63 +206,28 @@ impl Uplink for MqttUplink {
     }
 
     fn send(&mut self, events: &[&Record]) {
-        events.iter().for_each(|record| self.publish(record));
+        // Without a link not reached: the task sends between `connect` and the next fault. Unsent, it would be sent again anyway.
+        if let Some(link) = &mut self.link {
+            events
+                .iter()
+                .for_each(|record| link.send(record, &mut self.way));
+        }
     }
 
     async fn next(&mut self) -> Result<Answer, Fault> {
-        let Some(link) = &mut self.link else {
-            return Err(Fault("not connected".into()));
-        };
-        loop {
-            if let Some(answer) = link.own_verdicts.pop_front() {
-                return Ok(answer);
-            }
-            match link.session.next().await? {
-                Notice::Sent(packet_id) => {
-                    if let Some(position) = link.submitted.pop_front() {
-                        link.on_wire.insert(packet_id, position);
-                    }
-                }
-                // An id that stands for nothing: acknowledged a second time.
-                Notice::Acknowledged(packet_id, verdict) => {
-                    if let Some(position) = link.on_wire.remove(&packet_id) {
-                        return Ok(Answer { position, verdict });
-                    }
-                }
-            }
+        match &mut self.link {
+            Some(link) => link.next(&mut self.way).await,
+            None => Err(Fault("not connected".into())),
         }
     }
-}
 
-impl MqttUplink {
-    fn publish(&mut self, record: &Record) {
-        let Some(link) = &mut self.link else {
-            // Not reached: the task sends between `connect` and the next fault. Unsent, it would be sent again anyway.
-            return;
-        };
-        let topic = self.topics.topic(&record.envelope);
-        let bytes = record.payload.len() + topic.len() + PACKET_OVERHEAD;
-        let limit = link.session.max_packet_bytes;
-        let verdict = if topic.is_empty() {
-            Verdict::Rejected(
-                ParkClass::Schema,
-                Trouble::new("its topic is empty: the template needs a level that every event has")
-                    .coded(0x90, "0x90"),
-            )
-        } else if bytes > limit {
-            let trouble = Trouble::new(format!(
-                "its packet has {bytes} bytes and the broker takes {limit}: raise the broker's maximum packet size"
-            ));
-            Verdict::Rejected(ParkClass::Schema, trouble.coded(0x95, "0x95"))
-        } else if link.session.publish(topic, record.payload.clone()) {
-            link.submitted.push_back(record.position);
-            return;
-        } else {
-            Verdict::Unanswered(Trouble::new("the connection takes no more packets"))
-        };
-        link.own_verdicts.push_back(Answer {
-            position: record.position,
-            verdict,
-        });
+    fn server(&self) -> Option<String> {
+        self.servers.are_several().then(|| self.destination())
+    }
+
+    async fn close(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.close(&mut self.way).await;
+        }
     }
 }

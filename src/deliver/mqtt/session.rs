@@ -6,6 +6,7 @@
 use super::super::handshake;
 use super::super::uplink::{Fault, Verdict, printable, with_causes};
 use super::address::Address;
+use super::answers::Heard;
 use crate::settings::SecretText;
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -18,6 +19,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 /// Largest window of the settings. Below [`PACKET_IDS`], so that ids never collide while acknowledgements are in order.
 pub(super) const MAX_WINDOW: u16 = 1_000;
@@ -25,12 +27,12 @@ pub(super) const MAX_WINDOW: u16 = 1_000;
 pub(super) const PACKET_IDS: u16 = 1_024;
 /// Largest packet from a broker.
 pub(super) const MAX_INCOMING_BYTES: u32 = 64 << 10;
-/// Largest packet to a broker: an event has at most 60 KiB, a topic some hundred bytes.
-pub(super) const MAX_OUTGOING_BYTES: u32 = 128 << 10;
-/// Notices under way: one per event sent and one per acknowledgement of a window.
+/// Largest packet that is sent. An event has at most 60 KiB; as a B2MML document with a long profile it is several times
+/// longer. What is longer still is put aside.
+pub(super) const MAX_OUTGOING_BYTES: u32 = 1 << 20;
+/// Notices under way: one per event sent and one per acknowledgement of a window. Verdicts of a MES fill what is left, each of
+/// at most 1 KiB; past that the connection is not read.
 const NOTICES: usize = 2 * PACKET_IDS as usize;
-/// What every payload is (CloudEvents JSON format 1.0, 3.).
-const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 /// Longest text of a broker in the log.
 const MAX_REASON_CHARS: usize = 200;
 
@@ -44,6 +46,22 @@ pub(super) struct Login {
     pub(super) keep_alive: Duration,
     /// Longest wait for the socket to take a packet.
     pub(super) write_within: Duration,
+    /// What the broker publishes when it loses us.
+    pub(super) will: Option<Message>,
+    /// Where the verdicts of the MES come.
+    pub(super) answers: Option<String>,
+}
+
+/// What is published, QoS 1.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) topic: String,
+    pub(super) payload: Bytes,
+    pub(super) retain: bool,
+    /// MQTT 5 says what the payload is.
+    pub(super) content_type: &'static str,
+    /// Where the verdict on it is to come, and on which event it is: for MQTT 5.
+    pub(super) answer: Option<(String, Uuid)>,
 }
 
 impl Login {
@@ -63,6 +81,12 @@ pub(super) enum Notice {
     Sent(u16),
     /// The broker's word on a packet id.
     Acknowledged(u16, Verdict),
+    /// The subscription stands, or is refused, and why.
+    Subscribed(Result<(), String>),
+    /// Something came on the topic of the verdicts.
+    Heard(Heard),
+    /// We have said that we go.
+    Left,
 }
 
 /// The sending side.
@@ -108,25 +132,55 @@ impl Session {
         }
     }
 
-    /// Hands an event to the event loop, QoS 1; false when its queue is full.
-    pub(super) fn publish(&self, topic: String, payload: Bytes) -> bool {
+    /// Hands a message to the event loop; false when its queue is full.
+    pub(super) fn publish(&self, message: Message) -> bool {
+        let Message {
+            topic,
+            payload,
+            retain,
+            content_type,
+            answer,
+        } = message;
         match &self.client {
             Client::V3(client) => client
-                .publish_bytes(topic, QoS::AtLeastOnce, false, payload)
+                .publish_bytes(topic, QoS::AtLeastOnce, retain, payload)
                 .now_or_never()
                 .is_some_and(|sent| sent.is_ok()),
-            Client::V5(client) => client
-                .try_publish_with_properties(
-                    topic,
-                    rumqttc::v5::mqttbytes::QoS::AtLeastOnce,
-                    false,
-                    payload,
-                    PublishProperties {
-                        content_type: Some(CONTENT_TYPE.into()),
-                        ..PublishProperties::default()
-                    },
-                )
-                .is_ok(),
+            Client::V5(client) => {
+                let (response_topic, correlation_data) = match answer {
+                    Some((topic, id)) => (Some(topic), Some(Bytes::from(id.to_string()))),
+                    None => (None, None),
+                };
+                let properties = PublishProperties {
+                    content_type: Some(content_type.into()),
+                    response_topic,
+                    correlation_data,
+                    ..PublishProperties::default()
+                };
+                let qos = rumqttc::v5::mqttbytes::QoS::AtLeastOnce;
+                let sent =
+                    client.try_publish_with_properties(topic, qos, retain, payload, properties);
+                sent.is_ok()
+            }
+        }
+    }
+
+    /// Asks for what comes on a topic, QoS 1; false when the queue is full.
+    pub(super) fn subscribe(&self, topic: &str) -> bool {
+        match &self.client {
+            Client::V3(client) => client.try_subscribe(topic, QoS::AtLeastOnce).is_ok(),
+            Client::V5(client) => {
+                let qos = rumqttc::v5::mqttbytes::QoS::AtLeastOnce;
+                client.try_subscribe(topic, qos).is_ok()
+            }
+        }
+    }
+
+    /// Says that we go, behind all that was published; false when the queue is full.
+    pub(super) fn leave(&self) -> bool {
+        match &self.client {
+            Client::V3(client) => client.try_disconnect().is_ok(),
+            Client::V5(client) => client.try_disconnect().is_ok(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! a wildcard or a reserved topic. Events of the gateway itself have a topic of their own, whatever the template says.
 
 use crate::model::Envelope;
+use crate::settings::shape::Gateway;
 
 /// Where events of the gateway itself go.
 const GATEWAY_TOPIC: &str = "{enterprise}/{site}/_gw/{gateway}/evt/{type}";
@@ -26,6 +27,11 @@ pub enum TemplateError {
         "topic: `{0}` has a wildcard, a control character, or begins with `$`: events cannot be published there"
     )]
     Forbidden(String),
+    /// A placeholder that each event fills in differently.
+    #[error(
+        "topic: `{{{0}}}` differs from event to event: the topics of answers and of the status have {{enterprise}} {{site}} {{area}} {{line}} {{cell}} {{gateway}}"
+    )]
+    Varies(&'static str),
     /// Nothing at all.
     #[error("topic: the template is empty")]
     Empty,
@@ -72,6 +78,31 @@ impl Field {
     }
 }
 
+/// A topic of the gateway itself, the same at all times.
+pub(crate) fn fixed(template: &str, gateway: &Gateway) -> Result<String, TemplateError> {
+    let template = TopicTemplate::new(template, &gateway.id)?;
+    for piece in template.machine.iter().flatten() {
+        match piece {
+            Piece::Field(Field::Equipment) => return Err(TemplateError::Varies("equipment")),
+            Piece::Field(Field::Type) => return Err(TemplateError::Varies("type")),
+            Piece::Field(Field::Path(_) | Field::Gateway) | Piece::Text(_) => {}
+        }
+    }
+    let nothing = Envelope {
+        id: uuid::Uuid::nil(),
+        run: uuid::Uuid::nil(),
+        kind: String::new(),
+        partition_key: String::new(),
+        equipment: None,
+        path: gateway.path.clone(),
+        time_ns: 0,
+    };
+    match template.filled(&template.machine, &nothing) {
+        topic if topic.is_empty() => Err(TemplateError::Empty),
+        topic => Ok(topic),
+    }
+}
+
 impl TopicTemplate {
     /// Checks `template` and keeps the gateway's id.
     pub(crate) fn new(template: &str, gateway_id: &str) -> Result<TopicTemplate, TemplateError> {
@@ -88,6 +119,10 @@ impl TopicTemplate {
             Some(_) => &self.machine,
             None => &self.gateway,
         };
+        self.filled(template, event)
+    }
+
+    fn filled(&self, template: &[Level], event: &Envelope) -> String {
         let levels: Vec<String> = template
             .iter()
             .filter_map(|level| self.fill(level, event))
@@ -251,6 +286,25 @@ mod tests {
             "gateway.birth",
             "ACME/_gw/gw07/evt/gateway.birth",
         );
+    }
+
+    #[test]
+    fn topics_of_the_gateway_itself_have_nothing_of_an_event() {
+        let gateway = Gateway {
+            id: "gw07".into(),
+            path: vec!["ACME".into(), "PLANT1".into()],
+        };
+        let of = |template| fixed(template, &gateway);
+        assert_eq!(
+            of("{enterprise}/{site}/{area}/_gw/{gateway}/ack").unwrap(),
+            "ACME/PLANT1/_gw/gw07/ack"
+        );
+        assert_eq!(
+            of("{enterprise}/{equipment}/ack"),
+            Err(TemplateError::Varies("equipment"))
+        );
+        assert_eq!(of("a/{type}"), Err(TemplateError::Varies("type")));
+        assert_eq!(of("{area}"), Err(TemplateError::Empty));
     }
 
     #[test]

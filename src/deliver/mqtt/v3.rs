@@ -2,12 +2,14 @@
 
 use super::super::uplink::{Fault, Verdict};
 use super::address::Address;
+use super::answers::{Heard, hear};
 use super::session::{
     self, Client, Login, MAX_INCOMING_BYTES, MAX_OUTGOING_BYTES, Notice, PACKET_IDS, Session,
 };
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Outgoing,
-    Packet, StateError, TlsConfiguration, Transport,
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions,
+    Outgoing, Packet, Publish, QoS, StateError, SubAck, SubscribeReasonCode, TlsConfiguration,
+    Transport,
 };
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -18,6 +20,7 @@ const SURE_CLIENT_ID_BYTES: usize = 23;
 /// Connects with a clean session. Dropping the future gives up.
 pub(super) async fn open(login: Login) -> Result<Session, Fault> {
     let address = login.address.clone();
+    let answers = login.answers.clone();
     let client_id = login.client_id.clone();
     let network = login.network();
     let (client, mut events) = AsyncClient::new(options(login), usize::from(PACKET_IDS));
@@ -29,7 +32,7 @@ pub(super) async fn open(login: Login) -> Result<Session, Fault> {
             Err(error) => return Err(fault(&error, &address, &client_id)),
         }
     }
-    let run = move |notices| run(events, notices, address, client_id);
+    let run = move |notices| run(events, notices, answers, address, client_id);
     // 3.1.1 has no receive maximum; the window is the limit.
     Ok(Session::new(
         Client::V3(client),
@@ -49,6 +52,15 @@ fn options(login: Login) -> MqttOptions {
     if let Some((name, password)) = login.user {
         options.set_credentials(name, password.expose());
     }
+    if let Some(will) = login.will {
+        let payload = will.payload;
+        options.set_last_will(LastWill::new(
+            will.topic,
+            payload,
+            QoS::AtLeastOnce,
+            will.retain,
+        ));
+    }
     if let Some(tls) = login.tls {
         let tls = TlsConfiguration::Rustls(Arc::new(tls));
         options.set_transport(Transport::tls_with_config(tls));
@@ -64,13 +76,14 @@ fn bytes(limit: u32) -> usize {
 async fn run(
     mut events: EventLoop,
     notices: mpsc::Sender<Notice>,
+    answers: Option<String>,
     address: Address,
     client_id: String,
 ) -> Fault {
     loop {
         match events.poll().await {
             Ok(event) => {
-                if let Some(notice) = notice(&event)
+                if let Some(notice) = notice(&event, answers.as_deref())
                     && notices.send(notice).await.is_err()
                 {
                     return Fault("given up".into());
@@ -79,7 +92,8 @@ async fn run(
             Err(error) => {
                 // Acknowledgements that were read together with the end.
                 let left = std::mem::take(&mut events.state.events);
-                for notice in left.iter().filter_map(notice) {
+                let left = left.iter();
+                for notice in left.filter_map(|event| notice(event, answers.as_deref())) {
                     if notices.send(notice).await.is_err() {
                         break;
                     }
@@ -90,14 +104,31 @@ async fn run(
     }
 }
 
-fn notice(event: &Event) -> Option<Notice> {
+fn notice(event: &Event, answers: Option<&str>) -> Option<Notice> {
     match event {
         Event::Outgoing(Outgoing::Publish(id)) => Some(Notice::Sent(*id)),
         Event::Incoming(Packet::PubAck(ack)) => {
             Some(Notice::Acknowledged(ack.pkid, Verdict::Accepted))
         }
+        Event::Incoming(Packet::SubAck(ack)) => Some(Notice::Subscribed(subscribed(ack))),
+        Event::Incoming(Packet::Publish(publish)) => Some(Notice::Heard(heard(publish, answers))),
+        Event::Outgoing(Outgoing::Disconnect) => Some(Notice::Left),
         Event::Outgoing(_) | Event::Incoming(_) => None,
     }
+}
+
+/// The word on our one subscription.
+fn subscribed(ack: &SubAck) -> Result<(), String> {
+    let granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
+    if ack.return_codes.iter().all(granted) {
+        Ok(())
+    } else {
+        Err("without a reason".into())
+    }
+}
+
+fn heard(publish: &Publish, answers: Option<&str>) -> Heard {
+    hear(answers, publish.topic.as_bytes(), &publish.payload, None)
 }
 
 fn fault(error: &ConnectionError, address: &Address, client_id: &str) -> Fault {
@@ -107,7 +138,7 @@ fn fault(error: &ConnectionError, address: &Address, client_id: &str) -> Fault {
             Fault("the broker does not answer pings: the connection is dead".into())
         }
         ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            Fault("the broker closed the connection: its log says why".into())
+            Fault("the broker closed the connection: its log says why; with 3.1.1 it may be its way to say that a topic, of the events or of `status`, is forbidden".into())
         }
         other => session::explain(other, address),
     }

@@ -2,9 +2,14 @@
 
 use super::super::uplink::{Fault, Trouble, Verdict};
 use super::address::Address;
+use super::answers::{Heard, hear};
 use super::session::{self, Client, Login, MAX_INCOMING_BYTES, Notice, PACKET_IDS, Session};
 use crate::model::ParkClass;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, ConnectReturnCode, Packet, PubAck, PubAckReason};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, ConnectReturnCode, LastWill, Packet, PubAck, PubAckReason, Publish, SubAck,
+    SubscribeReasonCode,
+};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use rumqttc::{Outgoing, TlsConfiguration, Transport};
 use std::sync::Arc;
@@ -16,6 +21,7 @@ const CONNECT_S: u64 = 3_600;
 /// Connects with a clean start. Dropping the future gives up.
 pub(super) async fn open(login: Login) -> Result<Session, Fault> {
     let address = login.address.clone();
+    let answers = login.answers.clone();
     let keep_alive = login.keep_alive;
     let (client, mut events) = AsyncClient::new(options(login), usize::from(PACKET_IDS));
     let greeting = loop {
@@ -30,7 +36,7 @@ pub(super) async fn open(login: Login) -> Result<Session, Fault> {
         // The library would take 0 for a period and ping without pause.
         events.options.set_keep_alive(keep_alive);
     }
-    let run = move |notices| run(events, notices, address);
+    let run = move |notices| run(events, notices, answers, address);
     Ok(Session::new(
         Client::V5(client),
         run,
@@ -51,6 +57,16 @@ fn options(login: Login) -> MqttOptions {
         .set_network_options(network);
     if let Some((name, password)) = login.user {
         options.set_credentials(name, password.expose());
+    }
+    if let Some(will) = login.will {
+        let qos = QoS::AtLeastOnce;
+        options.set_last_will(LastWill::new(
+            will.topic,
+            will.payload,
+            qos,
+            will.retain,
+            None,
+        ));
     }
     if let Some(tls) = login.tls {
         let tls = TlsConfiguration::Rustls(Arc::new(tls));
@@ -91,11 +107,16 @@ impl Limits {
 }
 
 /// Reports until the connection is lost. The event loop is never polled after an error: that would reconnect.
-async fn run(mut events: EventLoop, notices: mpsc::Sender<Notice>, address: Address) -> Fault {
+async fn run(
+    mut events: EventLoop,
+    notices: mpsc::Sender<Notice>,
+    answers: Option<String>,
+    address: Address,
+) -> Fault {
     loop {
         match events.poll().await {
             Ok(event) => {
-                if let Some(notice) = notice(&event)
+                if let Some(notice) = notice(&event, answers.as_deref())
                     && notices.send(notice).await.is_err()
                 {
                     return Fault("given up".into());
@@ -104,7 +125,8 @@ async fn run(mut events: EventLoop, notices: mpsc::Sender<Notice>, address: Addr
             Err(error) => {
                 // Acknowledgements that were read together with the end.
                 let left = std::mem::take(&mut events.state.events);
-                for notice in left.iter().filter_map(notice) {
+                let left = left.iter();
+                for notice in left.filter_map(|event| notice(event, answers.as_deref())) {
                     if notices.send(notice).await.is_err() {
                         break;
                     }
@@ -115,10 +137,13 @@ async fn run(mut events: EventLoop, notices: mpsc::Sender<Notice>, address: Addr
     }
 }
 
-fn notice(event: &Event) -> Option<Notice> {
+fn notice(event: &Event, answers: Option<&str>) -> Option<Notice> {
     match event {
         Event::Outgoing(Outgoing::Publish(id)) => Some(Notice::Sent(*id)),
         Event::Incoming(Packet::PubAck(ack)) => Some(Notice::Acknowledged(ack.pkid, verdict(ack))),
+        Event::Incoming(Packet::SubAck(ack)) => Some(Notice::Subscribed(subscribed(ack))),
+        Event::Incoming(Packet::Publish(publish)) => Some(Notice::Heard(heard(publish, answers))),
+        Event::Outgoing(Outgoing::Disconnect) => Some(Notice::Left),
         Event::Outgoing(_) | Event::Incoming(_) => None,
     }
 }
@@ -134,9 +159,12 @@ fn verdict(ack: &PubAck) -> Verdict {
     let trouble = |what: &str| Trouble::new(format!("{what}{said}"));
     match ack.reason {
         PubAckReason::Success => Verdict::Accepted,
-        PubAckReason::NoMatchingSubscribers => Verdict::Unavailable(trouble(
-            "nobody has subscribed to the topic (0x10): is the MES connected to the broker, and to this topic?",
-        )),
+        PubAckReason::NoMatchingSubscribers => Verdict::Unavailable(
+            trouble(
+                "nobody has subscribed to the topic (0x10): is the MES connected to the broker, and to this topic?",
+            )
+            .coded(0x10, "0x10"),
+        ),
         PubAckReason::NotAuthorized => Verdict::Unavailable(trouble(
             "this client may not publish to the topic (0x87): check the broker's permissions",
         )),
@@ -164,6 +192,23 @@ fn verdict(ack: &PubAck) -> Verdict {
             Verdict::Unanswered(trouble("the broker still uses its packet id (0x91)"))
         }
     }
+}
+
+/// The word on our one subscription.
+fn subscribed(ack: &SubAck) -> Result<(), String> {
+    let refused = |code: &&SubscribeReasonCode| !matches!(code, SubscribeReasonCode::Success(_));
+    let Some(refused) = ack.return_codes.iter().find(refused) else {
+        return Ok(());
+    };
+    let said = ack.properties.as_ref();
+    let said = session::said(said.and_then(|properties| properties.reason_string.as_deref()));
+    Err(format!("{refused:?}{said}"))
+}
+
+fn heard(publish: &Publish, answers: Option<&str>) -> Heard {
+    let properties = publish.properties.as_ref();
+    let correlation = properties.and_then(|properties| properties.correlation_data.as_deref());
+    hear(answers, &publish.topic, &publish.payload, correlation)
 }
 
 fn fault(error: &ConnectionError, address: &Address) -> Fault {

@@ -272,7 +272,7 @@ async fn look(
 /// Whom the settings trust.
 fn trusted(settings: Option<&shape::Tls>) -> Vec<String> {
     let Some(path) = settings.and_then(|tls| tls.ca.as_deref()) else {
-        return Vec::new();
+        return vec!["no `tls.ca`: the public authorities of this box are trusted".into()];
     };
     let found: Vec<CertificateDer<'_>> = tls::certificates(path).unwrap_or_default();
     let names: Vec<String> = found.iter().filter_map(|it| chain::subject(it)).collect();

@@ -50,16 +50,8 @@ impl Window {
         failure: Failure,
     ) -> Option<(Instant, Consequence)> {
         let sent_at = self.under_way(position)?;
-        let passed = self.passed;
+        self.count_failure(position);
         let entry = self.entries.get_mut(&position)?;
-        if passed > entry.passed_before {
-            entry.failures += 1;
-            entry.passed_before = passed;
-        }
-        let key = &entry.record.envelope.partition_key;
-        if !self.failing.contains_key(key) {
-            self.failing.insert(key.clone(), passed);
-        }
         if failure == Failure::Conflict {
             entry.conflicts += 1;
         }
@@ -74,6 +66,22 @@ impl Window {
             entry.unanswered = failure == Failure::Unanswered;
         }
         Some((sent_at, Consequence::Again(wait)))
+    }
+
+    /// One more failure of the event, if others were accepted since the one before.
+    pub(super) fn count_failure(&mut self, position: Position) {
+        let passed = self.passed;
+        let Some(entry) = self.entries.get_mut(&position) else {
+            return;
+        };
+        if passed > entry.passed_before {
+            entry.failures += 1;
+            entry.passed_before = passed;
+        }
+        let key = &entry.record.envelope.partition_key;
+        if !self.failing.contains_key(key) {
+            self.failing.insert(key.clone(), passed);
+        }
     }
 
     fn postpone(
@@ -100,14 +108,25 @@ impl Window {
     /// The event that keeps others from being read or settled although they could be delivered.
     pub(in crate::deliver) fn holds_back(&self, terms: &Terms) -> Option<Position> {
         let (oldest, entry) = self.entries.first_key_value()?;
-        if !matches!(entry.stage, Stage::Postponed(_)) {
+        let key = &entry.record.envelope.partition_key;
+        let held = self.lists.is_held(key);
+        let waits = match entry.stage {
+            Stage::Postponed(_) => true,
+            Stage::Taken(_) => entry.silences > 0,
+            Stage::Due => held,
+            Stage::Sent(_) | Stage::Parking => false,
+        };
+        if !waits {
             return None;
         }
         let full = self.held_bytes >= HELD_BYTES || self.entries.len() >= HELD_EVENTS;
-        let idle = self.lists.next(terms.one_per_key).is_none() && self.lists.sent.is_empty();
+        let idle = self.lists.next(terms.one_per_key).is_none()
+            && self.lists.sent.is_empty()
+            && self.lists.taken.is_empty();
         // Where nobody passes, the destination has an error for each: then nobody is held back.
-        let since = self.failing.get(&entry.record.envelope.partition_key);
-        let others_pass = since.is_some_and(|since| self.passed >= since + PASSED_BEFORE_HELD);
+        let since = self.failing.get(key);
+        let others_pass =
+            held || since.is_some_and(|since| self.passed >= since + PASSED_BEFORE_HELD);
         let under_way = terms.in_flight.saturating_mul(terms.batch);
         let at_limit = self.above() + under_way as u64 >= MAX_ABOVE;
         (at_limit || full && idle && others_pass).then_some(*oldest)

@@ -1,7 +1,7 @@
 //! Which events of a window are in which stage, in the orders in which the window asks for them. Pure.
 
 use crate::model::Position;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 /// Where an event is on its way.
@@ -13,6 +13,8 @@ pub(in crate::deliver) enum Stage {
     Postponed(Instant),
     /// Under way since then.
     Sent(Instant),
+    /// The broker has it, and the MES should have given its verdict by then. Still under way.
+    Taken(Instant),
     /// On its way into a file of its own. Later ones of its key pass.
     Parking,
 }
@@ -39,6 +41,10 @@ pub(super) struct Lists {
     postponed_keys: BTreeMap<Position, String>,
     /// Under way since then.
     pub(super) sent: BTreeSet<(Instant, Position)>,
+    /// With the broker, and without a verdict until then at the most.
+    pub(super) taken: BTreeSet<(Instant, Position)>,
+    /// Keys of which nothing may be sent.
+    held: HashSet<String>,
 }
 
 impl Lists {
@@ -57,12 +63,7 @@ impl Lists {
 
     /// The next one that may be sent, where only the first of a key may be or where each may.
     pub(super) fn next(&self, one_per_key: bool) -> Option<Position> {
-        let candidates = if one_per_key {
-            &self.due_heads
-        } else {
-            &self.due
-        };
-        candidates.first().copied()
+        self.due(one_per_key).next()
     }
 
     /// The one behind `position` in the line of its key, if it may be sent.
@@ -74,18 +75,30 @@ impl Lists {
             .filter(|next| self.due.contains(next))
     }
 
+    /// Those that may be sent, in order, where only the first of a key may be or where each may.
+    pub(super) fn due(&self, one_per_key: bool) -> impl Iterator<Item = Position> + '_ {
+        let candidates = if one_per_key {
+            &self.due_heads
+        } else {
+            &self.due
+        };
+        candidates.iter().copied()
+    }
+
     /// One whose time has come.
     pub(super) fn postponed_until(&self, now: Instant) -> Option<Position> {
         let (until, position) = self.postponed.first()?;
         (*until <= now).then_some(*position)
     }
 
-    /// How many wait for time to pass, and behind those that do.
+    /// How many wait for time to pass, or for somebody, and behind those that do.
     pub(super) fn stuck(&self, one_per_key: bool) -> usize {
         if !one_per_key {
             return self.postponed.len();
         }
-        let keys = self.postponed_keys.values();
+        let not_held = |key: &&String| !self.held.contains(*key);
+        let keys = self.postponed_keys.values().filter(not_held);
+        let keys = keys.chain(&self.held);
         keys.filter_map(|key| self.lines.get(key).map(|line| line.events.len()))
             .sum()
     }
@@ -103,9 +116,11 @@ impl Lists {
             }
             Stage::Sent(at) => {
                 self.sent.remove(&(at, position));
-                if let Some(line) = self.lines.get_mut(key) {
-                    line.sent = line.sent.saturating_sub(1);
-                }
+                self.count_sent(key, false);
+            }
+            Stage::Taken(until) => {
+                self.taken.remove(&(until, position));
+                self.count_sent(key, false);
             }
             Stage::Parking => {}
         }
@@ -119,13 +134,45 @@ impl Lists {
             }
             Stage::Sent(at) => {
                 self.sent.insert((at, position));
-                if let Some(line) = self.lines.get_mut(key) {
-                    line.sent += 1;
-                }
+                self.count_sent(key, true);
+            }
+            Stage::Taken(until) => {
+                self.taken.insert((until, position));
+                self.count_sent(key, true);
             }
             Stage::Parking => self.step_out(position, key),
         }
         self.refresh(key);
+    }
+
+    fn count_sent(&mut self, key: &str, more: bool) {
+        if let Some(line) = self.lines.get_mut(key) {
+            line.sent = if more {
+                line.sent + 1
+            } else {
+                line.sent.saturating_sub(1)
+            };
+        }
+    }
+
+    /// Nothing of this key is sent any more.
+    pub(super) fn hold(&mut self, key: &str) {
+        self.held.insert(key.to_owned());
+        self.refresh(key);
+    }
+
+    /// Nothing is sent of these keys, and of no others.
+    pub(super) fn hold_only(&mut self, keys: HashSet<String>) {
+        let before = std::mem::replace(&mut self.held, keys);
+        let now = self.held.clone();
+        for key in before.symmetric_difference(&now) {
+            self.refresh(key);
+        }
+    }
+
+    /// Whether nothing of this key is sent.
+    pub(super) fn is_held(&self, key: &str) -> bool {
+        self.held.contains(key)
     }
 
     fn step_out(&mut self, position: Position, key: &str) {
@@ -148,7 +195,7 @@ impl Lists {
         let Some(head) = line.events.front() else {
             return;
         };
-        if line.sent == 0 && self.due.contains(head) {
+        if line.sent == 0 && self.due.contains(head) && !self.held.contains(key) {
             self.due_heads.insert(*head);
         } else {
             self.due_heads.remove(head);

@@ -7,9 +7,11 @@
 mod failure;
 mod lists;
 mod sending;
+mod taken;
 
 pub(super) use failure::{Consequence, Failure};
 pub(super) use sending::Started;
+pub(super) use taken::Patience;
 
 use super::timing::Timing;
 use super::uplink::Terms;
@@ -17,7 +19,7 @@ use crate::backoff::Backoff;
 use crate::buffer::{Fate, Record, Settled};
 use crate::model::Position;
 use lists::{Lists, Stage};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 /// Events read beyond those that may be sent, so that the wire never waits for the disk: at 20,000 events/s
@@ -67,6 +69,9 @@ struct Entry {
     backoff: Option<Box<Backoff>>,
     attempts: u32,
     first_sent: Option<Instant>,
+    last_sent: Option<Instant>,
+    /// How often the MES said nothing about it while it spoke of others.
+    silences: u32,
     /// Failures since each of which others were accepted.
     failures: u32,
     conflicts: u32,
@@ -163,6 +168,8 @@ impl Window {
                 backoff: None,
                 attempts: 0,
                 first_sent: None,
+                last_sent: None,
+                silences: 0,
                 failures: 0,
                 conflicts: 0,
                 losses: 0,
@@ -171,9 +178,10 @@ impl Window {
         );
     }
 
-    /// The event is accepted. Returns when it was sent; `None` when it was not under way (a second acknowledgement).
+    /// The event is accepted. Returns when it was sent; `None` when it is not there any more (a second acknowledgement), or
+    /// was never sent.
     pub(super) fn accept(&mut self, position: Position) -> Option<Instant> {
-        let sent_at = self.under_way(position)?;
+        let sent_at = self.sent_at(position)?;
         self.passed += 1;
         if !self.failing.is_empty()
             && let Some(entry) = self.entries.get(&position)
@@ -207,6 +215,16 @@ impl Window {
         Some(parkable)
     }
 
+    /// Nothing of this partition key is sent any more.
+    pub(super) fn hold_key(&mut self, key: &str) {
+        self.lists.hold(key);
+    }
+
+    /// Nothing is sent of these partition keys, and of no others.
+    pub(super) fn hold_only(&mut self, keys: HashSet<String>) {
+        self.lists.hold_only(keys);
+    }
+
     /// The event has its file: it holds nothing back any more.
     pub(super) fn parked(&mut self, position: Position) {
         let is_parking = |entry: &Entry| entry.stage == Stage::Parking;
@@ -215,10 +233,18 @@ impl Window {
         }
     }
 
+    /// When the event was sent last, whatever came after: a verdict counts also when it is late. `None` for one that was never
+    /// sent, or is being parked.
+    pub(super) fn sent_at(&self, position: Position) -> Option<Instant> {
+        let entry = self.entries.get(&position)?;
+        entry.last_sent.filter(|_| entry.stage != Stage::Parking)
+    }
+
     /// When the event with this position was sent, if it is under way.
     fn under_way(&self, position: Position) -> Option<Instant> {
-        match self.entries.get(&position)?.stage {
-            Stage::Sent(at) => Some(at),
+        let entry = self.entries.get(&position)?;
+        match entry.stage {
+            Stage::Sent(_) | Stage::Taken(_) => entry.last_sent,
             Stage::Due | Stage::Postponed(_) | Stage::Parking => None,
         }
     }
@@ -257,12 +283,12 @@ impl Window {
         }
     }
 
-    /// How many sendings are under way.
+    /// How many sendings are under way and not with a broker.
     pub(super) fn in_flight(&self) -> usize {
         self.sendings.len()
     }
 
-    /// When the event that has been under way longest was sent.
+    /// When the event that has been under way longest, and is not with a broker, was sent.
     pub(super) fn oldest_sent(&self) -> Option<Instant> {
         self.lists.sent.first().map(|(at, _)| *at)
     }

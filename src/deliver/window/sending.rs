@@ -65,12 +65,13 @@ impl Window {
     }
 
     /// Each that is under way may soon be settled above the oldest one.
-    fn has_room_above(&self, position: Position) -> bool {
+    pub(super) fn has_room_above(&self, position: Position) -> bool {
         let is_oldest = self.entries.first_key_value().map(|(oldest, _)| *oldest) == Some(position);
-        is_oldest || self.above() + (self.lists.sent.len() as u64) < MAX_ABOVE
+        let under_way = self.lists.sent.len() + self.lists.taken.len();
+        is_oldest || self.above() + (under_way as u64) < MAX_ABOVE
     }
 
-    fn start_one(&mut self, position: Position, now: Instant) -> Started {
+    pub(super) fn start_one(&mut self, position: Position, now: Instant) -> Started {
         self.stage(position, Stage::Sent(now));
         let passed = self.passed;
         let sending = self.last_sending;
@@ -81,6 +82,7 @@ impl Window {
                 entry.first_sent = Some(now);
                 entry.passed_before = passed;
             }
+            entry.last_sent = Some(now);
             entry.attempts = entry.attempts.saturating_add(1);
             again = std::mem::take(&mut entry.unanswered);
             *self.sendings.entry(sending).or_default() += 1;

@@ -5,7 +5,7 @@ use super::uplink::{check_secret, check_tls, check_user, scheme, within};
 use super::{http_answers, http_requests, join, url};
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
-use crate::settings::shape::{Format, Http, OAuth2, Tls, Uplink};
+use crate::settings::shape::{Format, Http, OAuth2, Uplink};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -44,8 +44,11 @@ pub(super) fn check(uplink: &Uplink, http: &Http, path: &str, report: &mut Repor
         );
     }
     let of_requests = http_requests::check(uplink, http, path, report);
-    // Certificates are for whatever is encrypted.
+    // Certificates are for whatever is encrypted, tokens included.
+    let of_tokens = http.oauth2.as_ref().filter(|oauth2| oauth2.tls.is_none());
+    let of_tokens = of_tokens.map(|oauth2| oauth2.token_url.starts_with("https:"));
     let safe = [safe, of_requests].into_iter().flatten().max();
+    let safe = safe.map(|safe| safe || of_tokens == Some(true));
     if safe.is_some() {
         check_tls(safe, http.tls.as_ref(), ["http", "https"], path, report);
     }
@@ -95,17 +98,13 @@ fn login(http: &Http, path: &str, report: &mut Report) {
         check_user(user, &join(path, "basic"), report);
     }
     if let Some(oauth2) = &http.oauth2 {
-        token(oauth2, http.tls.as_ref(), &join(path, "oauth2"), report);
+        token(oauth2, &join(path, "oauth2"), report);
     }
 }
 
-fn token(oauth2: &OAuth2, of_uplink: Option<&Tls>, path: &str, report: &mut Report) {
+fn token(oauth2: &OAuth2, path: &str, report: &mut Report) {
     let safe = address_of(&oauth2.token_url, &join(path, "token_url"), report);
-    let tls = match (safe, &oauth2.tls) {
-        (Some(true), None) => of_uplink,
-        (_, own) => own.as_ref(),
-    };
-    check_tls(safe, tls, ["http", "https"], path, report);
+    check_tls(safe, oauth2.tls.as_ref(), ["http", "https"], path, report);
     if oauth2.client.is_empty() {
         report.add(join(path, "client"), "the client id is empty");
     }

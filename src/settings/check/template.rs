@@ -16,6 +16,20 @@ const VARIABLES: [&str; 8] = [
 /// Longest template in bytes.
 const MAX_BYTES: usize = 1024;
 
+/// What is wrong with the template of a topic that belongs to the gateway and not to an event.
+pub(super) fn check_fixed(template: &str, path: &str) -> Option<Problem> {
+    let varies = ["equipment", "type"]
+        .into_iter()
+        .find(|name| template.contains(&format!("{{{name}}}")));
+    if let Some(name) = varies {
+        let message = format!(
+            "`{{{name}}}` differs from event to event, and this topic is the gateway's: {{enterprise}}, {{site}}, {{area}}, {{line}}, {{cell}}, {{gateway}}"
+        );
+        return Some(Problem::new(path, message));
+    }
+    check(template, path)
+}
+
 /// What is wrong with a topic template.
 pub(super) fn check(template: &str, path: &str) -> Option<Problem> {
     let wrong = |message: String| Some(Problem::new(path, message));

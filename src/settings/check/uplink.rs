@@ -5,11 +5,18 @@ use crate::model::{EventKind, UplinkId};
 use crate::settings::plant::{Plant, Uplink, UplinkProtocol};
 use crate::settings::problem::{nearest, shown};
 use crate::settings::report::Report;
-use crate::settings::shape::{File, Secret, Tls, User};
-use crate::settings::units::Period;
+use crate::settings::shape::{self, AckTimeout, Acknowledge, File, Secret, Tls, User};
+use crate::settings::units::{Period, Rate};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// How long the word of the MES may be waited for at first, and at last.
+const ACK_FIRST: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+const ACK_LONGEST: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+/// Events per second of a rate limit: one an hour, and more than any destination takes.
+const SLOWEST_PER_S: f64 = 1.0 / 3_600.0;
+const FASTEST_PER_S: f64 = 100_000.0;
 
 /// Checks all destinations and adds them to the plant.
 pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
@@ -18,10 +25,11 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
         let path = join("uplinks", name);
         names::name("an uplink", name, &path, report);
         check_events(&shape.events, &join(&path, "events"), report);
+        check_waits(shape, &path, report);
         let protocol = match (&shape.mqtt, &shape.http) {
             (Some(mqtt), None) => {
                 let path = join(&path, "mqtt");
-                mqtt::check(mqtt, &path, report);
+                mqtt::check(mqtt, shape.acknowledge, &path, report);
                 let client = (mqtt.url.clone(), mqtt.client_id.clone());
                 if let Some(other) = clients.insert(client, name) {
                     let message = format!(
@@ -33,6 +41,12 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
             }
             (None, Some(http)) => {
                 http::check(shape, http, &join(&path, "http"), report);
+                if shape.acknowledge == Acknowledge::Mes {
+                    report.add(
+                        join(&path, "acknowledge"),
+                        "`mes` is for MQTT, where a broker stands between: over HTTP the answer is the word of the MES; take it away",
+                    );
+                }
                 UplinkProtocol::Http(http.clone())
             }
             (Some(_), Some(_)) => {
@@ -56,6 +70,34 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
             events: shape.events.clone(),
             start_at: shape.start_at,
         });
+    }
+}
+
+/// Waits and limits that an uplink can work with.
+fn check_waits(shape: &shape::Uplink, path: &str, report: &mut Report) {
+    let AckTimeout { first, then_up_to } = shape.ack_timeout;
+    let at = join(path, "ack_timeout");
+    within("first", first, ACK_FIRST, "1s to 1h", &at, report);
+    within(
+        "then_up_to",
+        then_up_to,
+        ACK_LONGEST,
+        "1s to 24h",
+        &at,
+        report,
+    );
+    if then_up_to < first {
+        report.add(
+            join(&at, "then_up_to"),
+            "shorter than `first`: the wait grows from the one to the other",
+        );
+    }
+    let per_second = shape.rate_limit.map(Rate::per_second);
+    if per_second.is_some_and(|rate| !(SLOWEST_PER_S..=FASTEST_PER_S).contains(&rate)) {
+        report.add(
+            join(path, "rate_limit"),
+            "a rate is 1/h to 100000/s; leave it out for as many as the destination takes",
+        );
     }
 }
 
@@ -119,7 +161,7 @@ pub(super) fn scheme(
     at.map(|at| at == 1)
 }
 
-/// Encryption needs to know whom to trust; certificates without encryption are a mistake.
+/// Certificates without encryption are a mistake. Without a `ca` the authorities of the system are trusted.
 pub(super) fn check_tls(
     safe: Option<bool>,
     tls: Option<&Tls>,
@@ -128,20 +170,13 @@ pub(super) fn check_tls(
     report: &mut Report,
 ) {
     let at = join(path, "tls");
-    match (safe, tls) {
-        (Some(true), None) => report.add(
-            path,
-            format!("whom does {encrypted}:// trust? Write `tls: {{ ca: FILE }}` with the authority that signed the server's certificate"),
-        ),
-        (Some(true), Some(tls)) if tls.ca.is_none() => report.add(
+    if safe == Some(false) && tls.is_some() {
+        report.add(
             &at,
-            "`ca` is missing: write `ca: FILE` with the authority that signed the server's certificate",
-        ),
-        (Some(false), Some(_)) => report.add(
-            &at,
-            format!("{plain}:// is not encrypted: write {encrypted}:// in `url`, or take `tls` away"),
-        ),
-        _ => {}
+            format!(
+                "{plain}:// is not encrypted: write {encrypted}:// in `url`, or take `tls` away"
+            ),
+        );
     }
     let Some(tls) = tls else { return };
     match (&tls.cert, &tls.key) {

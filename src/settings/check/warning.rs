@@ -4,7 +4,7 @@ use super::register::looks_like_a_manual;
 use super::{doubtful, join, line_warning, untyped};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{
-    Device, Equipment, File, Http, Machine, Operation, Secret, Tls, Uplink, User,
+    Acknowledge, Device, Equipment, File, Http, Machine, Operation, Secret, Tls, Uplink, User,
 };
 use indexmap::IndexMap;
 use std::path::Path;
@@ -105,8 +105,12 @@ fn operations(operations: &IndexMap<String, Operation>, path: &str, found: &mut 
 fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
     if let Some(mqtt) = &uplink.mqtt {
         let path = join(path, "mqtt");
-        let message = "an event counts as delivered when the broker has it: whether the MES gets it from there is the broker's business";
-        found.push(Problem::new(&path, message));
+        if uplink.acknowledge == Acknowledge::Broker {
+            let message = "an event counts as delivered when the broker has it: whether the MES gets it from there is the broker's business; `acknowledge: mes` waits for its word";
+            found.push(Problem::new(&path, message));
+        }
+        let urls = std::iter::once(&mqtt.url).chain(&mqtt.fallback);
+        public_trust(urls.map(String::as_str), mqtt.tls.as_ref(), &path, found);
         if let Some(user) = &mqtt.user {
             plain_password(&mqtt.url, &join(&path, "user"), found);
             self::user(user, &join(&path, "user"), found);
@@ -119,12 +123,12 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
 }
 
 fn http_secrets(http: &Http, path: &str, found: &mut Vec<Problem>) {
-    let urls = http.url.iter().map(String::as_str);
-    let requests = http
-        .requests
-        .values()
-        .filter_map(|one| Some(one.target()?.1));
-    let url = urls.chain(requests).find(|url| url.starts_with("http:"));
+    let requests = || {
+        let requests = http.requests.values();
+        requests.filter_map(|one| Some(one.target()?.1))
+    };
+    let mut urls = http.url.iter().map(String::as_str).chain(requests());
+    let url = urls.find(|url| url.starts_with("http:"));
     if let Some(user) = &http.basic {
         plain_password(url.unwrap_or_default(), &join(path, "basic"), found);
         self::user(user, &join(path, "basic"), found);
@@ -139,11 +143,38 @@ fn http_secrets(http: &Http, path: &str, found: &mut Vec<Problem>) {
         plain_password(url.unwrap_or_default(), &path, found);
         secret(&oauth2.secret, &join(&path, "secret"), found);
         tls(oauth2.tls.as_ref(), &join(&path, "tls"), found);
+        let trust = oauth2.tls.as_ref().or(http.tls.as_ref());
+        public_trust([oauth2.token_url.as_str()], trust, &path, found);
     }
     if let Some(user) = &http.proxy_user {
         self::user(user, &join(path, "proxy_user"), found);
     }
     tls(http.tls.as_ref(), &join(path, "tls"), found);
+    let all = http.url.iter().map(String::as_str).chain(requests());
+    public_trust(all, http.tls.as_ref(), path, found);
+}
+
+/// Without a `ca` the authorities of the system are trusted: it must have some.
+fn public_trust<'a>(
+    urls: impl IntoIterator<Item = &'a str>,
+    tls: Option<&Tls>,
+    path: &str,
+    found: &mut Vec<Problem>,
+) {
+    let encrypted = |url: &str| {
+        url.split_once("://")
+            .is_some_and(|(scheme, _)| scheme.ends_with('s'))
+    };
+    let trusts_system = tls.is_none_or(|tls| tls.ca.is_none());
+    if trusts_system
+        && urls.into_iter().any(encrypted)
+        && rustls_native_certs::load_native_certs().certs.is_empty()
+    {
+        found.push(Problem::new(
+            path,
+            "without `tls: { ca: FILE }` the public authorities of the system are trusted, and this machine has none: install the package ca-certificates, or name the plant's own authority",
+        ));
+    }
 }
 
 fn plain_password(address: &str, path: &str, found: &mut Vec<Problem>) {

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Mqtt {
     /// `mqtt://host[:1883]` or `mqtts://host[:8883]`.
     pub url: String,
+    /// Brokers that stand in for it, at most 4: tried in turn when the one before cannot be reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
     /// Protocol version: `5`, or `3` for 3.1.1.
     #[serde(default)]
     pub version: MqttVersion,
@@ -20,19 +23,37 @@ pub struct Mqtt {
     /// Topic template.
     #[serde(default = "defaults::topic")]
     pub topic: String,
+    /// Topic template of the MES's verdicts, with `acknowledge: mes`; `{enterprise}/{site}/_gw/{gateway}/ack` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<String>,
+    /// Topic template of the gateway's own status, a retained message: online, or offline (also by the broker's word). None
+    /// by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
     /// Who logs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
     /// Certificates, for `mqtts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Events on the way that the broker has not confirmed, 1 to 1000.
+    /// Events on the way without the word that counts, the broker's or that of the MES, 1 to 1000.
     #[serde(default = "defaults::window")]
     #[schemars(range(min = 1, max = 1000))]
     pub window: u16,
     /// Silence after which the connection is probed.
     #[serde(default = "defaults::keep_alive")]
     pub keep_alive: Period,
+}
+
+/// Where the verdicts of the MES come, unless the settings say otherwise.
+const ANSWERS: &str = "{enterprise}/{site}/_gw/{gateway}/ack";
+
+impl Mqtt {
+    /// Topic template of the MES's verdicts.
+    #[must_use]
+    pub fn answers(&self) -> &str {
+        self.answers.as_deref().unwrap_or(ANSWERS)
+    }
 }
 
 /// MQTT protocol version, as YAML numbers.

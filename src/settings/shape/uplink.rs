@@ -119,7 +119,7 @@ pub struct User {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// PEM file of the authorities to trust; needed, since a box has no business with the public ones.
+    /// PEM file of the authorities to trust; without it the public ones that the system trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// PEM file of the own certificate chain.

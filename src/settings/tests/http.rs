@@ -48,10 +48,13 @@ fn tokens_have_an_address_a_client_and_one_way_in() {
         "\"\"",
         "the client id is empty",
     );
+    right(
+        "url: \"http://h/e\", tls: { ca: /ca }, oauth2: { token_url: \"https://a/t\", client: c, secret: { credential: s } }",
+    );
     wrong(
-        "url: \"http://h/e\", oauth2: { token_url: \"https://a/t\", client: c, secret: { credential: s } }",
-        "oauth2:",
-        "whom does https:// trust?",
+        &oauth2("token_url: \"http://a/t\", client: c, tls: { ca: /x }"),
+        "tls: { ca: /x }",
+        "http:// is not encrypted",
     );
     wrong(
         &format!(

@@ -23,12 +23,6 @@ fn uplinks_have_one_protocol_an_address_and_known_events() {
         "a broker has no path: write `topic:`",
     );
     check(
-        "mqtt://127.0.0.1:1883 ",
-        "mqtts://127.0.0.1:8883 ",
-        "mqtt:\n",
-        "whom does mqtts:// trust? Write `tls: { ca: FILE }`",
-    );
-    check(
         "version: 5",
         "version: 5\n      tls: { ca: /etc/ca.pem }",
         "tls: { ca: /etc",
@@ -99,6 +93,84 @@ fn uplinks_have_one_protocol_an_address_and_known_events() {
 }
 
 #[test]
+fn the_word_of_the_mes_comes_on_a_topic_of_the_gateway() {
+    let mes = |keys: &str| {
+        let keys = format!("version: 5\n      {keys}");
+        with("version: 5", &keys).replace("acknowledge: broker", "acknowledge: mes")
+    };
+    let file = super::load(&mes("answers: \"{enterprise}/{site}/_gw/{gateway}/ack\"")).unwrap();
+    assert!(!format!("{:?}", file.warnings()).contains("counts as delivered"));
+    super::load(&mes("status: \"{enterprise}/_gw/{gateway}/status\"")).unwrap();
+    let said = |text: &str| format!("{:?}", told(text));
+    for (text, expected) in [
+        (
+            mes("answers: \"{equipment}/ack\""),
+            "`{equipment}` differs from event to event",
+        ),
+        (mes("answers: \"a/+/ack\""), "has a wildcard"),
+        (
+            mes("status: \"a/{type}\""),
+            "`{type}` differs from event to event",
+        ),
+        (
+            mes("answers: \"a/b\"\n      status: \"a/b\""),
+            "the same topic as `answers`",
+        ),
+        (
+            with("version: 5", "version: 5\n      answers: \"a/b\""),
+            "nobody listens to it: write `acknowledge: mes`",
+        ),
+        (
+            mes("window: 64").replace(
+                "acknowledge: mes",
+                "acknowledge: mes\n    ack_timeout: { first: 10ms }",
+            ),
+            "`first` is 1s to 1h",
+        ),
+        (
+            mes("window: 64").replace(
+                "acknowledge: mes",
+                "acknowledge: mes\n    ack_timeout: { then_up_to: 10s }",
+            ),
+            "shorter than `first`",
+        ),
+        (
+            mes("window: 64").replace("acknowledge: mes", "acknowledge: mes\n    rate_limit: 0/s"),
+            "a rate is 1/h to 100000/s",
+        ),
+        (
+            TWO.replace("timeout: 10s }", "timeout: 10s }\n    acknowledge: mes"),
+            "`mes` is for MQTT",
+        ),
+    ] {
+        assert!(
+            said(&text).contains(expected),
+            "{expected}: {}",
+            said(&text)
+        );
+    }
+}
+
+#[test]
+fn brokers_that_stand_in_are_few_different_and_as_safe_as_the_first() {
+    let said = |fallback: &str| {
+        let keys = format!("version: 5\n      fallback: [{fallback}]");
+        format!("{:?}", told(&with("version: 5", &keys)))
+    };
+    super::load(&with(
+        "version: 5",
+        "version: 5\n      fallback: [mqtt://b2, mqtt://b3:2883]",
+    ))
+    .unwrap();
+    assert!(said("mqtts://b2").contains("one broker is encrypted and another is not"));
+    assert!(said("http://b2").contains("the address begins with mqtt:// or mqtts://"));
+    assert!(said("mqtt://b2/x").contains("a broker has no path"));
+    assert!(said("mqtt://b2, mqtt://b2").contains("it stands here twice"));
+    let five = "mqtt://b1, mqtt://b2, mqtt://b3, mqtt://b4, mqtt://b5";
+    assert!(!said(five).contains("[]"), "{}", said(five));
+}
+
+#[test]
 fn http_uplinks_carry_one_authentication_and_know_whom_they_trust() {
     let http = |keys: &str| {
         let text = TWO.replace(
@@ -117,7 +189,8 @@ fn http_uplinks_carry_one_authentication_and_know_whom_they_trust() {
             .contains("both `bearer` and `basic`")
     );
     assert!(http("url: \"https://h\", tls: { cert: /c.pem }").contains("`cert` needs its `key:`"));
-    assert!(http("url: \"https://h\", tls: { cert: /c.pem }").contains("`ca` is missing"));
+    let public = TWO.replace("http://127.0.0.1:8085/events", "https://h");
+    super::load(&public).expect("the system's authorities are trusted");
     assert!(
         http("url: \"https://h\", tls: { ca: /a, key: { file: /k } }")
             .contains("`key` needs its `cert:`")

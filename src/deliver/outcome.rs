@@ -1,0 +1,232 @@
+//! What the task makes of a verdict: settles, postpones, parks or pauses. And of a verdict that does not come.
+
+use super::task::{Drain, now};
+use super::uplink::{Answer, Terms, Trouble, Verdict};
+use super::window::{Consequence, Failure};
+use crate::buffer::ParkedState;
+use crate::model::{ParkClass, Position};
+use std::time::Instant;
+
+impl Drain {
+    /// A verdict came, on a live event or a parked one.
+    pub(super) fn take_answer(&mut self, answer: Answer, terms: &Terms) {
+        self.hear(&answer.verdict);
+        if self.take_retry_answer(&answer) {
+            return;
+        }
+        let now = now();
+        let Answer { position, verdict } = answer;
+        match verdict {
+            Verdict::Taken => self.take_taken(position, now),
+            Verdict::Accepted => {
+                let Some(sent_at) = self.window.accept(position) else {
+                    return;
+                };
+                self.health.delivered.add(1);
+                self.gate.accepted(sent_at);
+                self.resume(now);
+            }
+            Verdict::Rejected(class, trouble) => {
+                let Some(sent_at) = self.window.sent_at(position) else {
+                    return;
+                };
+                self.health.refused.add(1);
+                self.gate.answered(sent_at);
+                self.resume(now);
+                self.park(position, (class, ParkedState::Rejected), trouble);
+            }
+            Verdict::Pending(trouble) => {
+                if let Some(sent_at) = self.window.sent_at(position) {
+                    self.gate.answered(sent_at);
+                    self.resume(now);
+                    self.park(position, (ParkClass::Held, ParkedState::Retrying), trouble);
+                }
+            }
+            Verdict::Conflict(trouble) => {
+                self.health.refused.add(1);
+                self.fail(position, now, trouble, Failure::Conflict, terms);
+            }
+            Verdict::Refused(trouble) if self.puts_off_all(position) => {
+                if let Some(sent_at) = self.window.put_back(position) {
+                    self.close_gate(sent_at, now, trouble);
+                }
+            }
+            Verdict::Refused(trouble) => {
+                self.health.refused.add(1);
+                self.fail(position, now, trouble, Failure::Refused, terms);
+            }
+            Verdict::Unanswered(trouble) => {
+                self.fail(position, now, trouble, Failure::Unanswered, terms);
+            }
+            Verdict::Unavailable(trouble) => {
+                if let Some(sent_at) = self.window.put_back(position) {
+                    self.close_gate(sent_at, now, trouble);
+                }
+            }
+        }
+    }
+
+    /// The destination takes nothing, as the answer to what was sent at `sent_at` says.
+    pub(super) fn close_gate(&mut self, sent_at: Instant, now: Instant, trouble: Trouble) {
+        let at_least = trouble
+            .at_least
+            .unwrap_or_default()
+            .min(self.timing.longest_asked_wait);
+        if let Some(wait) = self.gate.close(sent_at, now, at_least) {
+            self.report.paused(now, &trouble.reason, wait);
+            self.health.destination.pause(&trouble.reason);
+        }
+    }
+
+    /// A verdict came: unless something holds events back, the destination works.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if self.gate.is_open() && !self.desk.is_full() && !self.is_silent() {
+            self.report.resumed(now);
+            self.health.destination.resume();
+        }
+    }
+
+    fn fail(
+        &mut self,
+        position: Position,
+        now: Instant,
+        trouble: Trouble,
+        failure: Failure,
+        terms: &Terms,
+    ) {
+        let failed = self.window.fail(position, now, trouble.at_least, failure);
+        let Some((sent_at, consequence)) = failed else {
+            return;
+        };
+        self.gate.answered(sent_at);
+        // A server that has an error for each event is not back yet.
+        if failure != Failure::Unanswered {
+            self.resume(now);
+        }
+        self.follow(position, now, consequence, trouble, terms.one_per_key);
+    }
+
+    fn follow(
+        &mut self,
+        position: Position,
+        now: Instant,
+        consequence: Consequence,
+        trouble: Trouble,
+        holds_its_key: bool,
+    ) {
+        let why = match consequence {
+            // It goes at once: nothing that anybody could look at.
+            Consequence::Again(wait) if wait.is_zero() => return,
+            Consequence::Again(wait) => {
+                if let Some(record) = self.window.record(position) {
+                    let reason = &trouble.reason;
+                    self.report
+                        .refused(now, record, reason, wait, holds_its_key);
+                }
+                return;
+            }
+            Consequence::Suspect => (ParkClass::Suspect, ParkedState::Retrying),
+            Consequence::StillInConflict => (ParkClass::Business, ParkedState::Rejected),
+        };
+        self.park(position, why, trouble);
+    }
+
+    /// The broker has the event; the MES has not spoken of it yet.
+    fn take_taken(&mut self, position: Position, now: Instant) {
+        let Some(answering) = &self.answering else {
+            return;
+        };
+        let patience = answering.patience;
+        let opens = !answering.wants_nothing();
+        if let Some(sent_at) = self.window.taken(position, now, patience)
+            && opens
+        {
+            self.gate.accepted(sent_at);
+            self.resume(now);
+        }
+    }
+
+    /// A verdict of the MES shows that it lives: the window opens, and what it should have spoken of is sent again with the next
+    /// turn ([`Drain::mind_silence`]).
+    fn hear(&mut self, verdict: &Verdict) {
+        // What has a number is the broker's word, or our own.
+        let from_mes = match verdict {
+            Verdict::Accepted => true,
+            Verdict::Refused(trouble) | Verdict::Rejected(_, trouble) => trouble.status.is_none(),
+            Verdict::Taken
+            | Verdict::Pending(_)
+            | Verdict::Conflict(_)
+            | Verdict::Unanswered(_)
+            | Verdict::Unavailable(_) => false,
+        };
+        if !from_mes {
+            return;
+        }
+        let now = now();
+        if let Some(answering) = &mut self.answering {
+            self.retries.heard();
+            if *verdict == Verdict::Accepted {
+                answering.takes();
+            }
+            if answering.hears(now) {
+                self.resume(now);
+            }
+        }
+    }
+
+    /// True when the MES wants this event later, and all others, too.
+    fn puts_off_all(&mut self, position: Position) -> bool {
+        self.answering
+            .as_mut()
+            .is_some_and(|answering| answering.puts_off(position))
+    }
+
+    /// True while the MES gives no verdicts.
+    pub(super) fn is_silent(&self) -> bool {
+        self.answering
+            .as_ref()
+            .is_some_and(|answering| answering.is_silent())
+    }
+
+    /// Looks for verdicts of the MES that are overdue.
+    pub(super) fn mind_silence(&mut self, now: Instant) {
+        let Some(patience) = self.answering.as_ref().map(|mes| mes.patience) else {
+            return;
+        };
+        let trouble = || {
+            let words = format!(
+                "the MES did not speak of it within {} s",
+                patience.first.as_secs_f64()
+            );
+            Trouble::new(words)
+        };
+        self.fail_overdue_retry(now, trouble());
+        while let Some((position, sent_at)) = self.window.overdue(now) {
+            match &mut self.answering {
+                Some(mes) if mes.is_silent() => return,
+                Some(mes) if !mes.has_spoken_since(sent_at) => {
+                    mes.falls_silent(now);
+                    self.window.expect_nothing(now);
+                    return;
+                }
+                Some(_) | None => {}
+            }
+            let Some(consequence) = self.window.unspoken(position, now, patience) else {
+                return;
+            };
+            self.follow(position, now, consequence, trouble(), false);
+        }
+    }
+
+    /// The MES is silent, as people are told. Not at once after a connection was made: its verdicts may have been lost with the
+    /// one before.
+    pub(super) fn tell_silence(&mut self, now: Instant, wait: std::time::Duration) {
+        let Some(mes) = &self.answering else { return };
+        let connected = now.saturating_duration_since(self.connected_at);
+        if mes.knocks() > 1 || connected >= mes.patience.first {
+            let reason = mes.reason();
+            self.report.paused(now, &reason, wait);
+            self.health.destination.pause(&reason);
+        }
+    }
+}
