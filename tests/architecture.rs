@@ -90,7 +90,7 @@ fn each_library_is_known_in_one_place() {
         ("reqwest", &["deliver/"]),
         ("tokio_modbus", &["acquire/", "commands/demo/"]),
         ("opcua", &["acquire/", "commands/demo/"]),
-        ("x509_cert", &["acquire/opc_ua/"]),
+        ("x509_cert", &["acquire/opc_ua/", "deliver/way/"]),
         ("rsa", &["acquire/opc_ua/"]),
         ("tokio_serial", &["acquire/"]),
         ("axum", &["commands/demo/"]),

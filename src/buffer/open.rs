@@ -140,6 +140,7 @@ impl Store {
         }
         store.begin(machine)?;
         store.begin_ballast()?;
+        store.finish_discards()?;
         let restored = Restored {
             next: store.head.next,
             run: Uuid::new_v4(),

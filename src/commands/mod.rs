@@ -6,6 +6,8 @@ mod browse;
 mod buffer;
 mod check;
 mod control;
+mod dead_letters;
+mod deliver;
 #[cfg(feature = "demo")]
 pub mod demo;
 mod modbus;
@@ -57,6 +59,10 @@ pub enum Command {
     Opcua(opc_ua::OpcUa),
     /// Look into a store, running or broken: how it goes, whether it is whole, what is in it.
     Buffer(buffer::Buffer),
+    /// What the MES did not take, why, and what to do with it: try it again, discard it, write it out.
+    DeadLetters(dead_letters::DeadLetters),
+    /// Try a destination with one marked event, or send it delivered events again.
+    Deliver(deliver::Deliver),
     /// Print the JSON Schema of the settings, for editors.
     Schema(schema::Schema),
 }
@@ -78,6 +84,8 @@ impl Command {
             Command::Replay(replay) => replay.run(),
             Command::Opcua(opcua) => opcua.run(),
             Command::Buffer(buffer) => buffer.run(),
+            Command::DeadLetters(dead_letters) => dead_letters.run(),
+            Command::Deliver(deliver) => deliver.run(),
             Command::Schema(schema) => schema.run(),
         }
     }
@@ -108,6 +116,8 @@ pub enum Exit {
     Software = 70,
     /// Reading or writing failed.
     Io = 74,
+    /// Somebody does not let us in.
+    NoPermission = 77,
     /// The settings are wrong.
     Config = 78,
     /// Ctrl-C, or another signal to end, in a work that is worth nothing by halves: 128 and SIGINT, as shells have it.

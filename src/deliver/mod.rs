@@ -3,12 +3,13 @@
 //! In reading order: [`prepare`] (setup) checks, [`run_uplink`] (task) drains the buffer through the `window` and one
 //! protocol (`mqtt`, `http`) that implements `Uplink`: `outgoing` sends, `outcome` follows what is answered, `parking` puts aside
 //! what it does not take, `retries` tries that again; `gate`, `answering`, `holding` and `pace` decide what waits, `filter` what is wanted,
-//! `report` what is logged.
+//! `report` what is logged. `courier` and `way` serve commands that try a destination.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
 
 mod answering;
 mod body;
 mod check;
+mod courier;
 mod filter;
 mod gate;
 mod handshake;
@@ -27,9 +28,11 @@ mod timing;
 mod tls;
 mod uplink;
 mod verdict;
+pub mod way;
 mod window;
 
 pub use check::check;
+pub use courier::{Courier, Parcel, Said, Word, parcel};
 pub use http::{Shown, http_request};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};

@@ -261,7 +261,7 @@ async fn buffer(
                 }
             }
             Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
-            Request::Look(_) => {}
+            Request::Look(_) | Request::Parked(ParkedRequest::Change { .. }) => {}
         }
     }
 }

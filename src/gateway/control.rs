@@ -1,9 +1,9 @@
 //! What the gateway answers on its control socket: it asks the stages, which do not know one another.
 
-use crate::buffer::Closed;
 use crate::buffer::inspect::{
     Copied, CopyError, Inspector, Name, StoreStatus, copies_path, copy_generation,
 };
+use crate::buffer::{Closed, ParkedChange};
 use crate::health::{DestinationState, Health};
 use crate::observe::control::{self, Answers, Code, Greeting, PROTOCOL, Place, Refusal, Socket};
 use crate::settings::Plant;
@@ -35,6 +35,14 @@ pub enum Ask {
         generation: String,
         /// What was found in it.
         reason: String,
+    },
+    /// Try parked events again, or discard them: answered with a [`crate::buffer::Changed`] when that is durable.
+    #[serde(rename = "parked.change")]
+    ParkedChange {
+        /// The uplink whose they are.
+        uplink: String,
+        /// Which, what and why.
+        change: ParkedChange,
     },
 }
 
@@ -81,6 +89,7 @@ pub(super) async fn run(
     let desk = Desk {
         inspector,
         health,
+        uplinks: plant.uplinks.iter().map(|it| it.name.clone()).collect(),
         max_bytes: plant.buffer.max_size.0,
     };
     let answer = |asked: Value| {
@@ -94,6 +103,8 @@ pub(super) async fn run(
 struct Desk {
     inspector: Inspector,
     health: Arc<Health>,
+    /// Names, by their ids.
+    uplinks: Vec<String>,
     max_bytes: u64,
 }
 
@@ -105,6 +116,7 @@ impl Desk {
             Ok(Ask::BufferSetAside { generation, reason }) => {
                 self.set_aside(&generation, reason).await
             }
+            Ok(Ask::ParkedChange { uplink, change }) => self.change_parked(uplink, change).await,
             Err(error) => Err(Refusal::new(
                 Code::Unknown,
                 format!("this gateway does not know the request: {error}"),
@@ -154,6 +166,22 @@ impl Desk {
         let done = asked.map_err(stopping)?;
         let lost = done.map_err(|why| Refusal::new(Code::NotNow, why))?;
         Ok(Answers::one(json!(lost)))
+    }
+
+    async fn change_parked(
+        &self,
+        uplink: String,
+        change: ParkedChange,
+    ) -> Result<Answers, Refusal> {
+        let place = self.uplinks.iter().position(|name| *name == uplink);
+        let asked = self.inspector.change_parked(uplink, change).await;
+        let done = asked.map_err(stopping)?;
+        let (changed, groups) = done.map_err(|why| Refusal::new(Code::Io, why))?;
+        // The uplink looks itself only now and then.
+        if let Some(cells) = place.and_then(|place| self.health.uplinks.get(place)) {
+            cells.parked.set(groups);
+        }
+        Ok(Answers::one(json!(changed)))
     }
 }
 

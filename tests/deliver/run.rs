@@ -254,7 +254,7 @@ impl Aside {
                     oracle.settled(&event.record);
                 }
             }
-            ParkedRequest::Retried { .. } => {}
+            ParkedRequest::Retried { .. } | ParkedRequest::Change { .. } => {}
         }
     }
 

@@ -9,8 +9,8 @@ use crate::buffer::generation::predecessor;
 use crate::buffer::generations::span_after;
 use crate::buffer::listing::MAX_DAMAGED;
 use crate::buffer::progress::Progress;
-use crate::buffer::{Closed, Record, Request, Store};
-use crate::model::{DropReason, Position};
+use crate::buffer::{Changed, Closed, ParkedChange, ParkedRequest, Record, Request, Store};
+use crate::model::{DropReason, ParkedGroup, Position};
 use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, oneshot};
 
@@ -90,6 +90,27 @@ impl Inspector {
         reason: String,
     ) -> Result<Result<SetAside, String>, Closed> {
         self.ask(|reply| Look::SetAside(first, reason, reply)).await
+    }
+
+    /// Does to parked events of an uplink what somebody wants; durable with the answer, which also says how many are parked
+    /// now. The inner error says why nothing was done.
+    ///
+    /// # Errors
+    /// [`Closed`] when the buffer has stopped.
+    pub async fn change_parked(
+        &self,
+        uplink: String,
+        change: ParkedChange,
+    ) -> Result<Result<(Changed, Vec<ParkedGroup>), String>, Closed> {
+        let (reply, answer) = oneshot::channel();
+        let change = ParkedRequest::Change {
+            uplink,
+            change,
+            reply,
+        };
+        let request = Request::Parked(change);
+        self.requests.send(request).await.map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)
     }
 
     async fn ask<T>(&self, look: impl FnOnce(oneshot::Sender<T>) -> Look) -> Result<T, Closed> {
@@ -212,6 +233,7 @@ impl Store {
             free_bytes: disk.space(&self.root).map_err(io)?.free,
             refusing: None,
             untold: self.head.untold.iter().map(|notice| notice.count).sum(),
+            powered_ns: self.head.powered_ns,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Looking into a store, running or not: what there is, copies of single generations, setting damaged ones aside.
 //!
 //! `live` answers beside a running gateway, on the buffer's task; `shut` looks at a store that nobody has open; `copy`
-//! copies a generation, `walk` reads a copy record by record. Nothing here writes to what a gateway may still need, but
-//! what sets a generation aside.
+//! copies a generation, `walk` reads a copy record by record; `parked` reads the files of parked events. Nothing here writes to what a gateway may still need, but
+//! what sets a generation aside, and what changes parked events under the lock.
 
 mod copy;
 mod live;
+mod parked;
 mod shut;
 mod status;
 mod walk;

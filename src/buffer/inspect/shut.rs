@@ -274,6 +274,7 @@ impl ShutStore {
             free_bytes: Files.space(&self.root).map_err(io)?.free,
             refusing: None,
             untold: head.head.untold.iter().map(|notice| notice.count).sum(),
+            powered_ns: head.head.powered_ns,
         })
     }
 

@@ -34,6 +34,9 @@ pub struct StoreStatus {
     pub refusing: Option<String>,
     /// Events of which it is not yet told that they were dropped.
     pub untold: u64,
+    /// How long gateways have been running with this store, in nanoseconds: the clock of ages.
+    #[serde(default)]
+    pub powered_ns: u64,
 }
 
 /// What people ask about an event.

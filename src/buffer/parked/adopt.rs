@@ -3,7 +3,7 @@
 use super::super::error::{StoreError, io_error};
 use super::super::listing::Listing;
 use super::super::store::Store;
-use super::{Parked, ParkedError};
+use super::{Parked, ParkedError, ParkedState};
 use crate::model::{Position, UplinkId};
 
 /// What the files of one uplink tell.
@@ -46,11 +46,18 @@ impl Store {
                 continue;
             };
             for parked in &found.whole {
-                // All at once: what kept them away may be mended. The uplink tries them one by one.
+                // All that are tried by themselves, at once: what kept them away may be mended. The uplink tries them one
+                // by one.
                 index.put(parked, 0, parked.last_attempt.powered_ns);
             }
             for position in &found.unknown {
                 index.put_unknown(*position);
+            }
+            let is_discarded = |parked: &&Parked| parked.state == ParkedState::Discarded;
+            let discarded = found.whole.iter().filter(is_discarded);
+            let discarded: Vec<Position> = discarded.map(|it| it.record.position).collect();
+            if !discarded.is_empty() {
+                self.parked.discarded.push((uplink, discarded));
             }
         }
         Ok(())

@@ -5,7 +5,7 @@
 use super::super::Record;
 use super::super::record::{self, MAX_ENVELOPE, MAX_PAYLOAD, RecordError};
 use super::super::seal::{SealError, seal, unseal};
-use crate::model::{ParkClass, UtcTime};
+use crate::model::{ParkClass, Position, UtcTime};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -22,13 +22,27 @@ const MAX_TEXT: usize = 400;
 /// Largest file: the largest record, and 64 KiB for answers and audit, which have at most 72 texts of 1.6 kB and mostly none.
 pub(super) const MAX_FILE: u64 = (MAX_PAYLOAD + MAX_ENVELOPE + (192 << 10)) as u64;
 
-/// Whether the destination has refused the event, or only never taken it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What becomes of the event by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ParkedState {
-    /// No verdict yet.
+    /// It is tried again: there was no verdict, or somebody asked for it.
     Retrying,
-    /// Refused by a verdict.
+    /// Refused by a verdict: it waits for somebody.
     Rejected,
+    /// Somebody discarded it. Its file goes when the progress says so durably; after a crash the next start sees to that.
+    Discarded,
+}
+
+impl ParkedState {
+    /// The word in files and answers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            ParkedState::Retrying => "retrying",
+            ParkedState::Rejected => "rejected",
+            ParkedState::Discarded => "discarded",
+        }
+    }
 }
 
 /// A point in time that survives restarts.
@@ -166,6 +180,18 @@ impl Parked {
         let body =
             postcard::to_stdvec(&written).map_err(|_| RecordError::Content("parked event"))?;
         Ok(seal(VERSION, &body))
+    }
+
+    /// The event of that position in the bytes of its file.
+    ///
+    /// # Errors
+    /// [`ParkedError`], also where it is another event.
+    pub fn decode_at(position: Position, bytes: &[u8]) -> Result<Parked, ParkedError> {
+        let parked = Parked::decode(bytes)?;
+        if parked.record.position == position {
+            return Ok(parked);
+        }
+        Err(ParkedError::Damaged("it is of another event".into()))
     }
 
     /// The parked event in `bytes`.

@@ -16,25 +16,22 @@ const MAX_DAMAGED: usize = 8;
 
 /// The files of one uplink. Its name is safe as a name of a directory: the settings see to that.
 #[derive(Clone, Copy)]
-pub(super) struct Folder<'a> {
-    pub(super) disk: &'a dyn Disk,
+pub(in crate::buffer) struct Folder<'a> {
+    pub(in crate::buffer) disk: &'a dyn Disk,
     /// `parked` under `buffer.path`.
-    pub(super) root: &'a Path,
-    pub(super) uplink: &'a str,
+    pub(in crate::buffer) root: &'a Path,
+    pub(in crate::buffer) uplink: &'a str,
 }
 
 impl Folder<'_> {
-    pub(super) fn path(&self) -> PathBuf {
+    pub(in crate::buffer) fn path(&self) -> PathBuf {
         self.root.join(self.uplink)
     }
 
-    /// Whose events have files. What a crash left half written is removed.
+    /// Whose events have files, rising. What a crash left half written is removed.
     pub(super) fn positions(&self) -> io::Result<Vec<Position>> {
         let folder = self.path();
-        let names = match self.disk.names(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            names => names?,
-        };
+        let names = self.names()?;
         for name in names.iter().filter(|name| name.ends_with(FRESH)) {
             self.disk.remove_file(&folder.join(name))?;
         }
@@ -63,8 +60,21 @@ impl Folder<'_> {
         self.keep()
     }
 
+    /// Whose events have files, rising. Changes nothing: somebody else may be writing.
+    pub(in crate::buffer) fn listed(&self) -> io::Result<Vec<Position>> {
+        let names = self.names()?;
+        Ok(names.iter().filter_map(|name| parse(name)).collect())
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        match self.disk.names(&self.path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            names => names,
+        }
+    }
+
     /// The bytes of an event's file; `None` where there is none.
-    pub(super) fn read(&self, position: Position) -> io::Result<Option<Vec<u8>>> {
+    pub(in crate::buffer) fn read(&self, position: Position) -> io::Result<Option<Vec<u8>>> {
         let file = self.path().join(position.to_string());
         // One byte more than it may have: a longer file is not cut to a good one.
         self.disk.read(&file, MAX_FILE.saturating_add(1))
@@ -74,15 +84,20 @@ impl Folder<'_> {
     pub(super) fn write(&self, position: Position, bytes: &[u8]) -> io::Result<()> {
         let folder = self.path();
         self.disk.create_dirs(&folder)?;
+        self.replace(position, bytes)?;
+        self.disk.sync_dir(&folder)
+    }
+
+    /// Puts a whole file in place of an older one: whichever of the two a crash leaves, until the directory is synced.
+    pub(super) fn replace(&self, position: Position, bytes: &[u8]) -> io::Result<()> {
+        let folder = self.path();
         let fresh = folder.join(format!("{position}{FRESH}"));
         self.disk.remove_file(&fresh)?;
         let file = self.disk.open(&fresh)?;
         file.write_all_at(bytes, 0)?;
         file.sync()?;
         drop(file);
-        self.disk
-            .rename(&fresh, &folder.join(position.to_string()))?;
-        self.disk.sync_dir(&folder)
+        self.disk.rename(&fresh, &folder.join(position.to_string()))
     }
 
     /// After a [`Folder::write`] that failed: nothing of a new file stays, so that it is not taken for a parked event.

@@ -2,14 +2,14 @@
 //!
 //! At the limit of 10,000 it takes some 100 bytes each, 1 MB for an uplink.
 
-use super::entry::Parked;
+use super::entry::{Parked, ParkedState};
 use crate::model::{MAX_PARKED_GROUPS, ParkClass, ParkedGroup, Position, UtcTime};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One parked event, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Listed {
-    /// When to try it again, in powered-on nanoseconds.
+    /// When to try it again, in powered-on nanoseconds; [`NEVER`] for what waits for somebody.
     due_ns: u64,
     /// How often it was sent, also where the file does not say so yet.
     attempts: u32,
@@ -20,6 +20,9 @@ struct Listed {
     /// Index of its group; `None` for a file that this release cannot read.
     group: Option<usize>,
 }
+
+/// Due for what only somebody can make go on.
+const NEVER: u64 = u64::MAX;
 
 /// Of one uplink.
 #[derive(Clone, Debug, Default)]
@@ -62,9 +65,13 @@ impl Index {
         &self.groups
     }
 
-    /// Takes in an event, or what is new about it.
+    /// Takes in an event, or what is new about it. What was refused is never due: a verdict stands until somebody asks anew.
     pub(in crate::buffer) fn put(&mut self, parked: &Parked, due_ns: u64, written_ns: u64) {
         let position = parked.record.position;
+        let due_ns = match parked.state {
+            ParkedState::Retrying => due_ns,
+            ParkedState::Rejected | ParkedState::Discarded => NEVER,
+        };
         let key = &parked.record.envelope.partition_key;
         self.keys.entry(key.clone()).or_default().insert(position);
         self.key_of.insert(position, key.clone());
@@ -96,7 +103,7 @@ impl Index {
         self.list(
             position,
             Listed {
-                due_ns: u64::MAX,
+                due_ns: NEVER,
                 attempts: 0,
                 written_ns: 0,
                 time: UtcTime(0),
@@ -114,7 +121,7 @@ impl Index {
     /// The one whose turn it is.
     pub(in crate::buffer) fn next(&self, now_ns: u64) -> Next {
         match self.due.first() {
-            None | Some((u64::MAX, _)) => Next::Never,
+            None | Some((NEVER, _)) => Next::Never,
             Some((due, position)) if *due <= now_ns => Next::Due(*position),
             Some((due, _)) => Next::At(*due),
         }
@@ -165,11 +172,12 @@ impl Index {
         true
     }
 
-    /// One of its group was taken: whatever kept them away may be over, so they are tried at once.
+    /// One of its group was taken: whatever kept them away may be over, so those that are tried at all are tried at once.
     pub(in crate::buffer) fn hurry(&mut self, taken: Position, now_ns: u64) {
         let group = self.events.get(&taken).and_then(|listed| listed.group);
         for (position, listed) in &mut self.events {
-            if listed.group.is_some() && listed.group == group && listed.due_ns > now_ns {
+            let waits = listed.due_ns > now_ns && listed.due_ns != NEVER;
+            if waits && listed.group.is_some() && listed.group == group {
                 self.due.remove(&(listed.due_ns, *position));
                 listed.due_ns = now_ns;
                 self.due.insert((now_ns, *position));
@@ -243,7 +251,7 @@ const CLASSES: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::{Answered, Moment, ParkedState};
+    use super::super::entry::{Answered, Moment};
     use super::*;
     use crate::buffer::testing;
 
@@ -253,7 +261,7 @@ mod tests {
         Parked {
             record,
             class: ParkClass::Business,
-            state: ParkedState::Rejected,
+            state: ParkedState::Retrying,
             attempts: 1,
             first_attempt: Moment::default(),
             last_attempt: Moment::default(),
@@ -267,6 +275,28 @@ mod tests {
 
     fn at(seq: u64) -> Position {
         Position { epoch: 1, seq }
+    }
+
+    #[test]
+    fn what_was_refused_waits_for_somebody_whatever_becomes_of_its_group() {
+        let mut index = Index::default();
+        let refused = |seq| Parked {
+            state: ParkedState::Rejected,
+            ..parked(seq, "a")
+        };
+        index.put(&refused(1), 0, 0);
+        index.put(&parked(2, "a"), 50, 0);
+        assert_eq!(index.next(u64::MAX - 1), Next::Due(at(2)));
+        index.hurry(at(2), 10);
+        assert!(index.remove(at(2)));
+        assert_eq!(index.next(u64::MAX), Next::Never);
+        // Somebody asks anew; and it is refused anew.
+        index.put(&parked(1, "a"), 20, 0);
+        assert_eq!(index.next(20), Next::Due(at(1)));
+        index.put(&refused(1), 30, 0);
+        assert_eq!(index.next(u64::MAX), Next::Never);
+        let groups = index.groups();
+        assert_eq!((groups.len(), groups[0].count, groups[0].came), (1, 1, 2));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod adopt;
 mod asked;
+mod change;
+mod discards;
 mod entry;
 mod folder;
 mod heads;
@@ -12,6 +14,8 @@ mod index;
 mod request;
 
 pub use asked::{DueParked, Parking, Retried, ToPark};
+pub use change::{CHANGED_AT_ONCE, Changed, ParkedAction, ParkedChange};
+pub use discards::sha256;
 pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
 pub use heads::Heads;
 pub use request::ParkedRequest;
@@ -21,7 +25,7 @@ use super::error::{StoreError, io_error};
 use super::progress::Left;
 use super::store::Store;
 use crate::model::{DropNotice, DropReason, ParkClass, ParkedGroup, Position, Stamp, UplinkId};
-use folder::Folder;
+pub(super) use folder::Folder;
 use index::{Index, Next};
 use std::io;
 use std::path::PathBuf;
@@ -46,6 +50,8 @@ pub(super) struct ParkedEvents {
     indices: Vec<Index>,
     /// By uplink id: its folder is known to be durable.
     made: Vec<bool>,
+    /// What the open found discarded, for [`Store::finish_discards`].
+    discarded: Vec<(UplinkId, Vec<Position>)>,
 }
 
 impl ParkedEvents {
@@ -55,6 +61,7 @@ impl ParkedEvents {
             root,
             indices: (0..uplinks).map(|_| Index::default()).collect(),
             made: vec![false; uplinks],
+            discarded: Vec::new(),
         }
     }
 
@@ -359,13 +366,7 @@ impl Store {
         let Some(bytes) = bytes else {
             return Ok(Err(ParkedError::Damaged("its file is gone".into())));
         };
-        let parked = Parked::decode(&bytes);
-        Ok(match parked {
-            Ok(parked) if parked.record.position != position => {
-                Err(ParkedError::Damaged("it is of another event".into()))
-            }
-            other => other,
-        })
+        Ok(Parked::decode_at(position, &bytes))
     }
 
     /// Writes a file; false when there is no room for it. A new one that failed is not there afterwards.
@@ -456,5 +457,7 @@ fn later(now: Moment, wait: Duration) -> u64 {
     now.powered_ns.saturating_add(nanos(wait)).min(u64::MAX - 1)
 }
 
+#[cfg(test)]
+mod change_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::super::error::StoreError;
 use super::super::outlet::{Closed, Outlet, Request};
 use super::super::store::Store;
-use super::{DueParked, Heads, Parking, Retried, ToPark};
+use super::{Changed, DueParked, Heads, ParkedChange, Parking, Retried, ToPark};
 use crate::model::{ParkedGroup, Position, Stamp, UplinkId};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -45,6 +45,15 @@ pub enum ParkedRequest {
         position: Position,
         /// How.
         retried: Box<Retried>,
+    },
+    /// Somebody wants something with parked events.
+    Change {
+        /// Of which uplink, by name.
+        uplink: String,
+        /// What.
+        change: ParkedChange,
+        /// What became of it, once that is durable, and how many are parked now; or why nothing did.
+        reply: oneshot::Sender<Result<(Changed, Vec<ParkedGroup>), String>>,
     },
 }
 
@@ -96,8 +105,30 @@ impl Store {
                 position,
                 retried,
             } => self.retried(uplink, position, *retried, now)?,
+            ParkedRequest::Change {
+                uplink,
+                change,
+                reply,
+            } => {
+                let done = self.change_parked_of(&uplink, &change, now)?;
+                reply.send(done).ok();
+            }
         }
         Ok(self.moved)
+    }
+
+    fn change_parked_of(
+        &mut self,
+        name: &str,
+        change: &ParkedChange,
+        now: Stamp,
+    ) -> Result<Result<(Changed, Vec<ParkedGroup>), String>, StoreError> {
+        let mut named = self.uplink_ids().zip(&self.uplinks);
+        let Some(uplink) = named.find_map(|(id, (one, _))| (one == name).then_some(id)) else {
+            return Ok(Err(format!("this gateway has no uplink `{name}`")));
+        };
+        let done = self.change_parked(uplink, change, now)?;
+        Ok(done.map(|done| (done, self.parked_groups(uplink))))
     }
 }
 

@@ -51,7 +51,7 @@ fn to_park(store: &mut Store, position: Position, code: &str) -> ToPark {
     ToPark {
         record,
         class: ParkClass::Business,
-        state: ParkedState::Rejected,
+        state: ParkedState::Retrying,
         attempts: 1,
         since_first: Duration::from_secs(1),
         answered: answered(code),
@@ -67,7 +67,7 @@ fn park(store: &mut Store, seq: u64, code: &str) -> Parking {
 fn again(code: &str) -> Retried {
     Retried::Again {
         answered: answered(code),
-        rejected: Some(ParkClass::Business),
+        rejected: None,
         wait: Duration::from_secs(60),
     }
 }
@@ -121,7 +121,7 @@ fn a_parked_event_is_out_of_the_way_until_it_is_taken() {
         panic!("it is due");
     };
     assert_eq!(parked.record.payload, super::super::testing::payload(at(2)));
-    assert_eq!((parked.attempts, parked.state), (1, ParkedState::Rejected));
+    assert_eq!((parked.attempts, parked.state), (1, ParkedState::Retrying));
     assert_eq!(parked.first_attempt.utc, second(0).utc);
     store
         .retried(MES, at(2), again("order-locked"), second(12))

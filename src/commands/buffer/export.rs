@@ -45,12 +45,13 @@ pub(super) struct Export {
 
 /// One end of a range; both ends belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
+pub(in crate::commands) enum Bound {
     Number(Position),
     TimeNs(i64),
 }
 
-fn bound(text: &str) -> Result<Bound, String> {
+/// Reads a number or a time.
+pub(in crate::commands) fn bound(text: &str) -> Result<Bound, String> {
     if let Some(position) = words::position(text) {
         return Ok(Bound::Number(position));
     }
@@ -362,7 +363,7 @@ impl Work<'_> {
 }
 
 /// Where it is written to. A file is for its owner alone, and never one that is there.
-fn open(out: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
+pub(in crate::commands) fn open(out: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
     let Some(path) = out else {
         return Ok(Box::new(BufWriter::new(io::stdout().lock())));
     };
@@ -381,7 +382,8 @@ fn open(out: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
     }
 }
 
-fn unwritable(out: Option<&Path>, error: io::Error) -> Failure {
+/// Nothing can be written there.
+pub(in crate::commands) fn unwritable(out: Option<&Path>, error: io::Error) -> Failure {
     let what = out.map_or("the output".into(), |out| out.display().to_string());
     let context = format!("{what} cannot be written");
     let told: Result<(), _> = Err(error).context(context);

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::yield_now;
 
 /// Listens for SIGINT, SIGTERM and SIGHUP.
-pub(super) struct Interrupt {
+pub(in crate::commands) struct Interrupt {
     runtime: Runtime,
     signals: Vec<Signal>,
 }
@@ -17,7 +17,7 @@ impl Interrupt {
     ///
     /// # Errors
     /// Signals cannot be received.
-    pub(super) fn listen() -> Result<Interrupt, Failure> {
+    pub(in crate::commands) fn listen() -> Result<Interrupt, Failure> {
         let listen = || -> io::Result<Interrupt> {
             let runtime = Builder::new_current_thread().enable_io().build()?;
             let signals = {
@@ -37,7 +37,7 @@ impl Interrupt {
     }
 
     /// Whether one has come.
-    pub(super) fn came(&mut self) -> bool {
+    pub(in crate::commands) fn came(&mut self) -> bool {
         let signals = &mut self.signals;
         self.runtime.block_on(async {
             // Twice: once for the runtime to look at its signals, once for us to see what it found.
@@ -59,7 +59,7 @@ impl Interrupt {
     }
 
     /// The end of a work that one has ended.
-    pub(super) fn failure() -> Failure {
+    pub(in crate::commands) fn failure() -> Failure {
         Failure::new(
             Exit::Interrupted,
             anyhow::anyhow!("broken off before the end"),

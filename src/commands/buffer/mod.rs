@@ -3,14 +3,14 @@
 //! `site` finds the store and whoever has it open, and gets copies of its generations; `survey` reads them all; the four
 //! commands show, judge, write out and mend.
 
-mod export;
-mod interrupt;
+pub(super) mod export;
+pub(super) mod interrupt;
 mod repair;
-mod site;
-mod status;
-mod survey;
+pub(super) mod site;
+pub(super) mod status;
+pub(super) mod survey;
 mod verify;
-mod words;
+pub(super) mod words;
 
 use super::Failure;
 use std::sync::Once;
@@ -37,19 +37,22 @@ enum What {
 
 impl Buffer {
     pub(super) fn run(self) -> Result<(), Failure> {
-        keep_the_library_quiet();
-        let run = || match self.what {
+        quietly(|| match self.what {
             What::Status(status) => status.run(),
             What::Verify(verify) => verify.run(),
             What::Export(export) => export.run(),
             What::Repair(repair) => repair.run(),
-        };
-        if std::env::var_os("MILLGATE_LOG").is_some() {
-            return run();
-        }
-        // What the log would say of a copy, the command says in its own words.
-        tracing::subscriber::with_default(NoSubscriber::default(), run)
+        })
     }
+}
+
+/// Without the log, unless somebody asks for it: what it would say of a copy, a command says in its own words.
+pub(super) fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    keep_the_library_quiet();
+    if std::env::var_os("MILLGATE_LOG").is_some() {
+        return run();
+    }
+    tracing::subscriber::with_default(NoSubscriber::default(), run)
 }
 
 /// sled panics on some damage. That is caught, and told as damage: the panic's own words would only frighten.

@@ -24,7 +24,7 @@ const LOCK_EVERY: Duration = Duration::from_millis(50);
 
 /// The arguments that say which store.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct Which {
+pub(in crate::commands) struct Which {
     /// The directory that `buffer.path` names; /var/lib/millgate when left out.
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -34,16 +34,16 @@ pub(super) struct Which {
 }
 
 /// A store, and how to talk about it.
-pub(super) struct Site {
+pub(in crate::commands) struct Site {
     /// `buffer.path`, absolute.
-    pub(super) path: PathBuf,
+    pub(in crate::commands) path: PathBuf,
     /// The settings, where they were named.
-    pub(super) plant: Option<Plant>,
+    pub(in crate::commands) plant: Option<Plant>,
     sockets: Vec<PathBuf>,
 }
 
 /// Who has a store open.
-pub(super) enum Gateway {
+pub(in crate::commands) enum Gateway {
     /// A gateway that answers.
     Runs(Box<Conversation>),
     /// Nobody; nor can anybody while this is held.
@@ -53,22 +53,30 @@ pub(super) enum Gateway {
 }
 
 /// A copy, as long as it is needed.
-pub(super) struct Copy {
+pub(in crate::commands) struct Copy {
     path: PathBuf,
     _ours: Option<Copied>,
     _theirs: Option<Box<Conversation>>,
 }
 
 /// An open copy. Closed before it is removed.
-pub(super) struct Reading {
+pub(in crate::commands) struct Reading {
     /// Its records.
-    pub(super) opened: Opened,
+    pub(in crate::commands) opened: Opened,
     _copy: Copy,
 }
 
 impl Which {
+    /// The store of a settings file.
+    pub(in crate::commands) fn of(config: &Path) -> Which {
+        Which {
+            dir: None,
+            config: Some(config.to_owned()),
+        }
+    }
+
     /// Finds the place; the store need not be there.
-    pub(super) fn site(&self) -> Result<Site, Failure> {
+    pub(in crate::commands) fn site(&self) -> Result<Site, Failure> {
         let plant = match &self.config {
             Some(config) => Some(load_settings(config)?.plant),
             None => None,
@@ -95,7 +103,7 @@ impl Which {
 
 impl Site {
     /// The gateway that has this store open, if one answers.
-    pub(super) fn running(&self) -> Result<Option<Box<Conversation>>, Failure> {
+    pub(in crate::commands) fn running(&self) -> Result<Option<Box<Conversation>>, Failure> {
         let mut refused = None;
         for socket in &self.sockets {
             match Conversation::begin(socket) {
@@ -117,7 +125,7 @@ impl Site {
     }
 
     /// Who has it open.
-    pub(super) fn gateway(&self, store: &ShutStore) -> Result<Gateway, Failure> {
+    pub(in crate::commands) fn gateway(&self, store: &ShutStore) -> Result<Gateway, Failure> {
         let until = Instant::now() + LOCK_WITHIN;
         loop {
             if let Some(conversation) = self.running()? {
@@ -134,12 +142,12 @@ impl Site {
     }
 
     /// The store on the disk.
-    pub(super) fn store(&self) -> Result<ShutStore, Failure> {
+    pub(in crate::commands) fn store(&self) -> Result<ShutStore, Failure> {
         ShutStore::find(&self.path).map_err(failure)
     }
 
     /// Asks the gateway that has this store; one answer.
-    pub(super) fn ask<T: DeserializeOwned>(
+    pub(in crate::commands) fn ask<T: DeserializeOwned>(
         &self,
         conversation: &mut Conversation,
         question: &Ask,
@@ -211,7 +219,7 @@ impl Site {
     }
 
     /// An open copy of a generation; `None` when it is not there any more. The inner error says why it does not open.
-    pub(super) fn open(
+    pub(in crate::commands) fn open(
         &self,
         store: &ShutStore,
         name: Name,
@@ -229,7 +237,7 @@ impl Site {
 }
 
 /// A store that somebody has who does not answer.
-pub(super) fn deaf(path: &Path) -> Failure {
+pub(in crate::commands) fn deaf(path: &Path) -> Failure {
     Failure::new(
         Exit::Unavailable,
         anyhow::anyhow!(
@@ -241,7 +249,7 @@ pub(super) fn deaf(path: &Path) -> Failure {
 }
 
 /// The exit code of what keeps a command from looking.
-pub(super) fn failure(error: ShutError) -> Failure {
+pub(in crate::commands) fn failure(error: ShutError) -> Failure {
     let exit = match &error {
         ShutError::NoStore(_) | ShutError::NoPermission(_) => Exit::NoInput,
         ShutError::Copy(_) | ShutError::Io { .. } => Exit::Io,

@@ -52,6 +52,14 @@ impl Status {
     }
 }
 
+/// How a store goes, whoever has it open.
+///
+/// # Errors
+/// When nobody can say.
+pub(in crate::commands) fn status_of(site: &Site) -> Result<StoreStatus, Failure> {
+    Ok(Screen::of(site)?.status)
+}
+
 impl Screen {
     fn of(site: &Site) -> Result<Screen, Failure> {
         if let Some(mut conversation) = site.running()? {
@@ -366,7 +374,7 @@ fn newest_below(
 }
 
 /// The wall clock: ages are for people.
-fn now_ns() -> i64 {
+pub(in crate::commands) fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)

@@ -326,7 +326,7 @@ impl Work<'_> {
 }
 
 /// The position before this one.
-pub(super) fn before(at: Position) -> Position {
+pub(in crate::commands) fn before(at: Position) -> Position {
     Position {
         seq: at.seq.saturating_sub(1),
         ..at
@@ -334,14 +334,14 @@ pub(super) fn before(at: Position) -> Position {
 }
 
 /// How far it has come, by the bytes of the generations.
-pub(super) struct Bar {
-    pub(super) shown: Progress,
+pub(in crate::commands) struct Bar {
+    pub(in crate::commands) shown: Progress,
     sizes: Vec<u64>,
     at: usize,
 }
 
 impl Bar {
-    pub(super) fn new(store: &ShutStore, names: &[Name]) -> Bar {
+    pub(in crate::commands) fn new(store: &ShutStore, names: &[Name]) -> Bar {
         let size = |name: &Name| {
             Files
                 .used(&store.root().join(name.to_string()))
@@ -355,7 +355,7 @@ impl Bar {
     }
 
     /// So many records of the present generation are read.
-    pub(super) fn show(&mut self, records: u64) {
+    pub(in crate::commands) fn show(&mut self, records: u64) {
         let all: u64 = self.sizes.iter().sum();
         let done: u64 = self.sizes.iter().take(self.at).sum();
         let thousandths =
@@ -370,7 +370,7 @@ impl Bar {
     }
 
     /// The present generation is done.
-    pub(super) fn next(&mut self) {
+    pub(in crate::commands) fn next(&mut self) {
         self.at += 1;
     }
 }

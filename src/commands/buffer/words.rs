@@ -4,7 +4,7 @@ use crate::model::Position;
 use jiff::Timestamp;
 
 /// Bytes with a unit: `5.2 MiB`.
-pub(super) fn bytes(count: u64) -> String {
+pub(in crate::commands) fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if count < 1024 {
         return format!("{count} bytes");
@@ -20,7 +20,7 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// A number with thousands apart: `12,034`.
-pub(super) fn number(count: u64) -> String {
+pub(in crate::commands) fn number(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -33,13 +33,13 @@ pub(super) fn number(count: u64) -> String {
 }
 
 /// `1 event`, `7 events`.
-pub(super) fn events(count: u64) -> String {
+pub(in crate::commands) fn events(count: u64) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{} event{s}", number(count))
 }
 
 /// How long ago: `12 s`, `3 min`, `2 h 5 min`, `4 d 3 h`; what lies ahead of the clock says so.
-pub(super) fn age(then_ns: i64, now_ns: i64) -> String {
+pub(in crate::commands) fn age(then_ns: i64, now_ns: i64) -> String {
     let Some(s) = now_ns
         .checked_sub(then_ns)
         .and_then(|ns| u64::try_from(ns.div_euclid(1_000_000_000)).ok())
@@ -55,7 +55,7 @@ pub(super) fn age(then_ns: i64, now_ns: i64) -> String {
 }
 
 /// UTC to the second: `2026-11-23 00:12:03 UTC`.
-pub(super) fn utc(ns: i64) -> String {
+pub(in crate::commands) fn utc(ns: i64) -> String {
     Timestamp::from_nanosecond(i128::from(ns)).map_or_else(
         |_| "at no time that there is".into(),
         |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -63,12 +63,12 @@ pub(super) fn utc(ns: i64) -> String {
 }
 
 /// A position, short: `1.42` is event 42 of epoch 1.
-pub(super) fn place(at: Position) -> String {
+pub(in crate::commands) fn place(at: Position) -> String {
     format!("{}.{}", at.epoch, at.seq)
 }
 
 /// Several positions: `1.42`, or `1.42 to 1.57`.
-pub(super) fn range(from: Position, to: Position) -> String {
+pub(in crate::commands) fn range(from: Position, to: Position) -> String {
     if from == to {
         place(from)
     } else {
@@ -77,7 +77,7 @@ pub(super) fn range(from: Position, to: Position) -> String {
 }
 
 /// Reads `1.42`, or a CloudEvents `sequence`.
-pub(super) fn position(text: &str) -> Option<Position> {
+pub(in crate::commands) fn position(text: &str) -> Option<Position> {
     let (epoch, seq) = text.split_once('.')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
     if !digits(epoch) || !digits(seq) {

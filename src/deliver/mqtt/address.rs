@@ -23,18 +23,18 @@ pub enum AddressError {
 
 /// A broker's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
+pub(in crate::deliver) struct Address {
     /// Name or IPv4 address; an IPv6 address in brackets.
-    pub(super) host: String,
+    pub(in crate::deliver) host: String,
     /// TCP port.
-    pub(super) port: u16,
+    pub(in crate::deliver) port: u16,
     /// `mqtts`.
-    pub(super) tls: bool,
+    pub(in crate::deliver) tls: bool,
 }
 
 impl Address {
     /// Reads an URL of the settings.
-    pub(super) fn parse(url: &str) -> Result<Address, AddressError> {
+    pub(in crate::deliver) fn parse(url: &str) -> Result<Address, AddressError> {
         let (tls, rest) = if let Some(rest) = url.strip_prefix("mqtts://") {
             (true, rest)
         } else if let Some(rest) = url.strip_prefix("mqtt://") {

@@ -26,7 +26,7 @@ use crate::format;
 use crate::health::UplinkHealth;
 use crate::settings;
 use crate::settings::shape::{self, Acknowledge, MqttVersion};
-use address::Address;
+pub(super) use address::Address;
 use answers::Answers;
 use link::{Link, Way};
 use servers::Servers;
@@ -127,6 +127,11 @@ impl MqttUplink {
         if let Some(answers) = &mut self.way.answers {
             answers.count_in(health);
         }
+    }
+
+    /// The topic of an event.
+    pub(super) fn topic(&self, record: &Record) -> String {
+        self.way.topics.topic(&record.envelope)
     }
 
     /// Everything that is needed to connect, secrets and certificates read now.

@@ -1,0 +1,122 @@
+//! `deliver test` to HTTP servers: each answer has its words and its exit code.
+
+use crate::dead_letters::mes::{Answer, CLOSED, GOOD, Mes};
+use crate::dead_letters::{home, millgate, settings};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn settings_of(path: &Path, url: &str, more: &str) -> PathBuf {
+    settings(path, &format!("{{ http: {{ url: \"{url}\"{more} }} }}"), "")
+}
+
+#[test]
+fn each_answer_is_explained_and_has_its_exit_code() {
+    let cases: &[(Answer, i32, &str)] = &[
+        (GOOD, 0, "accepted"),
+        (CLOSED, 65, "does not want this event"),
+        (
+            (400, "", r#"{"code":"schema-violation"}"#),
+            65,
+            "does not understand the event",
+        ),
+        ((401, "", ""), 77, "does not let this gateway in"),
+        ((301, "Location: http://elsewhere/", ""), 78, "redirects"),
+        ((503, "", ""), 69, "nothing is lost"),
+        ((500, "", ""), 69, "no verdict"),
+        ((418, "", ""), 65, "its log says why"),
+    ];
+    for (answer, code, words) in cases {
+        let home = home();
+        let answer = *answer;
+        let mes = Mes::start(move |_, _, _| answer);
+        let url = format!("http://127.0.0.1:{}/events", mes.port);
+        let settings = settings_of(home.path(), &url, "");
+        let said = millgate(&settings, &["deliver", "test", "--uplink", "mes"]);
+        said.says(*code, &[words, "127.0.0.1 is 127.0.0.1", "answers from"]);
+        let came = mes.came();
+        assert_eq!(came.len(), 1, "sent once");
+        let event: Value = serde_json::from_str(&came[0].body).unwrap();
+        assert_eq!(event["data"]["gateway"]["test"], true);
+        assert_eq!(event["data"]["operation"]["purpose"], "test");
+        assert_eq!(came[0].kind, "operation.completed");
+    }
+}
+
+#[test]
+fn two_tests_have_two_ids_and_a_file_gets_one_of_its_own() {
+    let home = home();
+    let mes = Mes::start(|_, _, _| GOOD);
+    let url = format!("http://127.0.0.1:{}/events", mes.port);
+    let settings = settings_of(home.path(), &url, "");
+    let file = home.path().join("event.json");
+    std::fs::write(&file, r#"{"specversion":"1.0","id":"mine","type":"millgate.quality.result.v1","subject":"PRESS-12/1"}"#).unwrap();
+    let file = file.to_str().unwrap();
+    for _ in 0..2 {
+        millgate(&settings, &["deliver", "test"]).says(0, &["ok"]);
+        let said = millgate(&settings, &["deliver", "test", "--event", file, "--json"]);
+        let result = said.says(0, &[]).json();
+        assert_eq!(result["accepted"], true);
+    }
+    let mut ids: Vec<String> = mes.came().into_iter().map(|came| came.id).collect();
+    assert!(!ids.contains(&"mine".to_owned()));
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+    std::fs::write(file, "[]").unwrap();
+    millgate(&settings, &["deliver", "test", "--event", file]).says(65, &["no JSON object"]);
+    millgate(&settings, &["deliver", "test", "--event", "/nowhere"]).says(66, &["/nowhere"]);
+    millgate(&settings, &["deliver", "test", "--uplink", "erp"]).says(64, &["no uplink `erp`"]);
+}
+
+#[test]
+fn a_dry_run_shows_everything_but_the_secret_and_sends_nothing() {
+    let home = home();
+    let token = home.path().join("token");
+    std::fs::write(&token, "canary-4711").unwrap();
+    let mes = Mes::start(|_, _, _| GOOD);
+    let url = format!("http://127.0.0.1:{}/events?plant=1", mes.port);
+    let more = format!(", bearer: {{ file: {} }}", token.display());
+    let settings = settings_of(home.path(), &url, &more);
+    let said = millgate(&settings, &["deliver", "test", "--dry-run"]);
+    said.says(
+        0,
+        &[
+            "POST: http://127.0.0.1",
+            "Bearer ***",
+            "\"test\": true",
+            "nothing was sent",
+        ],
+    );
+    let json = millgate(&settings, &["deliver", "test", "--dry-run", "--json"]);
+    assert!(
+        json.says(0, &[]).json()["body"]
+            .as_str()
+            .unwrap()
+            .contains("operation.completed")
+    );
+    for said in [&said, &json] {
+        assert!(!format!("{said:?}").contains("canary"), "{said:?}");
+    }
+    assert!(mes.came().is_empty());
+    millgate(&settings, &["deliver", "test"]).says(0, &["accepted"]);
+    assert!(
+        mes.came()[0]
+            .headers
+            .contains(&"authorization: bearer canary-4711".to_owned())
+    );
+    std::fs::remove_file(&token).unwrap();
+    millgate(&settings, &["deliver", "test"]).says(78, &["cannot read the secret"]);
+}
+
+#[test]
+fn what_cannot_be_reached_says_at_which_step() {
+    let home = home();
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let refused = settings_of(home.path(), &format!("http://127.0.0.1:{port}/"), "");
+    millgate(&refused, &["deliver", "test"]).says(69, &["connection NO", "nobody listens there"]);
+    let nameless = settings_of(home.path(), "http://no-such-host.invalid/", "");
+    millgate(&nameless, &["deliver", "test"]).says(69, &["name       NO", "check the host name"]);
+}
