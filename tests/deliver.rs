@@ -19,4 +19,5 @@ mod mqtt_presence;
 mod mqtt_reconnects;
 mod oracle;
 mod real_broker;
+mod real_mes;
 mod run;

@@ -4,11 +4,16 @@
 //! is away: then one event is sent again at a time, less and less often, until any verdict comes.
 
 use super::window::Patience;
+use crate::model::Position;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// So often it is the oldest event that knocks; from then on every other time another one, in case the MES never speaks of
 /// the oldest.
 const OLDEST_FIRST: usize = 3;
+
+/// So many events that the MES wants later, and none that it took in between: it takes nothing at present.
+const PUT_OFF_BY_ALL: usize = 64;
 
 /// The MES behind one broker.
 pub(super) struct Answering {
@@ -18,6 +23,8 @@ pub(super) struct Answering {
     answers: String,
     state: State,
     heard: Option<Instant>,
+    /// Events that it wants later, since it took one.
+    put_off: HashSet<Position>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +45,26 @@ impl Answering {
             answers,
             state: State::Speaks,
             heard: None,
+            put_off: HashSet::new(),
         }
+    }
+
+    /// It took an event.
+    pub(super) fn takes(&mut self) {
+        self.put_off.clear();
+    }
+
+    /// It wants an event later. True when it wants all of them later.
+    pub(super) fn puts_off(&mut self, position: Position) -> bool {
+        if self.put_off.len() < PUT_OFF_BY_ALL {
+            self.put_off.insert(position);
+        }
+        self.wants_nothing()
+    }
+
+    /// True while it wants all events later.
+    pub(super) fn wants_nothing(&self) -> bool {
+        self.put_off.len() >= PUT_OFF_BY_ALL
     }
 
     /// A verdict came. True when that ends a silence.
@@ -131,6 +157,21 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_mes_that_puts_off_all_events_is_told_from_one_that_puts_off_the_same_again() {
+        let patience = Patience {
+            first: SECOND,
+            longest: SECOND,
+        };
+        let mut mes = Answering::new(patience, String::new());
+        let at = |seq| Position { epoch: 1, seq };
+        assert!((0..1_000).all(|_| !mes.puts_off(at(1))));
+        assert!((1..64).all(|seq| !mes.puts_off(at(seq))));
+        assert!(mes.puts_off(at(64)) && mes.puts_off(at(1)));
+        mes.takes();
+        assert!(!mes.puts_off(at(1)));
+    }
 
     #[test]
     fn a_silence_is_knocked_at_less_and_less_often_and_mostly_with_the_oldest() {

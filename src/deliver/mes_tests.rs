@@ -124,7 +124,7 @@ async fn an_event_of_which_the_mes_never_speaks_delays_no_other_and_is_suspect_i
     // In steady traffic, where thousands soon wait for it to be settled, and where hardly anything happens.
     for (events, every, class, most) in [
         (8_000, SECOND / 10, ParkClass::Held, 8),
-        (400, 5 * MINUTE, ParkClass::Suspect, 30),
+        (400, 5 * MINUTE, ParkClass::Suspect, 90),
     ] {
         let case = Case {
             every,
@@ -178,6 +178,24 @@ async fn an_event_that_the_mes_wants_later_waits_and_others_pass() {
         *last == 7 && waited >= 5 * MINUTE && waited <= 5 * MINUTE + 2 * SECOND,
         "{waited:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mes_that_wants_everything_later_is_asked_with_one_event_at_a_time() {
+    let begin = TokioInstant::now();
+    let (log, settled) = play(mes(3_000, 2 * HOUR), move |_, _| {
+        answered(if begin.elapsed() < HOUR {
+            Verdict::Refused(Trouble::new("the database is down"))
+        } else {
+            Verdict::Accepted
+        })
+    })
+    .await;
+    assert_eq!((settled, log.delivered), (3_000, 3_000));
+    // A window, and an hour with an attempt every 15 s on average.
+    let repeats = log.sent.len() - 3_000;
+    assert!(repeats <= 600, "{repeats} repeats");
+    assert_eq!((log.destination.pauses, log.destination.paused), (1, None));
 }
 
 #[tokio::test(start_paused = true)]

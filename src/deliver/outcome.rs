@@ -46,6 +46,11 @@ impl Drain {
                 self.health.refused.add(1);
                 self.fail(position, now, trouble, Failure::Conflict, terms);
             }
+            Verdict::Refused(trouble) if self.puts_off_all(position) => {
+                if let Some(sent_at) = self.window.put_back(position) {
+                    self.close_gate(sent_at, now, trouble);
+                }
+            }
             Verdict::Refused(trouble) => {
                 self.health.refused.add(1);
                 self.fail(position, now, trouble, Failure::Refused, terms);
@@ -110,6 +115,8 @@ impl Drain {
         holds_its_key: bool,
     ) {
         let why = match consequence {
+            // It goes at once: nothing that anybody could look at.
+            Consequence::Again(wait) if wait.is_zero() => return,
             Consequence::Again(wait) => {
                 if let Some(record) = self.window.record(position) {
                     let reason = &trouble.reason;
@@ -130,26 +137,47 @@ impl Drain {
             return;
         };
         let patience = answering.patience;
-        if let Some(sent_at) = self.window.taken(position, now, patience) {
+        let opens = !answering.wants_nothing();
+        if let Some(sent_at) = self.window.taken(position, now, patience)
+            && opens
+        {
             self.gate.accepted(sent_at);
             self.resume(now);
         }
     }
 
-    /// A verdict of the MES shows that it lives: what it should have spoken of is sent again, and the window opens.
+    /// A verdict of the MES shows that it lives: the window opens, and what it should have spoken of is sent again with the next
+    /// turn ([`Drain::mind_silence`]).
     fn hear(&mut self, verdict: &Verdict) {
-        let from_broker = matches!(verdict, Verdict::Taken | Verdict::Unavailable(_));
-        if from_broker {
+        // What has a number is the broker's word, or our own.
+        let from_mes = match verdict {
+            Verdict::Accepted => true,
+            Verdict::Refused(trouble) | Verdict::Rejected(_, trouble) => trouble.status.is_none(),
+            Verdict::Taken
+            | Verdict::Conflict(_)
+            | Verdict::Unanswered(_)
+            | Verdict::Unavailable(_) => false,
+        };
+        if !from_mes {
             return;
         }
         let now = now();
         if let Some(answering) = &mut self.answering {
             self.retries.heard();
+            if *verdict == Verdict::Accepted {
+                answering.takes();
+            }
             if answering.hears(now) {
-                self.window.send_overdue_again(now);
                 self.resume(now);
             }
         }
+    }
+
+    /// True when the MES wants this event later, and all others, too.
+    fn puts_off_all(&mut self, position: Position) -> bool {
+        self.answering
+            .as_mut()
+            .is_some_and(|answering| answering.puts_off(position))
     }
 
     /// True while the MES gives no verdicts.
@@ -177,6 +205,7 @@ impl Drain {
                 Some(mes) if mes.is_silent() => return,
                 Some(mes) if !mes.has_spoken_since(sent_at) => {
                     mes.falls_silent(now);
+                    self.window.expect_nothing(now);
                     return;
                 }
                 Some(_) | None => {}

@@ -15,7 +15,12 @@ impl Drain {
             return;
         }
         // What the broker has is in the window, too, until the MES has spoken of it.
-        let allowed = open.min(terms.in_flight.saturating_sub(self.window.taken_count()));
+        let wants_nothing = self
+            .answering
+            .as_ref()
+            .is_some_and(|mes| mes.wants_nothing());
+        let window = if wants_nothing { 1 } else { terms.in_flight };
+        let allowed = open.min(window.saturating_sub(self.window.taken_count()));
         // Where events are counted, a parked one is not put off for ever.
         if self.pace.is_some() && self.live_went_last {
             self.send_parked(uplink, allowed, now);

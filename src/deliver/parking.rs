@@ -194,8 +194,10 @@ impl Drain {
             Verdict::Taken => {
                 if let Some(mes) = &self.answering {
                     self.retries.taken(now, mes.patience.first);
-                    self.gate.accepted(sent_at);
-                    self.resume(now);
+                    if !mes.wants_nothing() {
+                        self.gate.accepted(sent_at);
+                        self.resume(now);
+                    }
                 }
             }
             Verdict::Accepted => {

@@ -253,6 +253,10 @@ impl Connection {
 
     fn read(&self, input: &mut BytesMut) -> Option<Packet> {
         const LIMIT: u32 = 1 << 20;
+        // Without a reason it has two bytes, which the codec takes for a mistake.
+        if input.starts_with(&[0xe0, 0x00]) {
+            return Some(Packet::Disconnect);
+        }
         match self.version {
             Version::V3 => Some(match v4::Packet::read(input, LIMIT as usize).ok()? {
                 v4::Packet::Connect(connect) => Packet::Connect {

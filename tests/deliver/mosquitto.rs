@@ -26,6 +26,10 @@ pub(super) enum Access<'a> {
     Tls(&'a Certificates, bool),
     /// A user of that name with that password.
     User(&'a str, &'a str),
+    /// Anyone, with these rights.
+    Rights(&'a str),
+    /// Anyone; what it has is on its disk.
+    Persistent,
 }
 
 /// A broker that is killed when its value ends.
@@ -104,15 +108,29 @@ fn spawn(program: &str, settings: &Path) -> Child {
 }
 
 fn settings_text(port: u16, folder: &Path, access: Access<'_>) -> String {
-    let mut text = format!(
-        "listener {port} 127.0.0.1\npersistence false\nmax_queued_messages 0\nmax_inflight_messages 0\n"
-    );
+    let mut text =
+        format!("listener {port} 127.0.0.1\nmax_queued_messages 0\nmax_inflight_messages 0\n");
+    if !matches!(access, Access::Persistent) {
+        text.push_str("persistence false\n");
+    }
     if is_root() {
         // It would become another user, who cannot read the test's folder.
         text.push_str("user root\n");
     }
     match access {
         Access::Anyone => text.push_str("allow_anonymous true\n"),
+        Access::Rights(rights) => {
+            let file = folder.join("rights");
+            std::fs::write(&file, rights).expect("written");
+            text.push_str(&format!(
+                "allow_anonymous true\nacl_file {}\n",
+                file.display()
+            ));
+        }
+        Access::Persistent => text.push_str(&format!(
+            "allow_anonymous true\npersistence true\npersistence_location {}/\nautosave_interval 1\n",
+            folder.display()
+        )),
         Access::Tls(certificates, mutual) => {
             text.push_str(&format!(
                 "allow_anonymous true\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate {mutual}\n",
@@ -164,6 +182,44 @@ impl Drop for Subscriber {
 }
 
 impl Subscriber {
+    /// A MES: reads the events, with a session of its own that the broker keeps, and accepts each. It comes back when the
+    /// broker does.
+    pub(super) async fn mes(port: u16, answers: &'static str, oracle: Oracle) -> Subscriber {
+        let mut options = rumqttc::MqttOptions::new("mes", "localhost", port);
+        options.set_clean_session(false);
+        options.set_max_packet_size(1 << 20, 1 << 20);
+        let (client, mut events) = AsyncClient::new(options, 4_096);
+        let (stands, mut standing) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            loop {
+                match events.poll().await {
+                    Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                        let filter = "ACME/+/+/_mes/#";
+                        client
+                            .try_subscribe(filter, QoS::AtLeastOnce)
+                            .expect("queued");
+                    }
+                    Ok(Event::Incoming(Packet::SubAck(_))) => drop(stands.send_replace(true)),
+                    Ok(Event::Incoming(Packet::Publish(event))) => {
+                        let id = id_of(&event.payload);
+                        let again = oracle.arrived(id) > 1;
+                        oracle.grant(id);
+                        let status = if again { "duplicate" } else { "accepted" };
+                        let word = format!(r#"{{"id":"{id}","status":"{status}"}}"#);
+                        client
+                            .try_publish(answers, QoS::AtLeastOnce, false, word)
+                            .expect("queued");
+                    }
+                    Ok(_) => {}
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        });
+        let stood = tokio::time::timeout(PATIENCE, standing.wait_for(|stands| *stands)).await;
+        stood.expect("a MES in time").expect("a MES");
+        Subscriber(task)
+    }
+
     /// Subscribes to everything at a broker that lets `options` in; returns when the subscription stands.
     pub(super) async fn start(mut options: rumqttc::MqttOptions, oracle: Oracle) -> Subscriber {
         options.set_max_packet_size(1 << 20, 1 << 20);

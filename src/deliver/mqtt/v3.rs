@@ -138,7 +138,7 @@ fn fault(error: &ConnectionError, address: &Address, client_id: &str) -> Fault {
             Fault("the broker does not answer pings: the connection is dead".into())
         }
         ConnectionError::MqttState(StateError::ConnectionAborted) => {
-            Fault("the broker closed the connection: its log says why".into())
+            Fault("the broker closed the connection: its log says why; with 3.1.1 it may be its way to say that a topic, of the events or of `status`, is forbidden".into())
         }
         other => session::explain(other, address),
     }

@@ -89,10 +89,13 @@ impl Window {
         Some(Consequence::Again(wait))
     }
 
-    /// The MES speaks again: what it should have spoken of by now is sent once more.
-    pub(in crate::deliver) fn send_overdue_again(&mut self, now: Instant) {
-        while let Some((position, _)) = self.overdue(now) {
-            self.send_again(position);
+    /// The MES is silent: no verdict is expected of what the broker has, and when it speaks again all of it goes once more, ahead
+    /// of anything newer. The broker may have lost it, and the order of first deliveries is kept so.
+    pub(in crate::deliver) fn expect_nothing(&mut self, now: Instant) {
+        let later = |(until, position): &(Instant, Position)| (*until > now).then_some(*position);
+        let taken: Vec<Position> = self.lists.taken.iter().filter_map(later).collect();
+        for position in taken {
+            self.stage(position, Stage::Taken(now));
         }
     }
 

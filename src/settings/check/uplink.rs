@@ -170,14 +170,13 @@ pub(super) fn check_tls(
     report: &mut Report,
 ) {
     let at = join(path, "tls");
-    match (safe, tls) {
-        (Some(false), Some(_)) => report.add(
+    if safe == Some(false) && tls.is_some() {
+        report.add(
             &at,
             format!(
                 "{plain}:// is not encrypted: write {encrypted}:// in `url`, or take `tls` away"
             ),
-        ),
-        _ => {}
+        );
     }
     let Some(tls) = tls else { return };
     match (&tls.cert, &tls.key) {

@@ -36,7 +36,7 @@ pub struct Mqtt {
     /// Certificates, for `mqtts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// Events on the way that the broker has not confirmed, 1 to 1000.
+    /// Events on the way without the word that counts, the broker's or that of the MES, 1 to 1000.
     #[serde(default = "defaults::window")]
     #[schemars(range(min = 1, max = 1000))]
     pub window: u16,
