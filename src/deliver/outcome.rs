@@ -155,6 +155,7 @@ impl Drain {
             Verdict::Refused(trouble) | Verdict::Rejected(_, trouble) => trouble.status.is_none(),
             Verdict::Taken
             | Verdict::Conflict(_)
+            | Verdict::Pending(_)
             | Verdict::Unanswered(_)
             | Verdict::Unavailable(_) => false,
         };
