@@ -108,8 +108,11 @@ fn spawn(program: &str, settings: &Path) -> Child {
 }
 
 fn settings_text(port: u16, folder: &Path, access: Access<'_>) -> String {
-    let mut text =
-        format!("listener {port} 127.0.0.1\nmax_queued_messages 0\nmax_inflight_messages 0\n");
+    let mut text = format!("listener {port} 127.0.0.1\n");
+    // Without a limit to its queues it closes a connection on which it refuses a message (seen in 2.0.11).
+    if !matches!(access, Access::Rights(_)) {
+        text.push_str("max_queued_messages 0\nmax_inflight_messages 0\n");
+    }
     if !matches!(access, Access::Persistent) {
         text.push_str("persistence false\n");
     }

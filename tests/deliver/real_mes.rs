@@ -76,7 +76,8 @@ async fn what_a_broker_took_and_lost_comes_again_until_the_mes_has_spoken() {
             let _mes = Subscriber::mes(broker.port, ANSWERS, oracle.clone()).await;
             run.wait_settled(&records[999]).await;
             run.stop().await;
-            oracle.check(&records);
+            // What the broker lost comes behind what it had not taken: the order is the one thing that its word was good for.
+            oracle.check_complete(&records);
         }
     }
 }
@@ -114,11 +115,19 @@ async fn missing_rights_pause_the_destination_and_are_named() {
             Acknowledge::Mes,
             ANSWERS,
         ),
+        // MQTT 3.1.1 acknowledges what it throws away: only the MES is missed.
+        (
+            Version::V3,
+            everything_but_events,
+            Acknowledge::Mes,
+            ANSWERS,
+        ),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let broker = Mosquitto::start(program, folder.path(), Access::Rights(rights));
         let uplink = uplink(broker.port, version, acknowledge);
         let oracle = Oracle::default();
+        let _mes = Subscriber::mes(broker.port, ANSWERS, Oracle::default()).await;
         let run = Run::start(&uplink, quick(), &events(10), 10, oracle.clone());
         wait_until("the pause is told", || paused(&run).is_some()).await;
         let reason = paused(&run).unwrap_or_default();
@@ -128,19 +137,21 @@ async fn missing_rights_pause_the_destination_and_are_named() {
     }
 }
 
-/// With MQTT 5, where a broker can refuse a message; mosquitto 2.0 closes a connection of 3.1.1 instead.
 #[tokio::test]
 async fn a_status_that_the_broker_does_not_take_stops_no_event() {
     let Some(program) = installed() else { return };
-    let folder = tempfile::tempdir().expect("a folder");
-    let rights = "topic readwrite ACME/PLANT1/+/_mes/#\ntopic readwrite ACME/PLANT1/_gw/gw07/ack\n";
-    let broker = Mosquitto::start(program, folder.path(), Access::Rights(rights));
-    let oracle = Oracle::default();
-    let _mes = Subscriber::mes(broker.port, ANSWERS, oracle.clone()).await;
-    let records = events(50);
-    let uplink = uplink(broker.port, Version::V5, Acknowledge::Mes);
-    let mut run = Run::start(&uplink, quick(), &records, records.len(), oracle.clone());
-    run.wait_settled(&records[49]).await;
-    run.stop().await;
-    oracle.check(&records);
+    for version in Version::BOTH {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rights =
+            "topic readwrite ACME/PLANT1/+/_mes/#\ntopic readwrite ACME/PLANT1/_gw/gw07/ack\n";
+        let broker = Mosquitto::start(program, folder.path(), Access::Rights(rights));
+        let oracle = Oracle::default();
+        let _mes = Subscriber::mes(broker.port, ANSWERS, oracle.clone()).await;
+        let records = events(50);
+        let uplink = uplink(broker.port, version, Acknowledge::Mes);
+        let mut run = Run::start(&uplink, quick(), &records, records.len(), oracle.clone());
+        run.wait_settled(&records[49]).await;
+        run.stop().await;
+        oracle.check(&records);
+    }
 }
