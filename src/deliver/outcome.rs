@@ -154,7 +154,6 @@ impl Drain {
             Verdict::Accepted => true,
             Verdict::Refused(trouble) | Verdict::Rejected(_, trouble) => trouble.status.is_none(),
             Verdict::Taken
-            | Verdict::Pending(_)
             | Verdict::Conflict(_)
             | Verdict::Pending(_)
             | Verdict::Unanswered(_)
