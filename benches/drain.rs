@@ -5,7 +5,7 @@
 //!
 //! `cargo bench --bench drain`. The rounds alternate, so that a change of the box's clock hits both.
 
-use millgate::buffer::{Outlet, Record, Request};
+use millgate::buffer::{DueParked, Outlet, ParkedRequest, Record, Request};
 use millgate::deliver::{Timing, prepare, run_uplink};
 use millgate::health::UplinkHealth;
 use millgate::model::{Envelope, Position, UplinkId};
@@ -168,6 +168,9 @@ async fn serve(mut requests: mpsc::Receiver<Request>, settled: watch::Sender<u64
                 drop(reply.send(records));
             }
             // Nothing is refused here.
+            Request::Parked(ParkedRequest::Due { reply, .. }) => {
+                drop(reply.send((DueParked::Never, Vec::new())));
+            }
             Request::Parked(_) => {}
             Request::Settle { settled: done, .. } => drop(settled.send_replace(done.up_to.seq)),
             Request::Look(_) => {}

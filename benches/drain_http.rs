@@ -4,7 +4,7 @@
 //!
 //! `cargo bench --bench drain_http`. The rounds alternate, so that a change of the box's clock hits both.
 
-use millgate::buffer::{Outlet, Record, Request};
+use millgate::buffer::{DueParked, Outlet, ParkedRequest, Record, Request};
 use millgate::deliver::{Timing, prepare, run_uplink};
 use millgate::health::UplinkHealth;
 use millgate::model::{Class, Envelope, Position, UplinkId};
@@ -189,6 +189,9 @@ async fn buffer(mut requests: mpsc::Receiver<Request>, settled: watch::Sender<u6
                 drop(reply.send(records.map(|seq| record(seq, &payload)).collect()));
             }
             // Nothing is refused here.
+            Request::Parked(ParkedRequest::Due { reply, .. }) => {
+                drop(reply.send((DueParked::Never, Vec::new())));
+            }
             Request::Parked(_) | Request::Look(_) => {}
             Request::Settle { settled: done, .. } => drop(settled.send_replace(done.up_to.seq)),
         }

@@ -154,8 +154,8 @@ impl Drain {
             Verdict::Accepted => true,
             Verdict::Refused(trouble) | Verdict::Rejected(_, trouble) => trouble.status.is_none(),
             Verdict::Taken
-            | Verdict::Pending(_)
             | Verdict::Conflict(_)
+            | Verdict::Pending(_)
             | Verdict::Unanswered(_)
             | Verdict::Unavailable(_) => false,
         };

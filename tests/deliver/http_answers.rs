@@ -353,9 +353,9 @@ fn a_server_that_answers_anything_loses_nothing() {
     }
 }
 
-/// Real events: what `millgate replay` makes of a capture.
-pub(super) fn real_events() -> Vec<Record> {
-    let case = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/E06-abort");
+/// Real events: what `millgate replay` makes of a case.
+pub(super) fn real_events(case: &str) -> Vec<Record> {
+    let case = format!("{}/tests/cases/{case}", env!("CARGO_MANIFEST_DIR"));
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_millgate"))
         .args([
             "replay",
@@ -384,7 +384,7 @@ pub(super) fn real_events() -> Vec<Record> {
 #[tokio::test]
 async fn b2mml_goes_as_xml_and_its_answer_is_the_verdict() {
     let oracle = Oracle::default();
-    let all = real_events();
+    let all = real_events("E06-abort");
     let in_form = |record: &&Record| {
         let name = record.envelope.kind.as_str();
         name.starts_with("operation.") || name == "equipment.state.changed"

@@ -4,6 +4,7 @@ use super::http_answers::real_events;
 use super::mes::{Mes, Reply};
 use super::oracle::{Oracle, events};
 use super::run::{Run, deliver_all, http, quick, wait_until};
+use millgate::buffer::Record;
 use millgate::deliver::http_request;
 use serde_json::json;
 use std::sync::Arc;
@@ -104,7 +105,7 @@ fn what_would_be_sent_is_shown_without_secrets() {
         "headers": { "X-Site": "PLANT1" },
         "requests": { "operation.*": { "post": "https://mes.acme.example/x?e={{ type }}", "body": body } },
     }));
-    let records = real_events();
+    let records = real_events("E06-abort");
     let shown = |record| {
         http_request(&uplink, record)
             .expect("good settings")
@@ -134,4 +135,32 @@ fn what_would_be_sent_is_shown_without_secrets() {
         .find(|one| !one.envelope.kind.starts_with("operation."));
     let why = shown(other.expect("another event")).expect_err("no request for it");
     assert!(why.contains("no request for this event"), "{why}");
+}
+
+#[test]
+fn the_example_makes_json_of_a_real_event() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let text = std::fs::read_to_string(format!("{folder}/press-own-requests.yaml")).expect("text");
+    let mut plant = millgate::settings::load(&text)
+        .expect("good settings")
+        .plant;
+    plant.find_files_in(std::path::Path::new(folder));
+    let uplink = plant.uplinks.first().expect("an uplink");
+    let records = real_events("E01-part-id-after-start");
+    let completed = |one: &&Record| one.envelope.kind == "operation.completed";
+    let record = records
+        .iter()
+        .find(completed)
+        .expect("a completed operation");
+    let shown = http_request(uplink, record)
+        .expect("good settings")
+        .expect("HTTP")
+        .expect("it fits");
+    let body: serde_json::Value = serde_json::from_slice(&shown.body).expect("JSON");
+    assert_eq!(body["reference"], record.envelope.id.to_string());
+    assert!(
+        body["completedAt"].is_string() && body["parameters"].is_array(),
+        "{body}"
+    );
+    assert!(shown.url.ends_with("/complete"), "{}", shown.url);
 }

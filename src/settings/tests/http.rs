@@ -113,8 +113,8 @@ fn a_proxy_is_plain_and_header_lines_are_not_the_gateways_own() {
         "out of range: `in_flight` is 1 to 64",
     );
     wrong(
-        &format!("{URL}, batch: 0"),
-        "0 }",
+        &format!("{URL}, batch: 0, timeout: 9s"),
+        "0, timeout: 9s",
         "out of range: `batch` is 1 to 100",
     );
 }

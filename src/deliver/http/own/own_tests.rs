@@ -63,7 +63,7 @@ fn expressions_are_escaped_by_what_the_text_becomes() {
     assert_eq!(
         of(
             "b.json.j2",
-            "[{% for one in list %}{{ one.id }}{{ ',' if not loop.last }}{% endfor %}]"
+            "[{% for one in list %}{{ one.id }}{% if not loop.last %},{% endif %}{% endfor %}]"
         ),
         "[1,2]"
     );
