@@ -123,7 +123,7 @@ impl List {
 
 /// What to do next.
 const NEXT: &str = "\
-`list --each` has their numbers, `show NUMBER` all about one, `export` all of it.
+`list --each` has the numbers, `show NUMBER` all about one, `export` all of it.
 Once the MES is ready for them: `retry --code CODE`.
 If it never will be: `discard --code CODE --reason TEXT`.
 ";
