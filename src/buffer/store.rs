@@ -437,7 +437,12 @@ impl Store {
         }
     }
 
+    /// Says how far an uplink has come. Not while nobody knows whether a refused commit is on the disk: what that one says to
+    /// be gone would be missing beside the verdicts of now.
     pub(super) fn put_side_progress(&self, uplink: usize) -> Result<(), StoreError> {
+        if self.abandoned {
+            return Ok(());
+        }
         let Some((_, progress)) = self.uplinks.get(uplink) else {
             return Ok(());
         };
