@@ -101,12 +101,14 @@ impl Sending {
     pub(super) async fn send(&mut self, records: Vec<Record>) -> Result<(), Stopped> {
         self.waiting.extend(records);
         while !self.waiting.is_empty() || !self.under_way.is_empty() {
-            if !self.is_connected && self.may_go() {
+            // One look at the clock: what is not due for the one and is due for the other would be waited for without end.
+            let now = now();
+            if !self.is_connected && self.may_go(now) {
                 self.connect().await?;
                 continue;
             }
-            self.start();
-            let wake = self.wake();
+            self.start(now);
+            let wake = self.wake(now);
             select! {
                 () = self.signals.come() => return Err(Stopped::Interrupted),
                 said = self.courier.next(), if !self.under_way.is_empty() => match said {
@@ -133,19 +135,19 @@ impl Sending {
         }
     }
 
-    fn may_go(&self) -> bool {
-        self.not_before.is_none_or(|at| at <= now())
+    fn may_go(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|at| at <= now)
     }
 
-    fn start(&mut self) {
+    fn start(&mut self, now: Instant) {
         while self.is_connected
-            && self.may_go()
+            && self.may_go(now)
             && self.under_way.len() < self.courier.in_flight()
-            && self.pace.next() <= now()
+            && self.pace.next() <= now
             && let Some(record) = self.pick()
         {
             self.courier.send(&record);
-            self.pace.went(now());
+            self.pace.went(now);
             self.under_way.insert(record.position, record);
         }
     }
@@ -163,12 +165,12 @@ impl Sending {
     }
 
     /// When something is to be done although nothing comes.
-    fn wake(&self) -> Option<Instant> {
-        if let Some(at) = self.not_before.filter(|at| *at > now()) {
+    fn wake(&self, now: Instant) -> Option<Instant> {
+        if let Some(at) = self.not_before.filter(|at| *at > now) {
             return Some(at);
         }
         let has_room = self.under_way.len() < self.courier.in_flight();
-        let paced = self.pace.next() > now();
+        let paced = self.pace.next() > now;
         (has_room && paced && !self.waiting.is_empty()).then(|| self.pace.next())
     }
 
