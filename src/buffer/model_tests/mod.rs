@@ -3,7 +3,7 @@
 //! the time.
 //!
 //! `place` is where the store lies, `expected` the list, `uplink` one uplink in it; `trial` plays, `steps` and `parking` are what. Seeds are printed when a trial fails;
-//! `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
+//! `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` draws so many others.
 
 mod every_call;
 mod expected;

@@ -100,6 +100,8 @@ impl Store {
         {
             return Ok(Parking::Full);
         }
+        // A refused commit may be on the disk all the same, and say that the event is gone.
+        self.renew()?;
         let wait = to_park.wait;
         let parked = to_park.into_parked(moment);
         if !self.write_parked(uplink, &parked, true)? {
