@@ -93,6 +93,32 @@ fn uplinks_have_one_protocol_an_address_and_known_events() {
 }
 
 #[test]
+fn a_verdict_for_one_uplink_is_none_for_another() {
+    let mes = with("acknowledge: broker", "acknowledge: mes");
+    let second = |keys: &str| {
+        format!("{mes}\n  bde:\n    mqtt: {{ client_id: bde, {keys} }}\n    acknowledge: mes\n")
+    };
+    for shared in [
+        "url: mqtt://127.0.0.1:1883",
+        "url: mqtt://other:1883, fallback: [\"mqtt://127.0.0.1:1883/\"]",
+    ] {
+        let told = told(&second(shared));
+        assert!(
+            told[0]
+                .1
+                .contains("`mes` hears the same answers at the same broker"),
+            "{told:?}"
+        );
+    }
+    for apart in [
+        "url: mqtt://127.0.0.1:1883, answers: \"{enterprise}/_gw/{gateway}/bde\"",
+        "url: mqtt://other:1883",
+    ] {
+        super::load(&second(apart)).unwrap();
+    }
+}
+
+#[test]
 fn the_word_of_the_mes_comes_on_a_topic_of_the_gateway() {
     let mes = |keys: &str| {
         let keys = format!("version: 5\n      {keys}");
