@@ -72,6 +72,7 @@ impl Drain {
         let since_first = parkable
             .first_sent
             .map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
+        let wait = self.retries.first_wait(trouble.at_least);
         self.desk.waiting.push_back(ToPark {
             record: parkable.record,
             class: why.0,
@@ -79,7 +80,7 @@ impl Drain {
             attempts: parkable.attempts,
             since_first,
             answered: answered(trouble),
-            wait: self.retries.first_wait(),
+            wait,
         });
     }
 
@@ -212,7 +213,8 @@ impl Drain {
             }
             Verdict::Unanswered(trouble) | Verdict::Pending(trouble) => {
                 self.gate.answered(sent_at);
-                self.retries.failed(now, answered(trouble), None);
+                let at_least = trouble.at_least;
+                self.retries.failed(now, answered(trouble), None, at_least);
             }
             Verdict::Unavailable(trouble) => {
                 self.retries.put_back();
@@ -226,7 +228,9 @@ impl Drain {
         let now = super::task::now();
         self.health.refused.add(1);
         self.gate.answered(sent_at);
-        self.retries.failed(now, answered(trouble), rejected);
+        let at_least = trouble.at_least;
+        self.retries
+            .failed(now, answered(trouble), rejected, at_least);
         self.resume(now);
     }
 
@@ -243,7 +247,7 @@ impl Drain {
         }
         // It may be the cause: live events must not lose their connection to it over and over.
         if self.retries.sent_at().is_some() {
-            self.retries.failed(now, answered(trouble()), None);
+            self.retries.failed(now, answered(trouble()), None, None);
         }
     }
 

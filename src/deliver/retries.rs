@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How often the buffer is asked although it knows of nothing: somebody may have changed the files.
 const ASK_EVERY: Duration = Duration::from_secs(10);
 
+/// What the buffer said is that old at most when the event is sent: somebody may have discarded it since.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The buffer's answer: which event is due, how many there are, and where it matters which keys have one.
 pub(super) type Due = Result<(DueParked, Vec<ParkedGroup>, Option<Vec<String>>), Closed>;
 
@@ -32,8 +35,8 @@ enum State {
     Resting(Instant),
     /// The buffer is asked now.
     Asking,
-    /// To be sent when there is a slot.
-    Ready(Box<Parked>),
+    /// To be sent when there is a slot; as the buffer said then.
+    Ready(Box<Parked>, Instant),
     /// Under way since then.
     Sent(Box<Parked>, Instant),
     /// With the broker; the MES should have spoken of it by then.
@@ -71,7 +74,7 @@ impl Retries {
     pub(super) fn wake(&self) -> Option<Instant> {
         match self.state {
             State::Resting(until) | State::Taken(Taken { until, .. }) => Some(until),
-            State::Asking | State::Ready(_) | State::Sent(..) => None,
+            State::Asking | State::Ready(..) | State::Sent(..) => None,
         }
     }
 
@@ -79,7 +82,7 @@ impl Retries {
     pub(super) fn due(&mut self, due: DueParked, now: Instant) {
         self.asking = None;
         self.state = match due {
-            DueParked::Event(parked) => State::Ready(parked),
+            DueParked::Event(parked) => State::Ready(parked, now),
             DueParked::After(wait) => State::Resting(now + self.paced(wait)),
             DueParked::Never => State::Resting(now + ASK_EVERY),
         };
@@ -103,23 +106,31 @@ impl Retries {
         match self.state {
             State::Sent(..) | State::Taken(_) => allowed.saturating_sub(1),
             // The last slot is the live events': a destination that takes one at a time is not kept from them.
-            State::Ready(_) if allowed > 1 => allowed - 1,
-            State::Ready(_) | State::Resting(_) | State::Asking => allowed,
+            State::Ready(..) if allowed > 1 => allowed - 1,
+            State::Ready(..) | State::Resting(_) | State::Asking => allowed,
         }
     }
 
-    /// Marks the event that waits as sent, where `in_flight` live ones leave it one of `allowed` slots.
+    /// Marks the event that waits as sent, where `in_flight` live ones leave it one of `allowed` slots. One that has waited
+    /// long is asked for anew first.
     pub(super) fn start(
         &mut self,
         now: Instant,
         in_flight: usize,
         allowed: usize,
     ) -> Option<&Record> {
-        if in_flight >= allowed || !matches!(self.state, State::Ready(_)) {
+        let State::Ready(_, said_at) = self.state else {
+            return None;
+        };
+        if in_flight >= allowed {
+            return None;
+        }
+        if now.saturating_duration_since(said_at) > FRESH {
+            self.state = State::Resting(now);
             return None;
         }
         let state = std::mem::replace(&mut self.state, State::Asking);
-        if let State::Ready(parked) = state {
+        if let State::Ready(parked, _) = state {
             self.state = State::Sent(parked, now);
         }
         match &self.state {
@@ -133,7 +144,7 @@ impl Retries {
         match &self.state {
             State::Sent(parked, at) => Some((parked, *at)),
             State::Taken(taken) => Some((&taken.parked, taken.sent_at)),
-            State::Ready(_) | State::Resting(_) | State::Asking => None,
+            State::Ready(..) | State::Resting(_) | State::Asking => None,
         }
     }
 
@@ -171,7 +182,7 @@ impl Retries {
 
     /// The MES did not speak of it: the next one goes later each time, for it may be away.
     pub(super) fn unheard(&mut self, now: Instant, answered: Answered, patience: Patience) {
-        self.failed(now, answered, None);
+        self.failed(now, answered, None, None);
         let rest = patience.after(self.unheard);
         self.unheard = self.unheard.saturating_add(1);
         self.state = State::Resting(now + rest);
@@ -191,8 +202,14 @@ impl Retries {
         }
     }
 
-    /// The event that is under way was not taken.
-    pub(super) fn failed(&mut self, now: Instant, answered: Answered, rejected: Option<ParkClass>) {
+    /// The event that is under way was not taken; `at_least` is the wait that the destination asks for.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        answered: Answered,
+        rejected: Option<ParkClass>,
+        at_least: Option<Duration>,
+    ) {
         let Some((parked, _)) = self.under_way() else {
             return;
         };
@@ -200,7 +217,7 @@ impl Retries {
         let again = Retried::Again {
             answered,
             rejected,
-            wait: self.timing.retry_wait(attempts, self.random.f64()),
+            wait: self.wait(attempts, at_least),
         };
         self.ended.push((position, again));
         self.state = State::Resting(now + self.timing.between_retries);
@@ -210,14 +227,20 @@ impl Retries {
     pub(super) fn put_back(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Asking);
         self.state = match state {
-            State::Sent(parked, _) => State::Ready(parked),
+            State::Sent(parked, sent_at) => State::Ready(parked, sent_at),
             other => other,
         };
     }
 
-    /// The wait before an event that was just parked is tried again.
-    pub(super) fn first_wait(&mut self) -> Duration {
-        self.timing.retry_wait(1, self.random.f64())
+    /// The wait before an event that was just parked is tried again, not before `at_least`.
+    pub(super) fn first_wait(&mut self, at_least: Option<Duration>) -> Duration {
+        self.wait(1, at_least)
+    }
+
+    fn wait(&mut self, attempts: u32, at_least: Option<Duration>) -> Duration {
+        let asked = at_least.unwrap_or_default();
+        let own = self.timing.retry_wait(attempts, self.random.f64());
+        own.max(asked.min(self.timing.longest_asked_wait))
     }
 }
 
@@ -290,7 +313,7 @@ mod tests {
         for attempts in 1..200 {
             let mut retries = ready(attempts, now);
             assert!(retries.start(now, 0, 8).is_some());
-            retries.failed(now, Answered::default(), None);
+            retries.failed(now, Answered::default(), None, None);
             assert_eq!(retries.wake(), Some(now + SECOND));
             let Some((_, Retried::Again { wait, .. })) = retries.ended.pop() else {
                 panic!("it failed");
@@ -298,6 +321,43 @@ mod tests {
             longest = longest.max(wait);
         }
         assert!(longest > 300 * SECOND && longest <= 600 * SECOND);
+    }
+
+    #[test]
+    fn what_has_waited_for_its_slot_is_asked_for_anew() {
+        let now = Instant::now();
+        let mut retries = ready(1, now);
+        assert!(retries.start(now + FRESH, 8, 8).is_none(), "no slot");
+        assert!(!retries.wants(now + FRESH), "it is there");
+        let later = now + 3_600 * SECOND;
+        assert!(retries.start(later, 0, 8).is_none());
+        assert!(retries.wants(later));
+        retries.due(DueParked::Never, later);
+        assert!(retries.start(later, 0, 8).is_none(), "it was discarded");
+        // The same where the destination was at fault meanwhile.
+        let mut retries = ready(1, now);
+        assert!(retries.start(now + FRESH, 0, 8).is_some());
+        retries.put_back();
+        assert!(retries.start(later, 0, 8).is_none());
+        assert!(retries.wants(later));
+    }
+
+    #[test]
+    fn the_wait_that_is_asked_for_is_kept_within_reason() {
+        let now = Instant::now();
+        for (asked, least, most) in [(60, 60, 60), (86_400, 600, 600), (0, 0, 10)] {
+            let asked = Some(asked * SECOND);
+            let mut retries = ready(0, now);
+            let first = retries.first_wait(asked);
+            assert!(retries.start(now, 0, 8).is_some());
+            retries.failed(now, Answered::default(), None, asked);
+            let Some((_, Retried::Again { wait, .. })) = retries.ended.pop() else {
+                panic!("it failed");
+            };
+            for wait in [first, wait] {
+                assert!((least * SECOND..=most * SECOND).contains(&wait), "{wait:?}");
+            }
+        }
     }
 
     #[test]

@@ -106,6 +106,17 @@ fn certificates(folder: &Path, name: &str) -> [PathBuf; 3] {
     ]
 }
 
+/// Somebody who reads every topic of a broker.
+fn reads_all(port: u16) -> Child {
+    Command::new("mosquitto_sub")
+        .args(["-h", "127.0.0.1", "-t", "#", "-q", "1", "-p"])
+        .arg(port.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 #[test]
 fn a_plain_broker_and_one_with_tls_take_the_event() {
     let Some(program) = installed() else { return };
@@ -121,13 +132,7 @@ fn a_plain_broker_and_one_with_tls_take_the_event() {
             &[words, "login      ok", "evt/operation.completed"],
         );
     }
-    let mut reader = Command::new("mosquitto_sub")
-        .args(["-h", "127.0.0.1", "-t", "#", "-q", "1", "-p"])
-        .arg(broker.port.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut reader = reads_all(broker.port);
     let settings = settings_of(home.path(), "mqtt", broker.port, "");
     wait_until("the broker has a subscriber", || {
         millgate(&settings, &["deliver", "test"]).code == 0
@@ -224,13 +229,7 @@ fn a_mes_that_says_nothing_is_told_apart_and_the_status_stays_the_gateways() {
     let Some(program) = installed() else { return };
     let home = home();
     let broker = Broker::start(program, home.path(), "allow_anonymous true");
-    let mut reader = Command::new("mosquitto_sub")
-        .args(["-h", "127.0.0.1", "-t", "#", "-q", "1", "-p"])
-        .arg(broker.port.to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut reader = reads_all(broker.port);
     let plain = settings_of(home.path(), "mqtt", broker.port, "");
     wait_until("the broker has a subscriber", || {
         millgate(&plain, &["deliver", "test"]).code == 0
