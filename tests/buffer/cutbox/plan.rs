@@ -221,7 +221,7 @@ impl Plan {
         let uplink = self.random.usize(..self.model.uplinks.len());
         let held = &mut self.model.uplinks[uplink];
         let nth = self.random.usize(..4);
-        let Some(seq) = held.parked.iter().copied().take(nth + 1).last() else {
+        let Some(seq) = held.parked.iter().copied().take(nth + 1).next_back() else {
             return Step::Read;
         };
         held.parked.remove(&seq);
