@@ -8,6 +8,7 @@ mod full_disk;
 pub(crate) mod peers;
 mod proxy;
 mod receivers;
+mod turned_read_only;
 mod verdict;
 
 use crate::conserved;

@@ -95,7 +95,7 @@ impl Drop for Disk {
 }
 
 /// Settings with the MES alone.
-fn with_the_mes(store: &Path, press: u16, mes: u16) -> String {
+pub(super) fn with_the_mes(store: &Path, press: u16, mes: u16) -> String {
     let text = settings(store, press, 1, mes);
     let broker = text.find("  broker:").unwrap();
     let mes = text.find("  mes:").unwrap();
