@@ -4,6 +4,7 @@
 use super::body;
 use super::filter::EventFilter;
 use super::http::http_request;
+use super::mqtt;
 use super::setup::{Prepared, Protocol, SetupError, prepare};
 use super::timing::Timing;
 use super::uplink::{Answer, Fault, Terms, Uplink, Verdict};
@@ -208,9 +209,7 @@ impl Courier {
 
 /// The client id of a command's own connection.
 fn client_id(gateway: &shape::Gateway, uplink: &str, mqtt: &shape::Mqtt, purpose: &str) -> String {
-    let usual = mqtt.client_id.clone();
-    let usual = usual.unwrap_or_else(|| format!("{}-{uplink}", gateway.id));
-    format!("{usual}-{purpose}")
+    format!("{}-{purpose}", mqtt::client_id(gateway, uplink, mqtt))
 }
 
 fn said(answer: Answer) -> Said {

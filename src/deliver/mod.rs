@@ -16,6 +16,7 @@ mod handshake;
 mod holding;
 mod http;
 mod mqtt;
+mod neighbours;
 mod outcome;
 mod outgoing;
 mod pace;
