@@ -9,6 +9,7 @@ mod certificates;
 mod http_answers;
 mod http_faults;
 mod http_front;
+mod http_locations;
 mod http_requests;
 mod http_tokens;
 mod mes;

@@ -23,6 +23,7 @@ mod pace;
 mod parking;
 mod report;
 mod retries;
+mod said;
 mod setup;
 mod task;
 mod timing;

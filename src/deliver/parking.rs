@@ -266,5 +266,6 @@ fn answered(trouble: Trouble) -> Answered {
         code: trouble.code,
         status: trouble.status,
         detail: trouble.reason,
+        said: trouble.said,
     }
 }

@@ -91,6 +91,8 @@ pub(super) struct Trouble {
     pub(super) code: Option<String>,
     /// The HTTP status, or the reason code of MQTT.
     pub(super) status: Option<u16>,
+    /// What the destination said, word for word: see `said`.
+    pub(super) said: Option<String>,
 }
 
 impl Trouble {
@@ -101,6 +103,7 @@ impl Trouble {
             at_least: None,
             code: None,
             status: None,
+            said: None,
         }
     }
 

@@ -281,6 +281,7 @@ mod tests {
                 status: Some(422),
                 detail: "the order WO-100482, which this was made for, was closed at 09:10 by somebody else"
                     .into(),
+                said: None,
             }],
             audit: Vec::new(),
         }

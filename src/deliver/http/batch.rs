@@ -60,7 +60,7 @@ pub(super) fn judged(reply: &Reply, reading: &Reading, records: &[Record]) -> Ju
             Judged::Each(records.iter().map(|_| whole.clone()).collect())
         }
         Verdict::Accepted if reply.cut => {
-            let why = "the answer is longer than 64 KiB, and its list of verdicts cannot be read";
+            let why = "the answer is longer than 64 KiB, or did not end in time, and its list of verdicts cannot be read";
             let cut = Verdict::Unanswered(reply.trouble(why));
             Judged::Each(records.iter().map(|_| cut.clone()).collect())
         }

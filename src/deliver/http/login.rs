@@ -116,7 +116,7 @@ impl Login {
         };
         if reply.is_broken().is_some() || reply.cut {
             return Err(without_token(
-                "its answer is not whole, or longer than 64 KiB",
+                "its answer is not whole, late, or longer than 64 KiB",
             ));
         }
         if !reply.status.is_success() {

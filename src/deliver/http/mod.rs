@@ -1,8 +1,9 @@
 //! An HTTP server as a destination: a request for each event or for several, settled by what it answers.
 //!
 //! In reading order: `plan` says what is sent, `own` makes requests of the server's own form, `sending` sends them,
-//! `exchange` is one request and its answer, `answer`, `rules` and `batch` say what an answer means; `client` and `login`
-//! are the way there. The client is made anew, secrets and all, whenever the destination was at fault.
+//! `exchange` is one request and its answer, `place` where a verdict is that comes later, `answer`, `rules` and `batch` say
+//! what an answer means; `client` and `login` are the way there. The client is made anew, secrets and all, whenever the
+//! destination was at fault.
 
 mod answer;
 mod batch;
@@ -12,6 +13,7 @@ mod encode;
 mod exchange;
 mod login;
 mod own;
+mod place;
 mod plan;
 mod rules;
 mod sending;
@@ -33,6 +35,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use login::Login;
+use place::Front;
 use plan::Plan;
 use reqwest::Client;
 use rules::Rules;
@@ -48,6 +51,7 @@ pub(super) struct HttpUplink {
     reading: Arc<Reading>,
     login: Option<Arc<Login>>,
     places: Places,
+    front: Arc<Front>,
     client: Option<Client>,
     under_way: FuturesUnordered<BoxFuture<'static, Step>>,
     /// Verdicts that are to be told.
@@ -78,6 +82,7 @@ impl HttpUplink {
             settings: http.clone(),
             timing,
             places: Places::default(),
+            front: Arc::new(Front::of(name)),
             client: None,
             under_way: FuturesUnordered::new(),
             ready: VecDeque::new(),
@@ -121,6 +126,7 @@ impl HttpUplink {
                     client: client.clone(),
                     login: self.login.clone(),
                     reading: Arc::clone(&self.reading),
+                    front: Arc::clone(&self.front),
                 };
                 let step = sending.step(wire, Arc::clone(&self.plan), self.places.clone());
                 self.under_way.push(step.boxed());

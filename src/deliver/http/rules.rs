@@ -60,7 +60,7 @@ impl Rules {
             match &rule.within {
                 None => return Some(rule.verdict(reply)),
                 Some(_) if reply.cut => {
-                    let why = "the answer is longer than 64 KiB, and `responses` look into it";
+                    let why = "the answer is longer than 64 KiB, or did not end in time, and `responses` look into it";
                     return Some(Verdict::Unanswered(reply.trouble(why)));
                 }
                 Some((pointer, test)) if test.holds(reply.at(pointer)) => {

@@ -137,12 +137,14 @@ async fn verdicts(
             Some(records.iter().map(of).collect())
         }
         Came::Located(reply) => {
-            records
-                .iter()
-                .for_each(|record| places.forget(record.position));
-            let each = records
-                .iter()
-                .map(|record| located(&reply, &wire.reading, record.envelope.id));
+            let each = records.iter().map(|record| {
+                let verdict = located(&reply, &wire.reading, record.envelope.id);
+                // A server that lets nobody in still has the event, and its verdict there.
+                if !matches!(verdict, Verdict::Unavailable(_)) {
+                    places.forget(record.position);
+                }
+                verdict
+            });
             Some(each.collect())
         }
         Came::Gone(trouble) => {
