@@ -291,6 +291,13 @@ fn shut(site: &Site, store: &ShutStore) -> Result<Screen, Failure> {
         });
     }
     let Some((name, why)) = broken.first() else {
+        if store.beside().map_err(failure)?.knows_events() {
+            let gone = anyhow::anyhow!(
+                "no part of {} is there any more, though events were stored in it: `millgate buffer verify` says what is lost",
+                store.root().display()
+            );
+            return Err(Failure::new(Exit::Data, gone));
+        }
         let empty = anyhow::anyhow!(
             "{} is empty: no gateway has stored anything in it",
             store.root().display()
