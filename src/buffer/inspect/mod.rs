@@ -15,7 +15,7 @@ pub(super) use copy::clear_copies;
 pub use copy::{Copied, CopyError, copies_path, copy_generation};
 pub use live::{Inspector, Look, SetAside};
 pub use shut::{Held, RepairError, ShutError, ShutHead, ShutStore};
-pub use status::{EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatus};
+pub use status::{DrainStatus, EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatus};
 pub use walk::{Opened, Seen, Trouble, Walked};
 
 use super::disk::{Disk, Files};

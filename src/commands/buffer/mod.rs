@@ -3,6 +3,7 @@
 //! `site` finds the store and whoever has it open, and gets copies of its generations; `survey` reads them all; the four
 //! commands show, judge, write out and mend.
 
+mod drain;
 pub(super) mod export;
 pub(super) mod interrupt;
 mod repair;
