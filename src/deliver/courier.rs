@@ -66,6 +66,15 @@ pub struct Said {
     pub at_least: Option<Duration>,
 }
 
+/// Why there is no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoToken {
+    /// In words, with what to check.
+    pub why: String,
+    /// The endpoint refused it, rather than not being reachable or not at work.
+    pub refused: bool,
+}
+
 /// An event as it would travel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parcel {
@@ -154,6 +163,19 @@ impl Courier {
         let terms = made.unwrap_or_else(|_| Err(slow()));
         self.terms = terms.map_err(|fault| fault.0)?;
         Ok(())
+    }
+
+    /// Fetches a token, which is then used for the events; `None` where the settings want none. How long it lives, where the
+    /// endpoint says so.
+    pub async fn fetch_token(&self) -> Option<Result<Option<Duration>, NoToken>> {
+        let Protocol::Http(http) = &self.protocol else {
+            return None;
+        };
+        let fetched = http.login()?.life().await;
+        Some(fetched.map_err(|trouble| NoToken {
+            refused: matches!(trouble.status, Some(400..=499)),
+            why: trouble.reason,
+        }))
     }
 
     /// Most events that may be under way at a time.

@@ -34,7 +34,7 @@ pub mod way;
 mod window;
 
 pub use check::check;
-pub use courier::{Courier, Parcel, Said, Word, parcel};
+pub use courier::{Courier, NoToken, Parcel, Said, Word, parcel};
 pub use http::{Shown, http_request};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};

@@ -9,6 +9,9 @@ use std::time::Instant;
 impl Drain {
     /// Sends what may be sent.
     pub(super) fn send_due<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms, now: Instant) {
+        if let Some(pace) = &mut self.pace {
+            pace.others_sent(now, self.health.beside.get());
+        }
         let open = self.gate.allows(now, terms.in_flight);
         if self.is_silent() {
             self.knock(uplink, terms, open, now);

@@ -94,6 +94,11 @@ impl HttpUplink {
         self.plan.destination(&self.settings)
     }
 
+    /// Who fetches tokens, where the settings want them.
+    pub(super) fn login(&self) -> Option<&Login> {
+        self.login.as_deref()
+    }
+
     /// A client with secrets and certificates as they are now.
     fn client(&self) -> Result<Client, ClientError> {
         let http = &self.settings;

@@ -287,6 +287,10 @@ fn what_is_allowed_and_probably_not_meant_is_a_warning() {
             .join("\n")
     };
     assert!(warned(PRESS).contains("an event counts as delivered when the broker has it"));
+    let own = "the gateway's own events go to";
+    assert!(warned(PRESS).contains(own));
+    assert!(!warned(&with("version: 5", "version: 3")).contains(own));
+    assert!(!warned(&with(", \"gateway.*\"]", "]")).contains(own));
     assert!(
         warned(&with("holding: 3,", "holding: 40004,"))
             .contains("40004 of a manual is `holding: 3`")
