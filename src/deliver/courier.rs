@@ -240,9 +240,13 @@ fn said(answer: Answer) -> Said {
         Verdict::Rejected(class, trouble) => (Word::Rejected(class), Some(trouble)),
         Verdict::Refused(trouble) => (Word::Refused, Some(trouble)),
         Verdict::Conflict(trouble) => (Word::Conflict, Some(trouble)),
-        Verdict::Unanswered(trouble) => (Word::Unanswered, Some(trouble)),
+        Verdict::Unanswered(trouble) | Verdict::Undivided(trouble) => {
+            (Word::Unanswered, Some(trouble))
+        }
         Verdict::Pending(trouble) => (Word::Pending, Some(trouble)),
-        Verdict::Unavailable(trouble) => (Word::Unavailable, Some(trouble)),
+        Verdict::InDoubt(_, trouble) | Verdict::Unavailable(trouble) => {
+            (Word::Unavailable, Some(trouble))
+        }
     };
     let trouble = trouble.as_ref();
     Said {

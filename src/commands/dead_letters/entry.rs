@@ -13,12 +13,12 @@ pub(super) fn utc(time: UtcTime) -> Option<String> {
 
 /// `body` is what the destination said word for word, where that was kept: JSON as it came, else its text.
 fn answer(answered: &Answered) -> Value {
-    let mut answer =
-        json!({ "code": answered.code, "status": answered.status, "detail": answered.detail });
-    if let Some(said) = &answered.said {
-        answer["body"] = serde_json::from_str(said).unwrap_or_else(|_| json!(said));
+    let said = |said: &String| serde_json::from_str(said).unwrap_or_else(|_| json!(said));
+    let (code, status, detail) = (&answered.code, answered.status, &answered.detail);
+    match answered.said.as_ref().map(said) {
+        Some(body) => json!({ "code": code, "status": status, "detail": detail, "body": body }),
+        None => json!({ "code": code, "status": status, "detail": detail }),
     }
-    answer
 }
 
 /// The last answer, with what was said last, which may have come with one before.

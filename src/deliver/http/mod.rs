@@ -42,6 +42,12 @@ use rules::Rules;
 use sending::{Places, Sending, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A client is that old at least when an answer that may blame one event only has it made anew: as long as a destination that
+/// takes nothing waits between two attempts at the most.
+const RENEW_AFTER: Duration = Duration::from_secs(30);
 
 /// One HTTP server.
 pub(super) struct HttpUplink {
@@ -53,6 +59,8 @@ pub(super) struct HttpUplink {
     places: Places,
     front: Arc<Front>,
     client: Option<Client>,
+    /// When the client was made.
+    made_at: Instant,
     under_way: FuturesUnordered<BoxFuture<'static, Step>>,
     /// Verdicts that are to be told.
     ready: VecDeque<Answer>,
@@ -84,6 +92,7 @@ impl HttpUplink {
             places: Places::default(),
             front: Arc::new(Front::of(name)),
             client: None,
+            made_at: Instant::now(),
             under_way: FuturesUnordered::new(),
             ready: VecDeque::new(),
         })
@@ -123,7 +132,10 @@ impl HttpUplink {
     fn start(&mut self, sending: Sending) {
         let made = match self.client.take() {
             Some(client) => Ok(client),
-            None => self.client(),
+            None => {
+                self.made_at = Instant::now();
+                self.client()
+            }
         };
         match made {
             Ok(client) => {
@@ -172,7 +184,7 @@ impl Uplink for HttpUplink {
 
     fn send(&mut self, events: &[&Record]) {
         let records = events.iter().map(|record| (*record).clone()).collect();
-        self.start(Sending { records, singly: 0 });
+        self.start(Sending::of(records));
     }
 
     async fn next(&mut self) -> Result<Answer, Fault> {
@@ -185,9 +197,12 @@ impl Uplink for HttpUplink {
                 None => std::future::pending().await,
             }
         };
-        if matches!(answer.verdict, Verdict::Unavailable(_)) {
-            // A new token or certificate may be there at the next attempt.
-            self.client = None;
+        // A new token or certificate may be there at the next attempt.
+        match answer.verdict {
+            Verdict::Unavailable(_) => self.client = None,
+            // Others may be taken over the connections that there are.
+            Verdict::InDoubt(..) if self.made_at.elapsed() >= RENEW_AFTER => self.client = None,
+            _ => {}
         }
         Ok(answer)
     }
