@@ -76,7 +76,7 @@ fn word_with(bytes: &[u8]) -> Vec<u8> {
         _ => "duplicate",
     };
     let word = json!({
-        "id": Uuid::from_u128(1), "status": status, "code": text, "detail": text, "retryable": bytes.len() % 2 == 0,
+        "id": Uuid::from_u128(1), "status": status, "code": text, "detail": text, "retryable": bytes.len().is_multiple_of(2),
         "retry_after_s": bytes.len(), "errors": [{ "pointer": text }],
     });
     json!({ "verdicts": [word, null, { "status": text }] })
@@ -180,7 +180,7 @@ mod tests {
             body in prop_oneof![
                 "\\PC{0,300}",
                 "\\PC{0,60}".prop_map(|text| json!({ "code": text, "title": text, "detail": text, "error": { "code": text },
-                    "retryable": text.len() % 2 == 0, "status": "failed", "n": 1 }).to_string()),
+                    "retryable": text.len().is_multiple_of(2), "status": "failed", "n": 1 }).to_string()),
                 "\\PC{0,60}".prop_map(|text| json!([{ "id": Uuid::from_u128(2), "status": "rejected", "title": text }]).to_string()),
                 "\\PC{0,60}".prop_map(|text| format!("<ConfirmBOD xmlns=\"http://www.mesa.org/xml/B2MML\"><DataArea>{text}")),
                 "[0-9.e+-]{0,24}".prop_map(|life| format!("{{\"access_token\":\"t\",\"expires_in\":{life}}}")),
