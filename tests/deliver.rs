@@ -3,10 +3,12 @@
 //! In each case the same is asked: does everything arrive, in the order of first deliveries, with no more repeats than
 //! the window allows, and is nothing settled before its verdict?
 
+mod b2mml_mqtt;
 mod broker;
 mod broker_mes;
 mod certificates;
 mod http_answers;
+mod http_bodies;
 mod http_faults;
 mod http_front;
 mod http_locations;
@@ -21,4 +23,5 @@ mod mqtt_reconnects;
 mod oracle;
 mod real_broker;
 mod real_mes;
+mod real_tokens;
 mod run;

@@ -33,8 +33,10 @@ mod verdict;
 pub mod way;
 mod window;
 
-pub use check::check;
+pub use check::{check, warnings};
 pub use courier::{Courier, NoToken, Parcel, Said, Word, parcel};
+#[cfg(any(test, fuzzing))]
+pub use http::anything;
 pub use http::{Shown, http_request};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};

@@ -23,6 +23,7 @@ fn what_was_refused_stays_until_somebody_retries_it_and_keeps_its_id() {
             "1.5 of uplink mes",
             "order-closed: 422",
             "rejected: it waits",
+            "What it said last:\n{\n  \"code\": \"order-closed\"",
             "\"duration_s\": 1.5",
         ],
     );

@@ -27,6 +27,10 @@ pub(super) enum Reply {
     Slow(Duration),
     /// 200 when this turns true.
     Held(watch::Receiver<bool>),
+    /// These bytes, whatever they are; then the connection is kept (true) or closed. Whether it grants is the test's to say.
+    Raw(Vec<u8>, bool),
+    /// 200 with a head of these lines, and a body of one byte now and then, without end.
+    Dripping(&'static str, Duration),
     /// That status with a list of verdicts by id.
     Listed(u16, Vec<(Uuid, &'static str)>),
 }
@@ -61,7 +65,12 @@ impl Reply {
             Reply::Answer(202, headers, _) => !headers.iter().any(|h| h.starts_with("Location")),
             Reply::Answer(status, ..) => (200..300).contains(status),
             Reply::Endless | Reply::Slow(_) | Reply::Held(_) => true,
-            Reply::CloseBefore | Reply::CloseInside | Reply::Silence | Reply::Listed(..) => false,
+            Reply::CloseBefore
+            | Reply::CloseInside
+            | Reply::Silence
+            | Reply::Raw(..)
+            | Reply::Dripping(..)
+            | Reply::Listed(..) => false,
         }
     }
 }
@@ -321,6 +330,16 @@ pub(super) async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: R
             true
         }
         Reply::Held(_) => stream.write_all(GOOD).await.is_ok(),
+        Reply::Raw(bytes, keep) => stream.write_all(&bytes).await.is_ok() && keep,
+        Reply::Dripping(lines, pause) => {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n{lines}\r\n");
+            let mut sound = stream.write_all(head.as_bytes()).await.is_ok();
+            while sound {
+                tokio::time::sleep(pause).await;
+                sound = stream.write_all(b" ").await.is_ok();
+            }
+            false
+        }
         Reply::Listed(status, verdicts) => {
             let word =
                 |(id, status): &(Uuid, &str)| serde_json::json!({ "id": id, "status": status });

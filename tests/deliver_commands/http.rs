@@ -76,8 +76,14 @@ fn a_dry_run_shows_everything_but_the_secret_and_sends_nothing() {
     let token = home.path().join("token");
     std::fs::write(&token, "canary-4711").unwrap();
     let mes = Mes::start(|_, _, _| GOOD);
-    let url = format!("http://127.0.0.1:{}/events?plant=1", mes.port);
-    let more = format!(", bearer: {{ file: {} }}", token.display());
+    let url = format!(
+        "http://127.0.0.1:{}/events?plant=1&sig=canary-4712",
+        mes.port
+    );
+    let more = format!(
+        ", bearer: {{ file: {0} }}, headers: {{ X-Api-Key: {{ file: {0} }}, X-Auth-Token: canary-4713, X-Plant: P1 }}",
+        token.display()
+    );
     let settings = settings_of(home.path(), &url, &more);
     let said = millgate(&settings, &["deliver", "test", "--dry-run"]);
     said.says(
@@ -85,6 +91,10 @@ fn a_dry_run_shows_everything_but_the_secret_and_sends_nothing() {
         &[
             "POST: http://127.0.0.1",
             "Bearer ***",
+            "plant=1&sig=***",
+            "x-api-key: ***",
+            "x-auth-token: ***",
+            "x-plant: P1",
             "\"test\": true",
             "nothing was sent",
         ],
@@ -106,6 +116,8 @@ fn a_dry_run_shows_everything_but_the_secret_and_sends_nothing() {
             .headers
             .contains(&"authorization: bearer canary-4711".to_owned())
     );
+    let key = "x-api-key: canary-4711".to_owned();
+    assert!(mes.came()[0].headers.contains(&key));
     std::fs::remove_file(&token).unwrap();
     millgate(&settings, &["deliver", "test"]).says(78, &["cannot read the secret"]);
 }

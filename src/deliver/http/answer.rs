@@ -41,6 +41,8 @@ pub(super) struct Reply {
     pub(super) cut: bool,
     /// The answer broke off in the middle: why.
     broken: Option<String>,
+    /// It repeats what logs us in: nothing of it is told or kept.
+    echoes: bool,
 }
 
 /// How the answers of one server are read.
@@ -67,7 +69,32 @@ impl Reply {
             body,
             cut: false,
             broken: None,
+            echoes: false,
         }
+    }
+
+    /// The same, of which nothing is told where it repeats one of these secrets.
+    pub(super) fn without<'a>(mut self, mut secrets: impl Iterator<Item = &'a String>) -> Reply {
+        let body = &self.body;
+        self.echoes = secrets.any(|secret| {
+            let mut parts = body.windows(secret.len().max(1));
+            parts.any(|part| part == secret.as_bytes())
+        });
+        self
+    }
+
+    /// Takes the words of an answer that repeats a secret out of what is told.
+    pub(super) fn silence(&self, trouble: &mut Trouble) {
+        if self.echoes {
+            let status = self.status.as_u16();
+            trouble.reason = format!("{status}: its words repeat what logs this gateway in");
+            (trouble.code, trouble.said) = (None, None);
+        }
+    }
+
+    /// A text of the answer, unless it may repeat a secret.
+    pub(super) fn words_at(&self, pointer: &str) -> Option<&Value> {
+        self.at(pointer).filter(|_| !self.echoes)
     }
 
     /// A good status whose body broke off: the server may have died on it.
@@ -100,12 +127,13 @@ impl Reply {
     /// Trouble with the status, the code and the words of this answer.
     pub(super) fn trouble(&self, what: &str) -> Trouble {
         let status = self.status.as_u16();
+        let code = self.code().filter(|_| !self.echoes);
         Trouble {
             reason: format!("{status}{}: {what}", self.detail()),
             at_least: self.retry_after,
-            code: Some(self.code().unwrap_or_else(|| status.to_string())),
+            code: Some(code.unwrap_or_else(|| status.to_string())),
             status: Some(status),
-            said: self.json.as_ref().map(said::json),
+            said: self.words_at("").map(said::json),
         }
     }
 
@@ -140,13 +168,13 @@ impl Reply {
     fn detail(&self) -> String {
         let said = ["/code", "/title", "/detail", "/message", "/error"]
             .iter()
-            .filter_map(|place| self.at(place)?.as_str())
+            .filter_map(|place| self.words_at(place)?.as_str())
             .fold(String::new(), |mut text, part| {
                 text.push(' ');
                 text.push_str(&printable(part, MAX_DETAIL_CHARS));
                 text
             });
-        said + &self.json.as_ref().map(wrong_place).unwrap_or_default()
+        said + &self.words_at("").map(wrong_place).unwrap_or_default()
     }
 
     /// Whether the body says that the same event can be taken later.
@@ -167,6 +195,9 @@ impl Reply {
     /// What a word means that came with this status.
     fn told(&self, mut word: Word) -> Verdict {
         word.retry_after = word.retry_after.or(self.retry_after);
+        if self.echoes {
+            (word.code, word.detail, word.said) = (None, None, None);
+        }
         let mut verdict = word.verdict();
         if let Verdict::Rejected(_, trouble) | Verdict::Refused(trouble) = &mut verdict {
             trouble.status = Some(self.status.as_u16());

@@ -64,6 +64,7 @@ fn rejected(reply: &Reply, said: &BodVerdict) -> Verdict {
     );
     trouble.code = code.or(trouble.code);
     trouble.said = Some(said::text(&String::from_utf8_lossy(&reply.body)));
+    reply.silence(&mut trouble);
     Verdict::Rejected(class, trouble)
 }
 

@@ -5,7 +5,7 @@ use super::super::uplink::with_causes;
 use super::answer::Reply;
 use super::encode::base64;
 use crate::settings::SecretError;
-use crate::settings::shape::{self, User};
+use crate::settings::shape::{self, HeaderText, User};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue,
 };
@@ -97,7 +97,11 @@ pub(super) fn fixed_headers(http: &shape::Http) -> Result<HeaderMap, ClientError
     for (name, value) in &http.headers {
         // Names and values have been checked with the settings.
         if let Ok(name) = HeaderName::try_from(name.as_str()) {
-            headers.insert(name, HeaderValue::try_from(value.as_str())?);
+            let value = match value {
+                HeaderText::Plain(text) => HeaderValue::try_from(text.as_str())?,
+                HeaderText::Secret(secret) => secret_value(secret.read()?.expose().to_owned())?,
+            };
+            headers.insert(name, value);
         }
     }
     if let Some(bearer) = &http.bearer {
@@ -107,6 +111,21 @@ pub(super) fn fixed_headers(http: &shape::Http) -> Result<HeaderMap, ClientError
         headers.insert(AUTHORIZATION, basic(user)?);
     }
     Ok(headers)
+}
+
+/// Shortest secret that is looked for in answers: a shorter one would be found everywhere.
+const MIN_SECRET_CHARS: usize = 6;
+
+/// What header lines carry that must not come back in what is kept of an answer: without the scheme before it.
+pub(super) fn secrets_in(headers: &HeaderMap) -> Vec<String> {
+    let secret = headers.values().filter(|value| value.is_sensitive());
+    secret.filter_map(secret_of).collect()
+}
+
+/// The secret in one header value.
+pub(super) fn secret_of(value: &HeaderValue) -> Option<String> {
+    let word = value.to_str().ok()?.rsplit(' ').next()?;
+    (word.len() >= MIN_SECRET_CHARS).then(|| word.to_owned())
 }
 
 /// Reads as much of an answer as its verdict needs, within the time-out of the request.

@@ -4,7 +4,7 @@
 use super::super::handshake;
 use super::super::uplink::{Trouble, Verdict, printable, with_causes};
 use super::answer::{Reading, Reply};
-use super::client::read;
+use super::client::{read, secret_of};
 use super::login::Login;
 use super::place::{Front, Place};
 use bytes::Bytes;
@@ -57,6 +57,8 @@ pub(super) struct Wire {
     pub(super) login: Option<Arc<Login>>,
     pub(super) reading: Arc<Reading>,
     pub(super) front: Arc<Front>,
+    /// What each request carries and nobody is to see.
+    pub(super) secrets: Arc<[String]>,
 }
 
 /// What came of a request.
@@ -223,6 +225,7 @@ impl Wire {
             mut headers,
             body,
         } = outgoing;
+        let own = token.as_ref().and_then(secret_of);
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token);
         }
@@ -233,7 +236,10 @@ impl Wire {
             request.body(body)
         };
         match request.send().await {
-            Ok(response) => Ok(read(response).await),
+            Ok(response) => {
+                let reply = read(response).await;
+                Ok(reply.without(self.secrets.iter().chain(&own)))
+            }
             Err(error) => Err(not_answered(&error)),
         }
     }

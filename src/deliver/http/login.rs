@@ -45,7 +45,7 @@ enum Known {
 }
 
 #[derive(Clone)]
-struct Token {
+pub(super) struct Token {
     value: HeaderValue,
     renew_at: Instant,
     /// How long it lives, where the endpoint says so.
@@ -210,7 +210,7 @@ fn unreachable(verdict: Verdict) -> Trouble {
 }
 
 /// The token of a good answer (RFC 6749, 5.1).
-fn token_in(body: Option<&Value>, asked_at: Instant) -> Result<Token, String> {
+pub(super) fn token_in(body: Option<&Value>, asked_at: Instant) -> Result<Token, String> {
     let body = body.ok_or("its answer is no JSON")?;
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     let token = text("access_token").ok_or("its answer has no `access_token`")?;

@@ -6,6 +6,8 @@
 //! destination was at fault.
 
 mod answer;
+#[cfg(any(test, fuzzing))]
+pub mod anything;
 mod batch;
 mod bod;
 mod client;
@@ -21,6 +23,7 @@ mod shown;
 mod wait;
 
 pub(super) use own::check::check as check_requests;
+pub(super) use own::doubt::doubts as doubts_of_requests;
 pub use shown::{Shown, http_request};
 
 use super::setup::SetupError;
@@ -29,7 +32,7 @@ use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
 use crate::settings::shape::{Format, Http};
 use answer::Reading;
-use client::{ClientError, Line, fixed_headers};
+use client::{ClientError, Line, fixed_headers, secrets_in};
 use exchange::Wire;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -58,6 +61,8 @@ pub(super) struct HttpUplink {
     login: Option<Arc<Login>>,
     places: Places,
     front: Arc<Front>,
+    /// What the client's requests carry and nobody is to see.
+    secrets: Arc<[String]>,
     client: Option<Client>,
     /// When the client was made.
     made_at: Instant,
@@ -91,6 +96,7 @@ impl HttpUplink {
             timing,
             places: Places::default(),
             front: Arc::new(Front::of(name)),
+            secrets: Arc::default(),
             client: None,
             made_at: Instant::now(),
             under_way: FuturesUnordered::new(),
@@ -109,24 +115,28 @@ impl HttpUplink {
     }
 
     /// A client with secrets and certificates as they are now.
-    fn client(&self) -> Result<Client, ClientError> {
+    fn client(&mut self) -> Result<Client, ClientError> {
         let http = &self.settings;
+        let headers = fixed_headers(http)?;
+        let secrets = secrets_in(&headers);
         let requests = http
             .requests
             .values()
             .filter_map(|one| Some(one.target()?.1));
         let mut urls = http.url.as_deref().into_iter().chain(requests);
-        Line {
+        let client = Line {
             tls: http.tls.as_ref(),
             encrypted: urls.any(|url| url.starts_with("https:")),
             proxy: http.proxy.as_deref(),
             proxy_user: http.proxy_user.as_ref(),
-            headers: fixed_headers(http)?,
+            headers,
             connect_within: self.timing.connect_within,
             timeout: http.timeout.get(),
             connections: usize::from(http.in_flight),
         }
-        .client()
+        .client()?;
+        self.secrets = secrets.into();
+        Ok(client)
     }
 
     fn start(&mut self, sending: Sending) {
@@ -144,6 +154,7 @@ impl HttpUplink {
                     login: self.login.clone(),
                     reading: Arc::clone(&self.reading),
                     front: Arc::clone(&self.front),
+                    secrets: Arc::clone(&self.secrets),
                 };
                 let step = sending.step(wire, Arc::clone(&self.plan), self.places.clone());
                 self.under_way.push(step.boxed());

@@ -145,7 +145,11 @@ fn hosts(http: &Http) -> usize {
 fn parse(name: &str, url: &str) -> Result<Url, SetupError> {
     let wrong = |shown: &str, reason: &str| SetupError::Url {
         uplink: name.to_owned(),
-        url: shown.to_owned(),
+        url: shown
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
         reason: reason.to_owned(),
     };
     let parsed = Url::parse(url).map_err(|error| wrong(url, &error.to_string()))?;

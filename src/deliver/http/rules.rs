@@ -130,7 +130,7 @@ impl Rule {
         let mut trouble = reply.trouble(words);
         let said = |said: &Option<Said>, text: fn(&Value) -> Option<String>| match said {
             Some(Said::Value(fixed)) => Some(fixed.clone()),
-            Some(Said::Pointer(pointer)) => reply.at(pointer).and_then(text),
+            Some(Said::Pointer(pointer)) => reply.words_at(pointer).and_then(text),
             None => None,
         };
         if let Some(code) = said(&self.code, code_text) {

@@ -5,7 +5,7 @@ use super::uplink::{check_secret, check_tls, check_user, scheme, within};
 use super::{http_answers, http_requests, join, url};
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
-use crate::settings::shape::{Format, Http, OAuth2, OnReject, Uplink};
+use crate::settings::shape::{Format, HeaderText, Http, OAuth2, OnReject, Uplink};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) fn check(uplink: &Uplink, http: &Http, path: &str, report: &mut Repor
         check_tls(safe, http.tls.as_ref(), ["http", "https"], path, report);
     }
     login(http, path, report);
-    headers(http.headers.iter(), &[], &join(path, "headers"), report);
+    own_headers(http, &join(path, "headers"), report);
     proxy(http, path, report);
     batch(uplink, http, path, report);
     http_answers::check(&http.responses, &join(path, "responses"), report);
@@ -131,6 +131,34 @@ fn token(oauth2: &OAuth2, path: &str, report: &mut Report) {
     check_secret(&oauth2.secret, &join(path, "secret"), report);
 }
 
+/// Those of all requests. Who it is may be told in a way of the server's own, as long as it is a secret.
+fn own_headers(http: &Http, path: &str, report: &mut Report) {
+    let fixed = |text: &HeaderText| match text {
+        HeaderText::Plain(text) => text.clone(),
+        HeaderText::Secret(_) => String::new(),
+    };
+    let texts: Vec<(&String, String)> = http
+        .headers
+        .iter()
+        .map(|(name, text)| (name, fixed(text)))
+        .collect();
+    let logs_in = http.bearer.is_some() || http.basic.is_some() || http.oauth2.is_some();
+    let secret = |name: &str| matches!(http.headers.get(name), Some(HeaderText::Secret(_)));
+    for (name, value) in &texts {
+        let is_login = name.eq_ignore_ascii_case("authorization") && secret(name) && !logs_in;
+        let allowed: &[&str] = if is_login { &["authorization"] } else { &[] };
+        headers(std::iter::once((*name, value)), allowed, path, report);
+    }
+    if texts.len() > MAX_HEADERS {
+        report.add(path, format!("more than {MAX_HEADERS} header lines"));
+    }
+    for (name, text) in &http.headers {
+        if let HeaderText::Secret(secret) = text {
+            check_secret(secret, &join(path, name), report);
+        }
+    }
+}
+
 /// Names that a header line can have, values without control characters, and none that the gateway writes itself but those
 /// of `allowed`.
 pub(super) fn headers<'a>(
@@ -170,7 +198,9 @@ pub(super) fn headers<'a>(
 
 fn instead(name: &str) -> &'static str {
     match name {
-        "authorization" => "; `bearer`, `basic` or `oauth2` make it",
+        "authorization" => {
+            "; `bearer`, `basic` or `oauth2` make it, or `{ credential: NAME }` with all of it, alone"
+        }
         "proxy-authorization" => "; `proxy_user` makes it",
         _ => "",
     }

@@ -5,9 +5,10 @@ use super::uplink::matches_event;
 use super::{doubtful, join, line_warning, untyped};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{
-    Acknowledge, Device, Equipment, File, Format, Http, Machine, MqttVersion, Operation, Secret,
-    Tls, Uplink, User,
+    Acknowledge, Device, Equipment, File, Format, HeaderText, Http, Machine, MqttVersion,
+    Operation, Secret, Tls, Uplink, User,
 };
+use crate::settings::{names_a_secret, secrets_in_query};
 use indexmap::IndexMap;
 use std::path::Path;
 
@@ -160,12 +161,55 @@ fn http_secrets(http: &Http, path: &str, found: &mut Vec<Problem>) {
         let trust = oauth2.tls.as_ref().or(http.tls.as_ref());
         public_trust([oauth2.token_url.as_str()], trust, &path, found);
     }
+    for (name, text) in &http.headers {
+        let path = join(&join(path, "headers"), name);
+        match text {
+            HeaderText::Secret(secret) => {
+                plain_password(url.unwrap_or_default(), &path, found);
+                self::secret(secret, &path, found);
+            }
+            HeaderText::Plain(text) if names_a_secret(name) && !text.is_empty() => {
+                found.push(Problem::new(path, IN_CLEAR));
+            }
+            HeaderText::Plain(_) => {}
+        }
+    }
+    in_addresses(http, path, found);
     if let Some(user) = &http.proxy_user {
         self::user(user, &join(path, "proxy_user"), found);
     }
     tls(http.tls.as_ref(), &join(path, "tls"), found);
     let all = http.url.iter().map(String::as_str).chain(requests());
     public_trust(all, http.tls.as_ref(), path, found);
+}
+
+/// What is told where the file has a secret in clear.
+const IN_CLEAR: &str =
+    "this looks like a secret, and it stands in this file: write `{ credential: NAME }`";
+
+/// Secrets in addresses and in header lines of `requests`, where they can only stand in clear.
+fn in_addresses(http: &Http, path: &str, found: &mut Vec<Problem>) {
+    const ELSEWHERE: &str = "looks like a secret, and it stands in this file and in the logs of servers: let the server take it as a header line, `headers: { NAME: { credential: NAME } }`";
+    let url = http.url.iter().map(|url| (join(path, "url"), url.as_str()));
+    let requests = http.requests.iter().filter_map(|(pattern, request)| {
+        let (method, url) = request.target()?;
+        let at = join(&join(path, "requests"), pattern);
+        Some((join(&at, &method.to_ascii_lowercase()), url))
+    });
+    for (at, url) in url.chain(requests) {
+        for name in secrets_in_query(url) {
+            found.push(Problem::new(at.clone(), format!("`{name}` {ELSEWHERE}")));
+        }
+    }
+    for (pattern, request) in &http.requests {
+        let at = join(&join(&join(path, "requests"), pattern), "headers");
+        for name in request.headers.keys().filter(|name| names_a_secret(name)) {
+            found.push(Problem::new(
+                join(&at, name),
+                format!("`{name}` {ELSEWHERE}"),
+            ));
+        }
+    }
 }
 
 /// Without a `ca` the authorities of the system are trusted: it must have some.

@@ -120,6 +120,67 @@ fn a_proxy_is_plain_and_header_lines_are_not_the_gateways_own() {
 }
 
 #[test]
+fn a_header_line_is_a_text_or_where_its_secret_is() {
+    let headers = |lines: &str| format!("{URL}, headers: {{ {lines} }}");
+    right(&headers(
+        "X-Api-Key: { credential: mes-key }, X-Site: P1, X-Line: \"7\", X-Empty: \"\"",
+    ));
+    right(&headers("Authorization: { file: /etc/millgate/key }"));
+    wrong(
+        &headers("X-Api-Key: { credential: a/b }"),
+        "a/b",
+        "a credential is the name of a file",
+    );
+    wrong(
+        &headers("X-Api-Key: { credentials: k }"),
+        "X-Api-Key:",
+        "a secret never stands in this file",
+    );
+    wrong(
+        &format!(
+            "{}, bearer: {{ credential: t }}",
+            headers("Authorization: { credential: k }")
+        ),
+        "Authorization:",
+        "`bearer`, `basic` or `oauth2` make it",
+    );
+    let secret = "{ credential: k }";
+    let whole = text(&headers(&format!("X-Api-Key: {secret}, X-Site: P1")));
+    let loaded = load(&whole).unwrap();
+    let again = load(&crate::settings::effective(&loaded.file)).unwrap();
+    assert_eq!(again.plant.digest, loaded.plant.digest);
+}
+
+#[test]
+fn a_secret_that_stands_in_the_file_is_warned_of_by_its_name_and_not_repeated() {
+    for (keys, says) in [
+        (
+            format!("{URL}, headers: {{ X-Api-Key: canary }}"),
+            Some("this looks like a secret"),
+        ),
+        (format!("{URL}, headers: {{ X-Plant: canary }}"), None),
+        (
+            "url: \"https://h/e?plant=1&api_key=canary\", tls: { ca: /ca }".to_owned(),
+            Some("`api_key` looks like a secret"),
+        ),
+        (
+            "url: \"http://h/e\", headers: { X-Api-Key: { file: /dev/null } }".to_owned(),
+            Some("travels unencrypted"),
+        ),
+    ] {
+        let warnings = load(&text(&keys)).unwrap().warnings();
+        let of_headers = |one: &&crate::settings::Problem| {
+            one.path.contains("headers") || one.path.ends_with("url")
+        };
+        let told: Vec<_> = warnings.iter().filter(of_headers).collect();
+        let all = format!("{told:?}");
+        assert_eq!(told.is_empty(), says.is_none(), "{keys}: {all}");
+        assert!(says.is_none_or(|says| all.contains(says)), "{keys}: {all}");
+        assert!(!all.contains("canary"), "{all}");
+    }
+}
+
+#[test]
 fn what_answers_mean_is_told_entry_by_entry() {
     let responses = |entries: &str| format!("{URL}, responses: [ {entries} ]");
     right(&responses(
