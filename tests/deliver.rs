@@ -3,6 +3,7 @@
 //! In each case the same is asked: does everything arrive, in the order of first deliveries, with no more repeats than
 //! the window allows, and is nothing settled before its verdict?
 
+mod blame;
 mod broker;
 mod broker_mes;
 mod certificates;

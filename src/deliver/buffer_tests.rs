@@ -54,7 +54,12 @@ pub(super) async fn buffer(
     let mut shown = 0;
     let mut aside = Aside::default();
     for seq in case.parked_before {
-        aside.put(case.record(*seq), ParkClass::Business, ParkedState::Rejected, 1);
+        aside.put(
+            case.record(*seq),
+            ParkClass::Business,
+            ParkedState::Rejected,
+            1,
+        );
     }
     loop {
         let due = begin + case.every * u32::try_from(shown).expect("few");

@@ -208,12 +208,7 @@ impl Retries {
 
     /// The answer to the event that is under way blames it, or the destination: the next one goes later each time, for the
     /// destination may be away.
-    pub(super) fn doubted(
-        &mut self,
-        now: Instant,
-        answered: Answered,
-        at_least: Option<Duration>,
-    ) {
+    pub(super) fn doubted(&mut self, now: Instant, answered: Answered, at_least: Option<Duration>) {
         self.failed(now, answered, None, at_least);
         let rest = self.rest.next_wait().max(self.timing.between_retries);
         self.state = State::Resting(now + rest);

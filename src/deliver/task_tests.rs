@@ -195,7 +195,13 @@ pub(super) async fn play(
     let (durable, seen) = watch::channel(Position::default());
     let (settling, mut settled) = watch::channel(0);
     let log = Arc::new(Mutex::new(Log::default()));
-    tokio::spawn(events::buffer(case, requests, durable, settling, Arc::clone(&log)));
+    tokio::spawn(events::buffer(
+        case,
+        requests,
+        durable,
+        settling,
+        Arc::clone(&log),
+    ));
     let timing = Timing::default();
     let outlet = Outlet::new(UplinkId(0), Position::default(), sender, seen);
     let stop = CancellationToken::new();
@@ -203,7 +209,11 @@ pub(super) async fn play(
     let drain = Drain {
         window: {
             let window = Window::new(Position::default(), outlet.carried(), timing, 7);
-            if case.hold.is_some() { window.strict() } else { window }
+            if case.hold.is_some() {
+                window.strict()
+            } else {
+                window
+            }
         },
         desk: Desk::default(),
         retries: Retries::new(now(), timing, 7),

@@ -187,9 +187,9 @@ fn by_status(reply: &Reply, on_202: On202) -> Verdict {
         401 => Verdict::Unavailable(reply.trouble(LOGIN)),
         403 => way(LOGIN),
         404 | 410 if !reply.is_problem => way("there is nothing at this URL: check its path"),
-        407 => Verdict::Unavailable(reply.trouble(
-            "the proxy does not let this gateway through: check `proxy_user`",
-        )),
+        407 => Verdict::Unavailable(
+            reply.trouble("the proxy does not let this gateway through: check `proxy_user`"),
+        ),
         429 => Verdict::Unavailable(reply.trouble("the server asks for a pause")),
         502..=504 => Verdict::InDoubt(
             Doubt::Event,

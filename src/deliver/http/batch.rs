@@ -75,9 +75,7 @@ pub(super) fn judged(reply: &Reply, reading: &Reading, records: &[Record]) -> Ju
             let cut = Verdict::Unanswered(reply.trouble(why));
             Judged::All(cut)
         }
-        Verdict::Accepted if !knows_some && !has_list(reply) => {
-            Judged::All(Verdict::Accepted)
-        }
+        Verdict::Accepted if !knows_some && !has_list(reply) => Judged::All(Verdict::Accepted),
         _ if knows_some || matches!(whole, Verdict::Accepted) => {
             let each = records.iter().map(|record| {
                 let word = by_id.get(&record.envelope.id).cloned();

@@ -115,7 +115,9 @@ impl Sending {
         let mut in_doubt = None;
         for answer in answers {
             match &answer.verdict {
-                Verdict::Unavailable(trouble) => return Some(Verdict::Unavailable(trouble.clone())),
+                Verdict::Unavailable(trouble) => {
+                    return Some(Verdict::Unavailable(trouble.clone()));
+                }
                 Verdict::InDoubt(_, trouble) => in_doubt = Some(trouble),
                 _ => {}
             }

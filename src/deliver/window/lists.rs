@@ -86,7 +86,10 @@ impl Lists {
         key: &str,
     ) -> impl Iterator<Item = Position> + 'a {
         let may_pass = !self.strict && !self.held.contains(key);
-        let line = self.lines.get(key).filter(|line| may_pass && line.sent == 0);
+        let line = self
+            .lines
+            .get(key)
+            .filter(|line| may_pass && line.sent == 0);
         let behind = line.into_iter().flat_map(move |line| line.behind(position));
         behind.filter(|next| self.due.contains(next))
     }
