@@ -57,7 +57,7 @@ fn build(path: &Path, medium: &Medium) -> Vec<Position> {
 }
 
 /// Flips a bit, zeroes a page, cuts the end off, or removes: returns what it did.
-fn harm(file: &Path, random: &mut Rng) -> &'static str {
+pub(crate) fn harm(file: &Path, random: &mut Rng) -> &'static str {
     let mut bytes = std::fs::read(file).unwrap();
     let length = bytes.len();
     if length == 0 || random.u8(0..20) == 0 {
@@ -97,7 +97,7 @@ fn pick(generation: &Path, random: &mut Rng) -> PathBuf {
 }
 
 /// All files below, but those of directories in it.
-fn files(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     let paths = names(directory).unwrap().into_iter();
     paths
         .map(|name| directory.join(name))
@@ -156,7 +156,7 @@ fn damage(root: &Path, firsts: &[Position], random: &mut Rng) -> Harm {
 }
 
 /// Everything that an uplink gets.
-fn readable(store: &mut Store, uplink: UplinkId) -> BTreeSet<Position> {
+pub(crate) fn readable(store: &mut Store, uplink: UplinkId) -> BTreeSet<Position> {
     let mut found = BTreeSet::new();
     let mut after = store.cursor(uplink);
     loop {

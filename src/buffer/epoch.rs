@@ -5,6 +5,8 @@ use super::head::Machine;
 pub use crate::model::EpochReason as Why;
 use crate::model::Position;
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// What an open found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +60,22 @@ pub(super) fn decide(found: &Found) -> Numbering {
 /// The first position of an epoch.
 pub(super) fn first_of(epoch: u32) -> Position {
     successor(Position { epoch, seq: 0 })
+}
+
+/// The last position of a complete generation, as far as what begins behind it and the `ends` of earlier epochs tell: a
+/// damaged name may claim to lie far ahead.
+pub(super) fn end_of(
+    first: Position,
+    starts: &BTreeSet<Position>,
+    ends: &BTreeMap<u32, u64>,
+) -> Option<Position> {
+    let behind = starts.range((Bound::Excluded(first), Bound::Unbounded));
+    let mut behind = behind.take_while(|start| start.epoch == first.epoch);
+    let before_next = behind.next().map(|start| predecessor(*start));
+    let end = ends
+        .get(&first.epoch)
+        .map(|seq| Position { seq: *seq, ..first });
+    before_next.into_iter().chain(end).min()
 }
 
 /// The kernel's machine id as it is stored.

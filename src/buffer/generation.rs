@@ -106,6 +106,25 @@ impl Generation {
         &self.absent
     }
 
+    /// Why nothing can be had of it, though it opens: one that was rewritten (`lean`) says what was taken out of it, and one
+    /// that had records has some.
+    pub(super) fn emptied(
+        &self,
+        lean: bool,
+        had_records: bool,
+    ) -> Result<Option<&'static str>, EngineError> {
+        Ok(match (lean, had_records) {
+            (true, _) if self.absent.is_empty() => {
+                Some("it does not say which events were taken out of it")
+            }
+            // One that says that it never had any lost them in another way, which is counted already.
+            (false, true) if self.last()?.is_none() && self.head()?.is_err() => {
+                Some("all of its records are gone")
+            }
+            _ => None,
+        })
+    }
+
     /// The keys and values of its head state and checkpoint, as they are.
     pub(super) fn entries(&self) -> Result<Batch, EngineError> {
         let mut state = Batch::new();

@@ -4,6 +4,7 @@
 
 use super::disk::Disk;
 use super::engine::{Batch, EngineError, Medium, Purpose};
+use super::epoch::end_of;
 use super::error::{StoreError, io_error};
 use super::generation::{Generation, Limits, Loss, Reading, predecessor};
 use super::head::Head;
@@ -69,31 +70,22 @@ pub(super) struct Generations {
 }
 
 impl Generations {
-    /// Those of `listing` below `head`. Where a generation is followed by one of the same epoch, it ends right before.
+    /// Those of `listing` below `head`; `ends` says where earlier epochs ended.
     pub(super) fn new(
         medium: &Medium,
         root: &Path,
         listing: &Listing,
         head: Position,
+        ends: &BTreeMap<u32, u64>,
     ) -> Generations {
-        let mut starts: Vec<Position> = listing
-            .whole
-            .iter()
-            .chain(&listing.damaged)
-            .chain([&head])
-            .copied()
-            .collect();
-        starts.sort_unstable();
+        let starts = listing.starts(head);
         let older = listing
             .whole
             .iter()
             .filter(|first| **first < head)
             .map(|first| Older {
                 first: *first,
-                last: starts
-                    .iter()
-                    .find(|start| **start > *first && start.epoch == first.epoch)
-                    .map(|start| predecessor(*start)),
+                last: end_of(*first, &starts, ends),
                 lean: listing.lean.contains(first),
                 used: None,
                 facts: None,
@@ -106,18 +98,6 @@ impl Generations {
             uncounted: None,
             aside: Vec::new(),
             readers: Vec::new(),
-        }
-    }
-
-    /// Where earlier epochs ended: the last generation of each ends there, whatever damage says.
-    pub(super) fn know_ends(&mut self, ends: &BTreeMap<u32, u64>) {
-        for older in &mut self.older {
-            let end = ends.get(&older.first.epoch).map(|seq| Position {
-                seq: *seq,
-                ..older.first
-            });
-            // A damaged name may claim to lie far ahead.
-            older.last = older.last.into_iter().chain(end).min();
         }
     }
 
@@ -258,8 +238,9 @@ impl Generations {
                 }
                 let path = older.path(&self.root);
                 let opened = Generation::open(&self.medium, &path, first, Purpose::Read)?;
-                if older.lean && opened.absent().is_empty() {
-                    let reason = "it does not say which events were taken out of it".into();
+                let full = older.last.is_some_and(|last| last >= first);
+                if let Some(reason) = opened.emptied(older.lean, full)? {
+                    let reason = reason.into();
                     return Err(EngineError::Damaged { path, reason });
                 }
                 opened

@@ -37,21 +37,32 @@ pub(super) struct Listing {
 impl Listing {
     /// Reads the directory and clears away what a crash left half done.
     pub(super) fn read(disk: &dyn Disk, root: &Path) -> io::Result<Listing> {
-        let mut listing = Listing::default();
-        for name in disk.names(root)? {
+        let names = disk.names(root)?;
+        for name in &names {
             if name == CREATING || name.starts_with(REMOVING) {
                 disk.remove_tree(&root.join(name))?;
-            } else if let Some(first) = damaged_of(&name) {
-                listing.damaged.push(first);
             } else if let Some(first) = name.strip_prefix(RENEWED).and_then(parse) {
                 take_place(disk, root, first)?;
-                listing.whole.push(first);
+            }
+        }
+        Ok(Listing::of(names.iter().map(String::as_str)))
+    }
+
+    /// What a start makes of these names, sorted or not.
+    pub(super) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Listing {
+        let mut listing = Listing::default();
+        for name in names {
+            let renewed = name.strip_prefix(RENEWED).unwrap_or(name);
+            if let Some(first) = damaged_of(name) {
+                listing.damaged.push(first);
             } else if let Some(first) = name.strip_suffix(LEAN).and_then(parse) {
                 listing.lean.insert(first);
-            } else if let Some(first) = parse(&name) {
+            } else if let Some(first) = parse(renewed) {
                 listing.whole.push(first);
             }
         }
+        listing.whole.sort_unstable();
+        listing.whole.dedup();
         for first in &listing.lean {
             if listing.whole.contains(first) {
                 listing.twice.insert(*first);
@@ -59,10 +70,15 @@ impl Listing {
                 listing.whole.push(*first);
             }
         }
-        // The names came sorted; one that took another's place came after it.
         listing.whole.sort_unstable();
-        listing.whole.dedup();
-        Ok(listing)
+        listing.damaged.sort_unstable();
+        listing
+    }
+
+    /// Where generations begin, those that were set aside and `head` included.
+    pub(super) fn starts(&self, head: Position) -> BTreeSet<Position> {
+        let all = self.whole.iter().chain(&self.damaged);
+        all.copied().chain([head]).collect()
     }
 
     /// The directory of one of `whole`; where there are two, the original.

@@ -3,10 +3,10 @@
 //!
 //! A loss is durable, with its notice, before anything behind it is shown: no uplink's progress can pass over it unseen.
 
-use super::epoch::{Numbering, Why};
+use super::epoch::{self, Found, Numbering, Why};
 use super::error::StoreError;
 use super::generation::{Loss, predecessor, successor};
-use super::head::Head;
+use super::head::{Head, Machine};
 use super::listing::Listing;
 use super::progress::Progress;
 use super::side::Known;
@@ -38,11 +38,24 @@ impl Store {
     /// Counts and logs losses, each once.
     pub(super) fn report(&mut self, losses: Vec<Loss>) {
         for loss in losses {
-            if self.reported.note(&loss) {
-                self.health.quarantined.add(loss.count());
-                tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "stored events are lost");
-            }
+            self.log(&loss);
             self.lose(&loss);
+        }
+    }
+
+    /// [`Store::report`] of whole generations that an open does not find, or not whole. They may have been rewritten: what
+    /// was evicted from them is counted already.
+    pub(super) fn report_unseen(&mut self, losses: Vec<Loss>) {
+        for loss in losses {
+            self.log(&loss);
+            self.lose_unseen(&loss);
+        }
+    }
+
+    fn log(&mut self, loss: &Loss) {
+        if self.reported.note(loss) {
+            self.health.quarantined.add(loss.count());
+            tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "stored events are lost");
         }
     }
 
@@ -72,32 +85,84 @@ impl Store {
         }
     }
 
-    /// What the names of the directories say is missing. Known uplinks lose it; it was never offered to a new one.
+    /// Reports what the names of the directories say is missing.
     pub(super) fn report_gaps(&mut self, listing: &Listing, new: &BTreeSet<usize>) {
         let head = self.newest.first();
-        let mut losses = BTreeSet::new();
-        for (index, (_, progress)) in self.uplinks.iter_mut().enumerate() {
-            let gaps = gaps(progress.cursor(), listing, head, &self.head.ends);
-            if new.contains(&index) {
-                for (from, to) in gaps {
-                    progress.pass(from, to);
-                }
-            } else {
-                losses.extend(gaps);
-            }
-        }
-        let known = losses.into_iter().filter(|(from, to)| {
-            let lacks = |progress: &Progress| progress.clone().pass(*from, *to) > 0;
-            self.uplinks.iter().any(|(_, progress)| lacks(progress))
-        });
-        let known = known.map(|(from, to)| Loss {
-            from,
-            to,
-            reason: "its part of the store is not there or was damaged".into(),
-        });
-        let known: Vec<Loss> = known.collect();
-        self.report(known);
+        let missing = missing(&mut self.uplinks, new, listing, head, &self.head.ends);
+        self.report_unseen(missing);
     }
+}
+
+/// Where numbering goes on, and what is lost behind the state that is left: of a start, and of whoever wants to know what a
+/// start would find. `set_aside` did not open; `machine` is this box, where that matters.
+pub(super) fn judge(
+    listing: &Listing,
+    head: Option<&Head>,
+    known: &Known,
+    set_aside: Vec<Loss>,
+    machine: Option<Machine>,
+) -> (Numbering, Vec<Loss>) {
+    let numbering = epoch::decide(&Found {
+        head: head.map(|head| (head.next, head.machine)),
+        head_quarantined: !set_aside.is_empty() || end_set_aside(listing, head),
+        greatest_epoch: listing.greatest_epoch(),
+        progress: known.furthest(),
+        machine,
+    });
+    (numbering, lost(numbering, head, known, set_aside))
+}
+
+/// A crash came between setting the newest generation aside and beginning anew: its end is as unknown as then.
+fn end_set_aside(listing: &Listing, head: Option<&Head>) -> bool {
+    let Some(head) = head else {
+        return false;
+    };
+    let same_epoch = |first: &&Position| first.epoch == head.next.epoch;
+    let damaged = listing.damaged.iter().filter(same_epoch);
+    damaged.max().is_some_and(|first| *first >= head.next)
+}
+
+/// What is lost with the newest generation that does not open, and where the one before it ended: `end` tells where it
+/// ended itself, if anybody knows.
+pub(super) fn with_newest(first: Position, end: Option<Position>, reason: String) -> Loss {
+    let known = end.filter(|end| end.epoch == first.epoch);
+    Loss {
+        from: first,
+        to: known.unwrap_or(predecessor(first)),
+        reason,
+    }
+}
+
+/// What the names of the directories say is missing. Known uplinks lose it; it was never offered to a new one, which
+/// passes over it.
+pub(super) fn missing(
+    uplinks: &mut [(String, Progress)],
+    new: &BTreeSet<usize>,
+    listing: &Listing,
+    head: Position,
+    ends: &BTreeMap<u32, u64>,
+) -> Vec<Loss> {
+    let mut losses = BTreeSet::new();
+    for (index, (_, progress)) in uplinks.iter_mut().enumerate() {
+        let gaps = gaps(progress.cursor(), listing, head, ends);
+        if new.contains(&index) {
+            for (from, to) in gaps {
+                progress.pass(from, to);
+            }
+        } else {
+            losses.extend(gaps);
+        }
+    }
+    let known = losses.into_iter().filter(|(from, to)| {
+        let lacks = |progress: &Progress| progress.unsettled(*from, *to) > 0;
+        uplinks.iter().any(|(_, progress)| lacks(progress))
+    });
+    let known = known.map(|(from, to)| Loss {
+        from,
+        to,
+        reason: "its part of the store is not there or was damaged".into(),
+    });
+    known.collect()
 }
 
 /// Stretches after `after` that no whole directory holds, as far as names and the ends of earlier epochs tell.
@@ -148,7 +213,7 @@ fn gaps(
 }
 
 /// What is missing behind the state that is left: parts that were set aside, or what only the side file knows of.
-pub(super) fn lost(
+fn lost(
     numbering: Numbering,
     head: Option<&Head>,
     known: &Known,

@@ -10,7 +10,7 @@ pub mod commit;
 #[cfg(test)]
 mod damage_every_tests;
 #[cfg(test)]
-mod damage_tests;
+pub(crate) mod damage_tests;
 pub mod disk;
 pub mod engine;
 mod epoch;
@@ -52,7 +52,7 @@ mod store;
 mod tail;
 mod task;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod used;
 
 pub use epoch::Why;

@@ -2,7 +2,7 @@
 
 use super::disk::Disk;
 use super::engine::{EngineError, Medium, Purpose};
-use super::epoch::{self, Found, Numbering, Why};
+use super::epoch::{self, Numbering, Why};
 use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, span_after};
@@ -74,22 +74,12 @@ impl Store {
         let listing = Listing::read(disk, &root).map_err(io)?;
         let newest = open_newest(medium, &root, &listing, known.furthest())?;
         let machine = options.machine_id.as_deref().and_then(epoch::machine);
-        let numbering = epoch::decide(&Found {
-            head: newest
-                .opened
-                .as_ref()
-                .map(|(_, head)| (head.next, head.machine)),
-            head_quarantined: !newest.set_aside.is_empty() || end_set_aside(&listing, &newest),
-            greatest_epoch: listing.greatest_epoch(),
-            progress: known.furthest(),
-            machine,
-        });
         let Newest { opened, set_aside } = newest;
         let head = opened.as_ref().map(|(_, head)| head);
         if let Some(head) = head {
             settle_copies(disk, &root, &listing, head.swept)?;
         }
-        let losses = losses::lost(numbering, head, &known, set_aside);
+        let (numbering, losses) = losses::judge(&listing, head, &known, set_aside, machine);
         let (generation, head) =
             go_on(medium, &root, &listing, numbering, opened, machine, &losses)?;
         let uplinks = progress(options, &head, &known);
@@ -100,7 +90,7 @@ impl Store {
             generation_bytes: options.generation_bytes,
             health: options.health.clone(),
             medium: medium.clone(),
-            older: Generations::new(medium, &root, &listing, generation.first()),
+            older: Generations::new(medium, &root, &listing, generation.first(), &head.ends),
             newest: generation,
             side: SideFile::create(disk, &root, predecessor(head.next), &uplinks).map_err(io)?,
             head,
@@ -128,12 +118,11 @@ impl Store {
         for notice in store.head.untold.clone() {
             store.health.drops.add(notice);
         }
-        store.older.know_ends(&store.head.ends);
         let new = store.count_for_new_uplinks();
         store.adopt_parked(&listing)?;
         let lost = std::mem::take(&mut store.head.lost);
         store.moved |= !lost.is_empty();
-        store.report(lost);
+        store.report_unseen(lost);
         store.report_gaps(&listing, &new);
         for notice in gone {
             store.dropped(notice);
@@ -267,25 +256,11 @@ fn open_newest(
         };
         tracing::error!(generation = %first, reason, "a damaged generation is set aside");
         listing::set_aside(medium.disk.as_ref(), root, &path, *first)?;
-        let known = end.filter(|end| end.epoch == first.epoch);
-        newest.set_aside.push(Loss {
-            from: *first,
-            to: known.unwrap_or(predecessor(*first)),
-            reason,
-        });
+        let loss = losses::with_newest(*first, end, reason);
+        newest.set_aside.push(loss);
         end = Some(predecessor(*first));
     }
     Ok(newest)
-}
-
-/// A crash came between setting the newest generation aside and beginning anew: its end is as unknown as then.
-fn end_set_aside(listing: &Listing, newest: &Newest) -> bool {
-    let Some((_, head)) = &newest.opened else {
-        return false;
-    };
-    let same_epoch = |first: &&Position| first.epoch == head.next.epoch;
-    let damaged = listing.damaged.iter().filter(same_epoch);
-    damaged.max().is_some_and(|first| *first >= head.next)
 }
 
 fn open_one(

@@ -392,6 +392,13 @@ impl Progress {
         self.account.drop(reason, count);
     }
 
+    /// So many were counted as dropped that had been counted before.
+    pub(super) fn take_back_dropped(&mut self, reason: DropReason, count: u64) {
+        if let Some(sum) = self.account.dropped.get_mut(reason.index()) {
+            *sum = sum.saturating_sub(count);
+        }
+    }
+
     fn advance(&mut self, up_to: Position) {
         self.cursor = up_to;
         self.above.retain_mut(|run| {

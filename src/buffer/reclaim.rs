@@ -140,7 +140,7 @@ impl Store {
     pub(super) fn lose(&mut self, loss: &Loss) {
         let count = if self.older.uncounted == Some(loss.from) {
             self.older.uncounted = None;
-            self.lose_rewritten(loss)
+            self.lose_some(loss, |missing, _| missing)
         } else {
             let drops = self
                 .uplinks
@@ -148,6 +148,18 @@ impl Store {
                 .map(|(_, progress)| progress.drop_range(loss.from, loss.to, DropReason::Damaged));
             drops.max().unwrap_or(0)
         };
+        self.tell_lost(loss, count);
+    }
+
+    /// [`Store::lose`] of what may have been rewritten.
+    pub(super) fn lose_unseen(&mut self, loss: &Loss) {
+        if loss.count() > 0 {
+            let count = self.lose_some(loss, u64::min);
+            self.tell_lost(loss, count);
+        }
+    }
+
+    fn tell_lost(&mut self, loss: &Loss, count: u64) {
         if count > 0 {
             self.dropped(DropNotice {
                 reason: DropReason::Damaged,
@@ -161,23 +173,25 @@ impl Store {
     }
 
     /// Of a rewritten generation that cannot be read nobody knows which events were evicted and counted before. What each
-    /// uplink lost is what it misses now.
-    fn lose_rewritten(&mut self, loss: &Loss) -> u64 {
-        let mut most = 0;
+    /// uplink lost is what it misses now; `choose` decides by that, and by how many of these it had not settled.
+    fn lose_some(&mut self, loss: &Loss, choose: fn(u64, u64) -> u64) -> u64 {
+        let mut greatest = 0;
         for index in 0..self.uplinks.len() {
             let Some((_, progress)) = self.uplinks.get_mut(index) else {
                 continue;
             };
             let before = progress.account;
-            progress.drop_range(loss.from, loss.to, DropReason::Damaged);
-            progress.account = before;
-            let count = before.stored().saturating_sub(self.waiting(index));
+            let passed = progress.pass(loss.from, loss.to);
+            // Also where all of it was evicted: that it is passed must be durable before it is set aside.
+            self.moved |= passed > 0;
+            let missing = before.stored().saturating_sub(self.waiting(index));
+            let count = choose(missing, passed);
             if let Some((_, progress)) = self.uplinks.get_mut(index) {
                 progress.count_dropped(DropReason::Damaged, count);
             }
-            most = most.max(count);
+            greatest = greatest.max(count);
         }
-        most
+        greatest
     }
 
     /// Does one thing after the other until no more than `goal` bytes are used.

@@ -29,17 +29,30 @@ struct Slot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
     slots: Vec<(String, Progress)>,
+    bent: usize,
 }
 
 impl Known {
     /// What the file in `directory` says. A slot that is torn or bent says nothing.
     pub(super) fn read(disk: &dyn Disk, directory: &Path) -> io::Result<Known> {
         let limit = (MAX_SLOTS * SLOT) as u64;
-        let bytes = disk.read(&directory.join(NAME), limit)?.unwrap_or_default();
-        let slots = bytes.chunks(SLOT).filter_map(parse);
+        let bytes = disk.read(&directory.join(NAME), limit)?;
+        let is_there = bytes.is_some();
+        let bytes = bytes.unwrap_or_default();
+        let slots: Vec<Option<Slot>> = bytes.chunks(SLOT).map(parse).collect();
+        let all = slots.len();
+        let slots = slots.into_iter().flatten();
+        let slots: Vec<_> = slots.map(|slot| (slot.name, slot.progress)).collect();
         Ok(Known {
-            slots: slots.map(|slot| (slot.name, slot.progress)).collect(),
+            // A file without a byte is one that lost them.
+            bent: (all - slots.len()).max(usize::from(is_there && all == 0)),
+            slots,
         })
+    }
+
+    /// Slots that say nothing, because they are torn or bent.
+    pub(super) fn bent(&self) -> usize {
+        self.bent
     }
 
     /// How far this uplink had come.

@@ -28,7 +28,7 @@ fn event(position: Position, body: Body) -> Event {
 }
 
 /// An event that may wait for its commit.
-pub(super) fn quiet_at(position: Position) -> Event {
+pub(crate) fn quiet_at(position: Position) -> Event {
     event(
         position,
         Body::Birth(Birth {
@@ -42,7 +42,7 @@ pub(super) fn quiet_at(position: Position) -> Event {
 }
 
 /// An event that a full buffer drops first.
-pub(super) fn passing_at(position: Position) -> Event {
+pub(crate) fn passing_at(position: Position) -> Event {
     event(
         position,
         Body::Heartbeat(Heartbeat {
@@ -56,12 +56,12 @@ pub(super) fn passing_at(position: Position) -> Event {
 }
 
 /// [`quiet_at`] in epoch 1.
-pub(super) fn quiet(seq: u64) -> Event {
+pub(crate) fn quiet(seq: u64) -> Event {
     quiet_at(Position { epoch: 1, seq })
 }
 
 /// An event that must be on disk at once, in epoch 1.
-pub(super) fn completed(seq: u64) -> Event {
+pub(crate) fn completed(seq: u64) -> Event {
     use crate::model::{Mode, OperationReport};
     let report = OperationReport {
         id: Uuid::nil(),
@@ -91,7 +91,7 @@ pub(super) fn completed(seq: u64) -> Event {
 }
 
 /// A device's report: quiet as well, and with a text that tells events apart.
-pub(super) fn lost(position: Position, name: &str) -> Event {
+pub(crate) fn lost(position: Position, name: &str) -> Event {
     event(
         position,
         Body::Connection(ConnectionReport {
@@ -107,7 +107,7 @@ pub(super) fn lost(position: Position, name: &str) -> Event {
 }
 
 /// A payload that the position alone decides, between 1 and 9,000 bytes, hard to compress.
-pub(super) fn payload(position: Position) -> Vec<u8> {
+pub(crate) fn payload(position: Position) -> Vec<u8> {
     let seed = position.seq ^ (u64::from(position.epoch) << 40);
     let mut random = fastrand::Rng::with_seed(seed);
     let length = match random.u8(0..10) {
@@ -120,7 +120,7 @@ pub(super) fn payload(position: Position) -> Vec<u8> {
 }
 
 /// Renders an event as [`payload`] says.
-pub(super) fn render(event: &Event, recorded: UtcTime) -> (Envelope, Vec<u8>) {
+pub(crate) fn render(event: &Event, recorded: UtcTime) -> (Envelope, Vec<u8>) {
     (
         envelope(event.position, recorded.0),
         payload(event.position),
@@ -140,7 +140,7 @@ fn envelope(position: Position, time_ns: i64) -> Envelope {
 }
 
 /// A record of epoch 1 with so many payload bytes.
-pub(super) fn record(seq: u64, bytes: usize) -> Record {
+pub(crate) fn record(seq: u64, bytes: usize) -> Record {
     let position = Position { epoch: 1, seq };
     Record {
         position,
@@ -151,7 +151,7 @@ pub(super) fn record(seq: u64, bytes: usize) -> Record {
 }
 
 /// Options with small generations and these uplinks.
-pub(super) fn options(path: &Path, uplinks: &[&str]) -> OpenOptions {
+pub(crate) fn options(path: &Path, uplinks: &[&str]) -> OpenOptions {
     OpenOptions {
         path: path.to_owned(),
         generation_bytes: 20_000,
@@ -167,7 +167,7 @@ pub(super) fn options(path: &Path, uplinks: &[&str]) -> OpenOptions {
 }
 
 /// A turn of so many events from `next` on.
-pub(super) fn turn(next: Position, count: u64) -> Turn {
+pub(crate) fn turn(next: Position, count: u64) -> Turn {
     let events = (next.seq..next.seq + count)
         .map(|seq| quiet_at(Position { seq, ..next }))
         .collect();
@@ -178,12 +178,12 @@ pub(super) fn turn(next: Position, count: u64) -> Turn {
 }
 
 /// A directory in memory where there is one: for tests of many stores that are about content, not about the disk.
-pub(super) fn fast_home() -> TempDir {
+pub(crate) fn fast_home() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 /// Copies a directory as it is this moment.
-pub(super) fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -201,7 +201,7 @@ const USUAL_SEED: u64 = 7;
 
 /// The seeds of a random test: `MILLGATE_SEED` alone, as many as `MILLGATE_TRIALS` says, drawn anew, or the `usual` ones, always
 /// the same: what is red in CI is red everywhere.
-pub(super) fn trials(usual: usize) -> Vec<u64> {
+pub(crate) fn trials(usual: usize) -> Vec<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     if let Some(seed) = number("MILLGATE_SEED") {
         return vec![seed];
@@ -216,7 +216,7 @@ pub(super) fn trials(usual: usize) -> Vec<u64> {
 }
 
 /// An uplink has delivered everything up to here.
-pub(super) fn done(
+pub(crate) fn done(
     store: &mut Store,
     uplink: UplinkId,
     up_to: Position,

@@ -16,6 +16,7 @@ mod handshake;
 mod holding;
 mod http;
 mod mqtt;
+mod neighbours;
 mod outcome;
 mod outgoing;
 mod pace;
@@ -33,7 +34,7 @@ pub mod way;
 mod window;
 
 pub use check::{check, warnings};
-pub use courier::{Courier, Parcel, Said, Word, parcel};
+pub use courier::{Courier, NoToken, Parcel, Said, Word, parcel};
 #[cfg(any(test, fuzzing))]
 pub use http::anything;
 pub use http::{Shown, http_request};

@@ -49,7 +49,10 @@ pub async fn run_uplink(
     } = prepared;
     let cells = Arc::clone(&health);
     let drain = |destination: &str| Drain {
-        window: Window::new(outlet.cursor(), outlet.carried(), timing, seed),
+        window: {
+            let window = Window::new(outlet.cursor(), outlet.carried(), timing, seed);
+            if holds { window.strict() } else { window }
+        },
         desk: Desk::default(),
         retries: Retries::new(now(), timing, seed),
         gate: Gate::new(timing.backoff(seed)),
@@ -269,7 +272,7 @@ impl Drain {
         [
             overdue,
             self.pace.as_ref().and_then(|pace| pace.wake(now)),
-            self.gate.reopens(),
+            self.gate.reopens(self.has_another(terms)),
             self.window.next_due(now),
             self.desk.wake(),
             self.retries.wake(),

@@ -25,7 +25,7 @@ mod verify;
 pub mod week;
 mod yaml;
 
-pub use check::MAX_SOCKET_PATH;
+pub use check::{MAX_SOCKET_PATH, broker};
 pub use effective::effective;
 pub use explain::{Source, Weight};
 pub use places::Places;

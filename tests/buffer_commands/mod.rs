@@ -2,6 +2,7 @@
 
 mod broken;
 mod lasting;
+mod lost;
 mod running;
 mod shut;
 

@@ -1,11 +1,13 @@
 //! Looking into a store, running or not: what there is, copies of single generations, setting damaged ones aside.
 //!
 //! `live` answers beside a running gateway, on the buffer's task; `shut` looks at a store that nobody has open; `copy`
-//! copies a generation, `walk` reads a copy record by record; `parked` reads the files of parked events. Nothing here writes to what a gateway may still need, but
-//! what sets a generation aside, and what changes parked events under the lock.
+//! copies a generation, `walk` reads a copy record by record; `parked` reads the files of parked events; `outlook` says what
+//! a start would find. Nothing here writes to what a gateway may still need, but what sets a generation aside, and what
+//! changes parked events under the lock.
 
 mod copy;
 mod live;
+mod outlook;
 mod parked;
 mod shut;
 mod status;
@@ -14,8 +16,9 @@ mod walk;
 pub(super) use copy::clear_copies;
 pub use copy::{Copied, CopyError, copies_path, copy_generation};
 pub use live::{Inspector, Look, SetAside};
-pub use shut::{Held, RepairError, ShutError, ShutHead, ShutStore};
-pub use status::{EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatus};
+pub use outlook::{Misses, Outlook, ParkedHarm, Scene};
+pub use shut::{Beside, Held, RepairError, ShutError, ShutHead, ShutStore};
+pub use status::{DrainStatus, EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatus};
 pub use walk::{Opened, Seen, Trouble, Walked};
 
 use super::disk::{Disk, Files};

@@ -63,6 +63,35 @@ impl ShutError {
     }
 }
 
+/// Looks at a side file of which a part makes no sense.
+const LOOKS: u32 = 4;
+
+/// What the side file says.
+#[derive(Clone, Debug)]
+pub struct Beside(pub(super) Known);
+
+impl Beside {
+    /// What is wrong with it, if anything: none is missed where there are no generations either.
+    #[must_use]
+    pub fn trouble(&self, generations: usize, head: Option<&ShutHead>) -> Option<&'static str> {
+        let knows = |name: &str| self.0.progress(name).is_some();
+        let all = head.is_none_or(|head| head.head.uplinks.keys().all(|name| knows(name)));
+        match (self.0.furthest(), self.0.bent()) {
+            (None, 0) => (generations > 0).then_some("it is missing"),
+            (None, _) => Some("nothing in it can be read"),
+            (Some(_), 0) if all => None,
+            (Some(_), 0) => Some("it does not know every uplink"),
+            (Some(_), _) => Some("a part of it cannot be read"),
+        }
+    }
+
+    /// Whether it knows of any event.
+    #[must_use]
+    pub fn knows_events(&self) -> bool {
+        self.0.furthest().is_some_and(|furthest| furthest.seq > 0)
+    }
+}
+
 /// The lock of a store: as long as it is held, no gateway opens it.
 #[derive(Debug)]
 pub struct Held {
@@ -107,6 +136,23 @@ impl ShutHead {
         let mut all = self.uplinks.iter();
         let (_, progress) = all.find(|(name, _)| name == uplink)?;
         Some(!progress.is_settled(at))
+    }
+
+    pub(super) fn state(&self) -> &Head {
+        &self.head
+    }
+
+    /// The progress of each uplink, by its name.
+    pub(super) fn progress(&self) -> Vec<(String, Progress)> {
+        self.uplinks.clone()
+    }
+
+    /// How many events somebody has discarded for that uplink since it exists; 0 where there is no such uplink.
+    #[must_use]
+    pub fn discarded(&self, uplink: &str) -> u64 {
+        let mut all = self.uplinks.iter();
+        let found = all.find(|(name, _)| name == uplink);
+        found.map_or(0, |(_, progress)| progress.account.discarded)
     }
 
     /// From where on each uplink needs events: the position that it settled last.
@@ -186,17 +232,12 @@ impl ShutStore {
         names(&self.root).map_err(|error| ShutError::io(&self.root, error))
     }
 
-    /// Whether the side file has anything to say; the error says what is wrong with it.
+    /// What the side file says at present.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn side(&self) -> Result<Result<(), &'static str>, ShutError> {
-        let known = self.known()?;
-        Ok(match known.furthest() {
-            Some(_) => Ok(()),
-            None if self.root.join("progress").exists() => Err("nothing in it can be read"),
-            None => Err("it is missing"),
-        })
+    pub fn beside(&self) -> Result<Beside, ShutError> {
+        Ok(Beside(self.known()?))
     }
 
     /// The head, when `opened` is the newest generation.
@@ -222,22 +263,6 @@ impl ShutStore {
         })
     }
 
-    /// The furthest position that the side file knows.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn furthest(&self) -> Result<Option<Position>, ShutError> {
-        Ok(self.known()?.furthest())
-    }
-
-    /// The uplinks that the side file knows, for a store without a head.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn uplinks_beside(&self) -> Result<Vec<String>, ShutError> {
-        Ok(self.known()?.names().map(str::to_owned).collect())
-    }
-
     /// Whether the file that says how a database was made is damaged. The next open renews it.
     ///
     /// # Errors
@@ -247,8 +272,17 @@ impl ShutStore {
         conf_is_damaged(&directory).map_err(|error| ShutError::io(&directory, error))
     }
 
+    /// A gateway may be writing it: then a part of it that makes no sense does at another look.
     fn known(&self) -> Result<Known, ShutError> {
-        Known::read(&Files, &self.root).map_err(|error| ShutError::io(&self.root, error))
+        let read = || Known::read(&Files, &self.root);
+        let mut known = read().map_err(|error| ShutError::io(&self.root, error))?;
+        for _ in 1..LOOKS {
+            if known.bent() == 0 {
+                break;
+            }
+            known = read().map_err(|error| ShutError::io(&self.root, error))?;
+        }
+        Ok(known)
     }
 
     /// Everything but what only records say: the last event, and the oldest that waits for each uplink.

@@ -1,6 +1,7 @@
 //! Reads a copy of a generation record by record, in bounded memory, and goes on behind what cannot be read: for `verify`
 //! and `export`, which want every record that there is and every one that there is not.
 
+use super::Name;
 use super::status::EventLabel;
 use crate::buffer::Record;
 use crate::buffer::engine::{EngineError, Medium, Purpose};
@@ -97,6 +98,15 @@ impl Opened {
         Ok(last.unwrap_or_else(|| predecessor(self.generation.first())))
     }
 
+    /// Why a gateway sets it aside although it opens, as an older generation of that name that ends with `last`.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn emptied(&self, name: Name, last: Option<Position>) -> Result<Option<&str>, Trouble> {
+        let had_records = last.is_some_and(|last| last >= name.first);
+        Ok(self.generation.emptied(name.lean, had_records)?)
+    }
+
     /// The head state: where numbering goes on, and the progress of each uplink.
     pub(super) fn head(&self) -> Result<Head, Trouble> {
         // To go on in it, a gateway needs all of it.
@@ -166,6 +176,15 @@ impl Opened {
             pages_lost,
             records: walk.records,
         })
+    }
+
+    /// The runs of positions up to `last` that were not taken out on purpose.
+    pub(super) fn present(&self, last: Position) -> Vec<(Position, Position)> {
+        let first = self.generation.first();
+        match last < first {
+            true => Vec::new(),
+            false => self.generation.absent().without(first, last),
+        }
     }
 
     /// The first record after `after` that can be read.

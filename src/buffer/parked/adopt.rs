@@ -2,6 +2,7 @@
 
 use super::super::error::{StoreError, io_error};
 use super::super::listing::Listing;
+use super::super::progress::Progress;
 use super::super::store::Store;
 use super::{Parked, ParkedError, ParkedState};
 use crate::model::{Position, UplinkId};
@@ -109,34 +110,27 @@ impl Store {
         let Some((name, progress)) = self.uplinks.get_mut(uplink.index()) else {
             return;
         };
-        for position in held {
-            if !progress.is_settled(position) {
-                tracing::info!(uplink = name, %position, "an event was parked right before the last end");
-                progress.park(position);
-                self.moved = true;
-            }
+        let changed = reconcile(progress, positions.len() as u64, &held);
+        for position in &changed.parked {
+            tracing::info!(uplink = name, %position, "an event was parked right before the last end");
         }
-        let files = positions.len() as u64;
-        let known = progress.account.parked;
-        if files > known {
+        if changed.adopted > 0 {
+            let events = changed.adopted;
             tracing::warn!(
                 uplink = name,
-                events = files - known,
+                events,
                 "parked events of an earlier time are taken over"
             );
-            progress.adopt_parked(files - known);
-            self.moved = true;
         }
-        if files < known {
-            let lost = known - files;
-            progress.lose_parked(lost);
-            self.moved = true;
-            let range = range(&found.damaged).unwrap_or((Position::default(), progress.cursor()));
+        self.moved |= changed != Reconciled::default();
+        if changed.lost > 0 {
+            let cursor = progress.cursor();
+            let range = range(&found.damaged).unwrap_or((Position::default(), cursor));
             let reason = found.damaged.first().map_or_else(
                 || "their files are gone".to_owned(),
                 |(_, reason)| reason.clone(),
             );
-            self.tell_lost_parked(uplink, range, lost, reason);
+            self.tell_lost_parked(uplink, range, changed.lost, reason);
         }
     }
 
@@ -151,6 +145,42 @@ impl Store {
         let below = |first: &Position| first.epoch == position.epoch && *first <= position;
         self.older.holds(position) || listing.damaged.iter().any(below)
     }
+}
+
+/// What the files of parked events change in a progress.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::buffer) struct Reconciled {
+    /// Parked right before the last end.
+    pub(in crate::buffer) parked: Vec<Position>,
+    /// Files of an earlier time, which count as offered anew.
+    pub(in crate::buffer) adopted: u64,
+    /// Events that were parked and have no file that can be read.
+    pub(in crate::buffer) lost: u64,
+}
+
+/// Brings a progress and the files of its parked events together: so many can be read, and these of them lie in the store,
+/// too. Also asked by whoever wants to know what a start would find.
+pub(in crate::buffer) fn reconcile(
+    progress: &mut Progress,
+    files: u64,
+    held: &[Position],
+) -> Reconciled {
+    let news = held
+        .iter()
+        .filter(|position| !progress.is_settled(**position));
+    let news: Vec<Position> = news.copied().collect();
+    for position in &news {
+        progress.park(*position);
+    }
+    let known = progress.account.parked;
+    let changed = Reconciled {
+        parked: news,
+        adopted: files.saturating_sub(known),
+        lost: known.saturating_sub(files),
+    };
+    progress.adopt_parked(changed.adopted);
+    progress.lose_parked(changed.lost);
+    changed
 }
 
 fn range(damaged: &[(Position, String)]) -> Option<(Position, Position)> {

@@ -27,6 +27,7 @@ use super::error::{StoreError, io_error};
 use super::progress::Left;
 use super::store::Store;
 use crate::model::{DropNotice, DropReason, ParkClass, ParkedGroup, Position, Stamp, UplinkId};
+pub(super) use adopt::reconcile;
 pub(super) use folder::Folder;
 use index::{Index, Next};
 use std::io;

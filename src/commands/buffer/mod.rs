@@ -1,10 +1,14 @@
 //! `millgate buffer`: looks into a store, running or broken.
 //!
-//! `site` finds the store and whoever has it open, and gets copies of its generations; `survey` reads them all; the four
-//! commands show, judge, write out and mend.
+//! `site` finds the store and whoever has it open, and gets copies of its generations; `survey` reads them all, with
+//! what `newest` finds of the head; the four commands show, judge, write out and mend.
 
+#[cfg(test)]
+mod agreement_tests;
+mod drain;
 pub(super) mod export;
 pub(super) mod interrupt;
+mod newest;
 mod repair;
 pub(super) mod site;
 pub(super) mod status;
@@ -31,7 +35,7 @@ enum What {
     Verify(verify::Verify),
     /// Write the events that are stored, as JSON Lines of the original CloudEvents.
     Export(export::Export),
-    /// Set aside what is damaged, renew what can be renewed, and say what was lost. Deletes nothing.
+    /// Set aside what is damaged, renew what can be renewed, and say what was lost. Deletes no event.
     Repair(repair::Repair),
 }
 

@@ -1,5 +1,6 @@
 //! `millgate buffer repair`: sets aside what is damaged and renews what can be renewed, as a start of the gateway would, but now
-//! and with everything said before. Deletes nothing.
+//! and with everything said before. Deletes no event that can be read; half-made directories that a crash left go, as at a
+//! start.
 
 use super::super::{Exit, Failure, terminal};
 use super::site::{Gateway, Site, Which, deaf, failure};
@@ -16,7 +17,7 @@ use std::io::{self, BufRead, IsTerminal};
 /// `buffer.generation_size` where no settings are named: only the next rotation looks at it.
 const GENERATION_BYTES: u64 = 8 << 20;
 
-/// Set aside what is damaged, renew what can be renewed, and say what was lost. Deletes nothing.
+/// Set aside what is damaged, renew what can be renewed, and say what was lost. Deletes no event.
 #[derive(Debug, clap::Args)]
 pub(super) struct Repair {
     #[command(flatten)]
@@ -84,7 +85,7 @@ impl Repair {
             .iter()
             .any(|part| part.state == State::Partly);
         let more = if partly {
-            "; single records cannot be read, which the gateway passes over: `millgate buffer verify` lists them"
+            "; some records cannot be read, which the gateway passes over: `millgate buffer verify` lists them"
         } else {
             ""
         };
@@ -153,13 +154,7 @@ impl<'a> Plan<'a> {
                     renewed.push(format!("make the `conf` of {} anew", part.name));
                 }
             }
-            if let Some(tail) = &survey.tail {
-                renewed.push(format!(
-                    "begin a new epoch, because {} are missing at the end ({})",
-                    words::events(tail.count()),
-                    words::range(tail.from, tail.to)
-                ));
-            }
+            renewed.extend(counted(survey));
         }
         Plan {
             survey,
@@ -224,6 +219,35 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// What a start counts as dropped, and begins anew.
+fn counted(survey: &Survey) -> Vec<String> {
+    let mut all = Vec::new();
+    for loss in &survey.missing {
+        let (count, range) = (loss.count(), words::range(loss.from, loss.to));
+        all.push(format!(
+            "count {} as lost, {range}, which no part of the store has",
+            words::events(count)
+        ));
+    }
+    for harm in &survey.parked {
+        let uplink = &harm.uplink;
+        if harm.damaged > 0 {
+            let files = harm.damaged;
+            all.push(format!(
+                "set aside {files} damaged files of parked events of `{uplink}`"
+            ));
+        }
+        if harm.lost > 0 {
+            let lost = words::events(harm.lost);
+            all.push(format!("count {lost} of `{uplink}` as lost, once parked"));
+        }
+    }
+    if let Some(why) = survey.new_epoch {
+        all.push(format!("begin a new epoch: {}", why.words()));
+    }
+    all
+}
+
 /// Asks. Nobody there to answer is no.
 fn agreed() -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
@@ -267,10 +291,8 @@ fn alone(
     store: &ShutStore,
     plan: &Plan<'_>,
 ) -> Result<(Vec<SetAside>, Option<&'static str>), Failure> {
-    let uplinks: Vec<String> = match &plan.survey.head {
-        Some(head) => head.uplinks().map(str::to_owned).collect(),
-        None => store.uplinks_beside().map_err(failure)?,
-    };
+    let uplinks = plan.survey.missed.iter();
+    let uplinks: Vec<String> = uplinks.map(|(name, _)| name.clone()).collect();
     let older: Vec<(Position, String)> = plan
         .broken
         .iter()

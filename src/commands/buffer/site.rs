@@ -75,6 +75,15 @@ impl Which {
         }
     }
 
+    /// The store in this directory.
+    #[cfg(test)]
+    pub(super) fn at(path: &Path) -> Which {
+        Which {
+            dir: Some(path.to_owned()),
+            config: None,
+        }
+    }
+
     /// Finds the place; the store need not be there.
     pub(in crate::commands) fn site(&self) -> Result<Site, Failure> {
         let plant = match &self.config {

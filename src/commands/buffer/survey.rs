@@ -1,13 +1,19 @@
 //! Reads a whole store, generation by generation, each from a copy: what `verify` tells and `repair` works from.
+//!
+//! What the next start would make of it comes from the rules of the start itself (`buffer::inspect::Outlook`); what cannot be
+//! read in the older generations is found here, as the gateway finds it when it comes to it.
 
 use super::super::Failure;
 use super::super::terminal::Progress;
 use super::interrupt::Interrupt;
-use super::site::{Reading, Site, failure};
+use super::newest::Newest;
+use super::site::{Gateway, Reading, Site, deaf, failure};
 use super::words;
 use crate::buffer::disk::{Disk, Files};
-use crate::buffer::inspect::{Name, Seen, ShutHead, ShutStore, Trouble};
-use crate::model::Position;
+use crate::buffer::inspect::{
+    Misses, Name, Outlook, ParkedHarm, Scene, Seen, ShutStore, Trouble, Walked,
+};
+use crate::model::{EpochReason, Position};
 use std::ops::ControlFlow;
 
 /// Losses that are told one by one, of each generation; the rest is counted.
@@ -19,20 +25,26 @@ const STEP: u64 = 512;
 pub(super) struct Survey {
     /// By position.
     pub(super) parts: Vec<Part>,
-    /// The newest head state that is whole: who had settled what.
-    pub(super) head: Option<ShutHead>,
-    /// Directories that a crash left, and the next start removes.
+    /// Directories that a crash left, and the next start tidies up.
     pub(super) half_made: Vec<String>,
     /// What is wrong with the side file.
     pub(super) side: Option<&'static str>,
-    /// Events of which the side file knows and the store does not.
-    pub(super) tail: Option<Loss>,
+    /// Why the next start would begin a new epoch, if it would.
+    pub(super) new_epoch: Option<EpochReason>,
+    /// Events that no generation has, though they were stored.
+    pub(super) missing: Vec<Loss>,
+    /// Uplinks whose parked events are not all there.
+    pub(super) parked: Vec<ParkedHarm>,
+    /// How many events each uplink misses by all of it.
+    pub(super) missed: Misses,
+    /// A whole head says who had settled what.
+    pub(super) has_head: bool,
 }
 
 /// One generation.
 pub(super) struct Part {
     pub(super) name: Name,
-    /// Nothing was written after it.
+    /// A start would write to it, or sets it aside before it does.
     pub(super) is_newest: bool,
     /// Its `conf` is torn; renewed by the next open.
     pub(super) conf_is_damaged: bool,
@@ -43,6 +55,8 @@ pub(super) struct Part {
     /// Records that cannot be read, all of them.
     pub(super) lost: u64,
     pub(super) state: State,
+    /// Those beyond `losses`, until they are counted: at most every second record of a generation.
+    untold: Vec<(Position, Position)>,
 }
 
 /// Records that are gone, of one epoch.
@@ -51,6 +65,8 @@ pub(super) struct Loss {
     pub(super) from: Position,
     pub(super) to: Position,
     pub(super) reason: String,
+    /// Who had not settled how many of them.
+    pub(super) misses: Misses,
 }
 
 impl Loss {
@@ -83,51 +99,80 @@ impl Survey {
     /// When the store cannot be looked at, or Ctrl-C came.
     pub(super) fn take(site: &Site, store: &ShutStore) -> Result<Survey, Failure> {
         let mut interrupt = Interrupt::listen()?;
-        // Before the head is copied, which then knows at least as much.
-        let furthest = store.furthest().map_err(failure)?;
-        let side = store.side().map_err(failure)?.err();
-        let (names, half_made) = store.names().map_err(failure)?;
-        let mut bar = Bar::new(store, &names);
-        let mut survey = Survey {
-            parts: Vec::new(),
-            head: None,
-            half_made,
-            side: side.filter(|_| !names.is_empty()),
-            tail: None,
+        let runs = match site.gateway(store)? {
+            Gateway::Runs(_) => true,
+            Gateway::Away(_) => false,
+            Gateway::Deaf => return Err(deaf(&site.path)),
         };
-        for (at, name) in names.iter().enumerate() {
-            let rest = names.get(at + 1..).unwrap_or_default();
-            let follower = rest.iter().find(|next| next.first > name.first);
-            let is_newest = !rest.iter().any(|next| !next.damaged);
-            let end = follower
-                .filter(|next| next.first.epoch == name.first.epoch)
-                .map(|next| before(next.first));
+        let newest = Newest::find(site, store)?;
+        let scene = Scene {
+            names: &newest.names,
+            half_made: &newest.half_made,
+            head: newest.head.as_ref(),
+            broken: &newest.broken,
+            beside: &newest.beside,
+            runs,
+        };
+        let mut outlook = store.outlook(&scene).map_err(failure)?;
+        let mut parts = Vec::new();
+        let mut waiting = vec![0; outlook.uplinks()];
+        let mut bar = Bar::new(store, &newest.names);
+        for name in &newest.names {
             let mut work = Work {
-                part: Part::new(*name, is_newest && !name.damaged),
-                end,
-                furthest,
+                part: Part::new(*name, &newest),
+                end: end_of(*name, &newest, &outlook),
+                newest: &newest,
+                outlook: &mut outlook,
+                waiting: &mut waiting,
                 interrupt: &mut interrupt,
                 bar: &mut bar,
             };
-            work.look(site, store, &mut survey.head)?;
-            survey.parts.push(work.part);
+            work.look(site, store)?;
+            parts.push(work.part);
             bar.next();
         }
         bar.shown.clear();
-        survey.tail = survey.lost_tail(furthest);
-        Ok(survey)
+        Ok(Survey::of(parts, newest, outlook, &waiting))
     }
 
-    fn lost_tail(&self, furthest: Option<Position>) -> Option<Loss> {
-        let head = self.head.as_ref()?;
-        let newest = self.parts.iter().rev().find(|part| part.is_newest)?;
-        let to = furthest.filter(|to| *to >= head.next() && to.epoch == head.next().epoch)?;
-        // Where the newest does not open, that is what is missing.
-        matches!(newest.state, State::Whole | State::Partly).then(|| Loss {
-            from: head.next(),
-            to,
-            reason: "events were stored after the newest one that is here".into(),
-        })
+    fn of(mut parts: Vec<Part>, newest: Newest, mut outlook: Outlook, waiting: &[u64]) -> Survey {
+        outlook.take_back_evicted(waiting);
+        // What is left to count is in rewritten ones; the first one has it all.
+        for part in parts.iter_mut().filter(|part| part.is_uncounted()) {
+            let misses = outlook.lose_rewritten(waiting);
+            for loss in &mut part.losses {
+                loss.misses.clone_from(&misses);
+            }
+        }
+        let generations = newest.names.len();
+        let side = newest.beside.trouble(generations, newest.head.as_ref());
+        let (mut survey, losses) = (
+            Survey {
+                parts,
+                half_made: newest.half_made,
+                side,
+                new_epoch: outlook.new_epoch.filter(|_| !newest.foreign),
+                missing: Vec::new(),
+                missed: outlook.missed(),
+                has_head: newest.head.is_some(),
+                parked: outlook.parked,
+            },
+            outlook.losses,
+        );
+        for (loss, misses) in losses.into_iter().filter(|_| !newest.foreign) {
+            let loss = Loss {
+                from: loss.from,
+                to: loss.to,
+                reason: loss.reason,
+                misses,
+            };
+            let mut parts = survey.parts.iter_mut();
+            match parts.find(|part| part.is_set_aside_for(&loss)) {
+                Some(part) => part.lose(loss),
+                None => survey.missing.push(loss),
+            }
+        }
+        survey
     }
 
     /// Nothing is wrong.
@@ -136,7 +181,9 @@ impl Survey {
             let good = matches!(part.state, State::Whole | State::SetAside | State::Gone);
             good && !part.conf_is_damaged
         };
-        self.side.is_none() && self.tail.is_none() && self.parts.iter().all(part)
+        let beside = self.side.is_none() && self.parked.is_empty();
+        let store = self.new_epoch.is_none() && self.missing.is_empty();
+        beside && store && self.parts.iter().all(part)
     }
 
     /// Generations that this release must leave alone.
@@ -146,24 +193,28 @@ impl Survey {
             _ => None,
         })
     }
+}
 
-    /// Who has not got how many of these; nothing where nobody knows.
-    pub(super) fn unsettled(&self, loss: &Loss) -> Vec<(String, u64)> {
-        let head = self.head.as_ref();
-        head.map_or_else(Vec::new, |head| head.unsettled(loss.from, loss.to))
+/// Where a generation ends, as a start knows it.
+fn end_of(name: Name, newest: &Newest, outlook: &Outlook) -> Option<Position> {
+    match &newest.head {
+        Some(head) if head.name == name => Some(before(head.next())),
+        _ => outlook.end_of(name.first),
     }
 }
 
 impl Part {
-    fn new(name: Name, is_newest: bool) -> Part {
+    fn new(name: Name, newest: &Newest) -> Part {
+        let head = newest.head.as_ref().map(|head| head.name.first);
         Part {
             name,
-            is_newest,
+            is_newest: !name.damaged && head.is_none_or(|head| name.first >= head),
             conf_is_damaged: false,
             records: 0,
             losses: Vec::new(),
             lost: 0,
             state: State::Whole,
+            untold: Vec::new(),
         }
     }
 
@@ -177,40 +228,37 @@ impl Part {
             last.to = loss.to;
         } else if self.losses.len() < MAX_LOSSES {
             self.losses.push(loss);
+        } else {
+            self.untold.push((loss.from, loss.to));
         }
     }
 
-    /// Everything in it is lost to a gateway.
-    fn broken(&mut self, reason: String, end: Option<Position>) {
-        let first = self.name.first;
-        self.losses.clear();
-        self.lost = 0;
-        self.lose(Loss {
-            from: first,
-            to: end.filter(|end| *end >= first).unwrap_or(first),
-            reason: reason.clone(),
-        });
-        self.state = State::Broken(reason);
+    /// A start sets it aside with this loss.
+    fn is_set_aside_for(&self, loss: &Loss) -> bool {
+        self.is_newest && matches!(self.state, State::Broken(_)) && self.name.first == loss.from
+    }
+
+    /// It was rewritten, and cannot be read.
+    fn is_uncounted(&self) -> bool {
+        self.name.lean && !self.is_newest && matches!(self.state, State::Broken(_))
     }
 }
 
 /// One generation being read.
 struct Work<'a> {
     part: Part,
-    /// Its last position, by the generation after it.
+    /// Its last position, as far as anybody knows.
     end: Option<Position>,
-    furthest: Option<Position>,
+    newest: &'a Newest,
+    outlook: &'a mut Outlook,
+    /// What each uplink waits for in what was read.
+    waiting: &'a mut Vec<u64>,
     interrupt: &'a mut Interrupt,
     bar: &'a mut Bar,
 }
 
 impl Work<'_> {
-    fn look(
-        &mut self,
-        site: &Site,
-        store: &ShutStore,
-        head: &mut Option<ShutHead>,
-    ) -> Result<(), Failure> {
+    fn look(&mut self, site: &Site, store: &ShutStore) -> Result<(), Failure> {
         let name = self.part.name;
         if name.damaged {
             self.part.state = State::SetAside;
@@ -225,8 +273,15 @@ impl Work<'_> {
         match site.open(store, name)? {
             None => self.part.state = State::Gone,
             Some(Err(trouble)) => self.trouble(trouble),
-            Some(Ok(reading)) => self.read(store, &reading, head)?,
+            Some(Ok(reading)) => self.read(store, &reading)?,
         }
+        if let Some(why) = self.newest.why_broken(name)
+            && !matches!(self.part.state, State::Foreign(_) | State::Gone)
+        {
+            // What it costs, the start says.
+            self.broken(why.to_owned());
+        }
+        self.count();
         Ok(())
     }
 
@@ -235,66 +290,97 @@ impl Work<'_> {
             Trouble::Foreign(_) | Trouble::OtherRelease(_) => {
                 self.part.state = State::Foreign(trouble.to_string());
             }
-            Trouble::Damaged(reason) | Trouble::Io(reason) => self.part.broken(reason, self.last()),
+            Trouble::Damaged(reason) | Trouble::Io(reason) => self.broken(reason),
         }
     }
 
-    /// How far it went, as far as others know.
-    fn last(&self) -> Option<Position> {
-        let first = self.part.name.first;
-        let known = self
-            .furthest
-            .filter(|it| it.epoch == first.epoch && self.part.is_newest);
-        self.end.or(known)
+    /// Everything in it is lost to a gateway.
+    fn broken(&mut self, reason: String) {
+        let part = &mut self.part;
+        part.losses.clear();
+        part.untold.clear();
+        part.lost = 0;
+        part.state = State::Broken(reason.clone());
+        if !part.is_newest {
+            let first = part.name.first;
+            part.lose(Loss {
+                from: first,
+                to: self.end.filter(|end| *end >= first).unwrap_or(first),
+                reason,
+                misses: Misses::new(),
+            });
+        }
     }
 
-    fn read(
-        &mut self,
-        store: &ShutStore,
-        reading: &Reading,
-        head: &mut Option<ShutHead>,
-    ) -> Result<(), Failure> {
-        let name = self.part.name;
-        let own = store.head(name, &reading.opened);
-        let end = match (&own, self.end) {
-            (Ok(own), None) => Some(before(own.next())),
-            (_, end) => end,
-        };
-        let pages_lost = self.walk(reading, end)?;
+    /// Counts what is lost, for whom.
+    fn count(&mut self) {
+        if self.part.is_uncounted() {
+            return;
+        }
+        for loss in &mut self.part.losses {
+            if loss.misses.is_empty() {
+                loss.misses = self.outlook.lose(loss.from, loss.to);
+            }
+        }
+        for (from, to) in std::mem::take(&mut self.part.untold) {
+            self.outlook.lose(from, to);
+        }
+    }
+
+    fn read(&mut self, store: &ShutStore, reading: &Reading) -> Result<(), Failure> {
+        let walked = self.walk(reading)?;
         if matches!(self.part.state, State::Foreign(_)) {
             return Ok(());
         }
-        match own {
-            Ok(own) => *head = Some(own),
-            // Only the newest one's is in use.
-            Err(trouble) if self.part.is_newest => {
-                self.trouble(trouble);
-                return Ok(());
-            }
-            Err(trouble @ (Trouble::OtherRelease(_) | Trouble::Foreign(_))) => {
-                self.trouble(trouble);
-                return Ok(());
-            }
-            Err(_) => {}
+        if let Err(trouble @ (Trouble::OtherRelease(_) | Trouble::Foreign(_))) =
+            store.head(self.part.name, &reading.opened)
+        {
+            self.trouble(trouble);
+            return Ok(());
         }
+        let Some(walked) = walked else { return Ok(()) };
         let reason = self.part.losses.first().map(|loss| loss.reason.clone());
-        if pages_lost || self.part.records == 0 && self.part.lost > 0 {
-            self.part.broken(reason.unwrap_or_default(), end);
-        } else if self.part.lost > 0 {
+        if walked.pages_lost {
+            self.broken(reason.unwrap_or_default());
+            return Ok(());
+        }
+        match reading.opened.emptied(self.part.name, self.end) {
+            Ok(Some(reason)) if !self.part.is_newest => {
+                self.broken(reason.to_owned());
+                return Ok(());
+            }
+            Err(trouble) => {
+                self.trouble(trouble);
+                return Ok(());
+            }
+            Ok(_) => {}
+        }
+        if self.part.lost > 0 {
             self.part.state = State::Partly;
+        }
+        self.count();
+        let last = self.end.unwrap_or(walked.end);
+        let there = self.outlook.waiting(&reading.opened, last);
+        for (sum, there) in self.waiting.iter_mut().zip(there) {
+            *sum += there;
         }
         Ok(())
     }
 
-    /// Whether whole pages are lost.
-    fn walk(&mut self, reading: &Reading, end: Option<Position>) -> Result<bool, Failure> {
+    /// Reads every record; nothing where that ended in trouble.
+    fn walk(&mut self, reading: &Reading) -> Result<Option<Walked>, Failure> {
         let start = before(self.part.name.first);
         let mut interrupted = false;
         let (part, interrupt, bar) = (&mut self.part, &mut *self.interrupt, &mut *self.bar);
         let mut each = |seen| {
             match seen {
                 Seen::Record(_) => part.records += 1,
-                Seen::Lost { from, to, reason } => part.lose(Loss { from, to, reason }),
+                Seen::Lost { from, to, reason } => part.lose(Loss {
+                    from,
+                    to,
+                    reason,
+                    misses: Misses::new(),
+                }),
                 Seen::OtherRelease(at, version) => {
                     let trouble = Trouble::OtherRelease(version);
                     part.state = State::Foreign(format!("record {}: {trouble}", words::place(at)));
@@ -310,18 +396,12 @@ impl Work<'_> {
                 false => ControlFlow::Continue(()),
             }
         };
-        let walked = reading.opened.walk(start, end, &mut each);
+        let walked = reading.opened.walk(start, self.end, &mut each);
         if interrupted {
             self.bar.shown.clear();
             return Err(Interrupt::failure());
         }
-        match walked {
-            Ok(walked) => Ok(walked.pages_lost),
-            Err(trouble) => {
-                self.trouble(trouble);
-                Ok(false)
-            }
-        }
+        Ok(walked.map_err(|trouble| self.trouble(trouble)).ok())
     }
 }
 

@@ -4,7 +4,9 @@ use super::super::{Exit, Failure, terminal};
 use super::site::Which;
 use super::survey::{Loss, Part, State, Survey};
 use super::words;
+use crate::buffer::inspect::ParkedHarm;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Read every record and say what is wrong, what it means and what to do. Exit code 65 when anything is.
 #[derive(Debug, clap::Args)]
@@ -44,13 +46,22 @@ fn told(place: &str, survey: &Survey) -> String {
             "the side file `progress`: {why}\n  It keeps repeats few after a kill. No event is lost by it; the next start makes it anew.\n"
         );
     }
-    if let Some(tail) = &survey.tail {
+    for loss in &survey.missing {
         text += &format!(
-            "{} are missing at the end: {}\n  {}.\n{}  The next start begins a new epoch, so that no number is used twice.\n",
-            words::events(tail.count()),
-            words::range(tail.from, tail.to),
-            tail.reason,
-            meaning(survey, tail)
+            "{} are missing: {}\n  {}.\n{}",
+            words::events(loss.count()),
+            words::range(loss.from, loss.to),
+            loss.reason,
+            meaning(survey, loss)
+        );
+    }
+    for harm in &survey.parked {
+        text += &parked(harm);
+    }
+    if let Some(why) = survey.new_epoch {
+        text += &format!(
+            "The next start begins a new epoch, so that no number is used twice: {}.\n",
+            why.words()
         );
     }
     for name in &survey.half_made {
@@ -74,6 +85,27 @@ fn told(place: &str, survey: &Survey) -> String {
         "{place}: {good}: {} in {read} generation{s} read\n",
         words::events(records)
     );
+    text
+}
+
+/// What there is to say about the parked events of an uplink.
+fn parked(harm: &ParkedHarm) -> String {
+    let mut text = format!("parked events of `{}`: ", harm.uplink);
+    text += &match (harm.lost, harm.damaged) {
+        (0, damaged) => format!("{damaged} of their files cannot be read"),
+        (lost, 0) => format!(
+            "{} have no file any more; the next start counts them as dropped",
+            words::number(lost)
+        ),
+        (lost, damaged) => format!(
+            "{} are lost ({damaged} of the files cannot be read); the gateway counts them as dropped",
+            words::number(lost)
+        ),
+    };
+    text.push('\n');
+    for (position, reason) in &harm.told {
+        text += &format!("  {}: {reason}\n", words::place(*position));
+    }
     text
 }
 
@@ -130,16 +162,16 @@ fn one(part: &Part, survey: &Survey) -> String {
 
 /// What a loss means for whom.
 pub(super) fn meaning(survey: &Survey, loss: &Loss) -> String {
-    let unsettled = survey.unsettled(loss);
-    let lacking: Vec<String> = unsettled
+    let lacking: Vec<String> = loss
+        .misses
         .iter()
         .filter(|(_, count)| *count > 0)
         .map(|(uplink, count)| format!("`{uplink}` does not get {}", words::events(*count)))
         .collect();
-    match (lacking.as_slice(), survey.head.is_some()) {
-        (_, false) => "  Which uplinks had them already, nobody can say.\n".into(),
+    match (lacking.as_slice(), survey.has_head) {
+        ([], false) => "  Which uplinks had them already, nobody can say.\n".into(),
         ([], true) => "  Every uplink had settled them: nobody misses them.\n".into(),
-        (lacking, true) => format!("  {}.\n", lacking.join(", ")),
+        (lacking, _) => format!("  {}.\n", lacking.join(", ")),
     }
 }
 
@@ -150,7 +182,7 @@ fn listed(place: &str, survey: &Survey) -> Value {
             "to": loss.to.to_string(),
             "count": loss.count(),
             "reason": loss.reason,
-            "unsettled": survey.unsettled(loss).into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "unsettled": by_uplink(&loss.misses),
         })
     };
     let part = |part: &Part| {
@@ -177,7 +209,19 @@ fn listed(place: &str, survey: &Survey) -> Value {
         "good": survey.is_good(),
         "generations": survey.parts.iter().map(part).collect::<Vec<_>>(),
         "side_file": survey.side,
-        "missing_at_the_end": survey.tail.as_ref().map(loss),
+        "missing": survey.missing.iter().map(loss).collect::<Vec<_>>(),
+        "new_epoch": survey.new_epoch.map(|why| why.words()),
+        "parked": survey.parked.iter().map(|harm| json!({
+            "uplink": harm.uplink,
+            "lost": harm.lost,
+            "files_damaged": harm.damaged,
+        })).collect::<Vec<_>>(),
+        "lost": by_uplink(&survey.missed),
         "half_made": survey.half_made,
     })
+}
+
+fn by_uplink(misses: &[(String, u64)]) -> BTreeMap<&str, u64> {
+    let all = misses.iter();
+    all.map(|(name, count)| (name.as_str(), *count)).collect()
 }

@@ -5,7 +5,7 @@
 //! id, or with another one, says nothing: it may be about anything, so the status decides.
 
 use super::super::said;
-use super::super::uplink::{Trouble, Verdict, printable};
+use super::super::uplink::{Doubt, Trouble, Verdict, printable};
 use super::super::verdict::{self, MAX_DETAIL_CHARS, Word, code_text, park_class, wrong_place};
 use super::bod;
 use super::rules::Rules;
@@ -20,6 +20,9 @@ use uuid::Uuid;
 
 /// Longest address of a verdict.
 const MAX_LOCATION_BYTES: usize = 2_048;
+
+/// What to check where the server knows us and does not want us, or does not know us.
+const LOGIN: &str = "the server does not let this gateway in: check `bearer`, `basic` or `oauth2`, and the rights there";
 
 /// How jobs say that they came to nothing.
 const FAILED: [&str; 5] = ["failed", "failure", "error", "cancelled", "canceled"];
@@ -266,6 +269,7 @@ fn by_status_and_body(reply: &Reply, on_202: On202) -> Verdict {
 }
 
 fn by_status(reply: &Reply, on_202: On202) -> Verdict {
+    let way = |words| Verdict::InDoubt(Doubt::Way, reply.trouble(words));
     match reply.status.as_u16() {
         202 if on_202 == On202::Retry => Verdict::Unanswered(
             reply.trouble("202 without `Location` is no verdict here (`on_202: retry`)"),
@@ -273,19 +277,18 @@ fn by_status(reply: &Reply, on_202: On202) -> Verdict {
         200..=299 => Verdict::Accepted,
         409 if reply.is_duplicate() => Verdict::Accepted,
         409 => Verdict::Conflict(reply.trouble("the event contradicts what the server has")),
-        300..=399 => Verdict::Unavailable(reply.trouble(
-            "redirects are not followed: write the final URL into the settings",
-        )),
-        401 | 403 => Verdict::Unavailable(reply.trouble(
-            "the server does not let this gateway in: check `bearer`, `basic` or `oauth2`, and the rights there",
-        )),
-        404 | 410 if !reply.is_problem => Verdict::Unavailable(reply.trouble(
-            "there is nothing at this URL: check its path",
-        )),
-        407 => Verdict::Unavailable(reply.trouble(
-            "the proxy does not let this gateway through: check `proxy_user`",
-        )),
-        429 | 502 | 503 | 504 => Verdict::Unavailable(reply.trouble("the server asks for a pause")),
+        300..=399 => way("redirects are not followed: write the final URL into the settings"),
+        401 => Verdict::Unavailable(reply.trouble(LOGIN)),
+        403 => way(LOGIN),
+        404 | 410 if !reply.is_problem => way("there is nothing at this URL: check its path"),
+        407 => Verdict::Unavailable(
+            reply.trouble("the proxy does not let this gateway through: check `proxy_user`"),
+        ),
+        429 => Verdict::Unavailable(reply.trouble("the server asks for a pause")),
+        502..=504 => Verdict::InDoubt(
+            Doubt::Event,
+            reply.trouble("the server, or what is behind it, takes nothing at present"),
+        ),
         408 | 425 | 500..=599 => Verdict::Unanswered(reply.trouble("the server failed")),
         400 | 404 | 410 | 413 | 415 | 422 => Verdict::Rejected(
             reply.park_class(),

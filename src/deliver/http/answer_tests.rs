@@ -10,6 +10,8 @@ enum Class {
     Conflict,
     Refused,
     Unanswered,
+    Event,
+    Way,
     Unavailable,
 }
 
@@ -40,7 +42,9 @@ fn class(reply: &Reply) -> Class {
         Verdict::Rejected(..) => Class::Business,
         Verdict::Conflict(_) => Class::Conflict,
         Verdict::Refused(_) => Class::Refused,
-        Verdict::Unanswered(_) | Verdict::Pending(_) => Class::Unanswered,
+        Verdict::Unanswered(_) | Verdict::Pending(_) | Verdict::Undivided(_) => Class::Unanswered,
+        Verdict::InDoubt(Doubt::Event, _) => Class::Event,
+        Verdict::InDoubt(Doubt::Way, _) => Class::Way,
         Verdict::Unavailable(_) => Class::Unavailable,
     }
 }
@@ -54,12 +58,9 @@ fn each_status_blames_nobody_the_event_or_the_destination() {
         (&[409], Class::Conflict),
         (&[402, 405, 406, 417, 418], Class::Refused),
         (&[408, 425, 500, 501, 507], Class::Unanswered),
-        (
-            &[
-                301, 302, 307, 308, 401, 403, 404, 407, 410, 429, 502, 503, 504,
-            ],
-            Class::Unavailable,
-        ),
+        (&[502, 503, 504], Class::Event),
+        (&[301, 302, 307, 308, 403, 404, 410], Class::Way),
+        (&[401, 407, 429], Class::Unavailable),
     ] {
         for status in statuses {
             assert_eq!(class(&reply(*status, &[], "")), expected, "{status}");
@@ -94,7 +95,7 @@ fn headers_and_body_decide_where_the_status_does_not() {
 
 #[test]
 fn a_wait_that_the_server_asks_for_goes_with_its_verdict() {
-    let Verdict::Unavailable(trouble) = said(&reply(503, &[("retry-after", "120")], "")) else {
+    let Verdict::InDoubt(_, trouble) = said(&reply(503, &[("retry-after", "120")], "")) else {
         panic!("503 pauses");
     };
     assert_eq!(trouble.at_least, Some(Duration::from_secs(120)));
@@ -154,7 +155,7 @@ fn at_its_place_a_verdict_stands_in_words_or_in_the_status() {
         (200, foreign.as_str(), "Accepted"),
         (303, "", "Accepted"),
         (422, "", "Rejected"),
-        (503, "", "Unavailable"),
+        (503, "", "InDoubt(Event"),
         (500, "", "Unanswered"),
     ] {
         let found = located(&reply(status, &[], body), &Reading::default(), id);

@@ -27,7 +27,7 @@ const MOST_AHEAD: Duration = Duration::from_secs(30);
 const MAX_WORDS_CHARS: usize = 160;
 
 /// The tokens of one uplink.
-pub(super) struct Login {
+pub(in crate::deliver) struct Login {
     settings: OAuth2,
     /// Proxy, certificates and times are those of the uplink.
     http: Http,
@@ -48,6 +48,8 @@ enum Known {
 pub(super) struct Token {
     value: HeaderValue,
     renew_at: Instant,
+    /// How long it lives, where the endpoint says so.
+    life: Option<Duration>,
 }
 
 impl Login {
@@ -83,6 +85,15 @@ impl Login {
                 Err(trouble)
             }
         }
+    }
+
+    /// Fetches a token, unless one is here: how long it lives, where the endpoint says so.
+    pub(in crate::deliver) async fn life(&self) -> Result<Option<Duration>, Trouble> {
+        self.bearer().await?;
+        Ok(match &*self.known.lock().await {
+            Known::Token(token) => token.life,
+            Known::Nothing | Known::Failed(..) => None,
+        })
     }
 
     /// This token was refused: the next who asks gets another.
@@ -211,11 +222,13 @@ pub(super) fn token_in(body: Option<&Value>, asked_at: Instant) -> Result<Token,
     }
     let value = secret_value(format!("Bearer {token}"))
         .map_err(|_| "its token has characters that no HTTP header can carry")?;
-    let life = body.get("expires_in").and_then(life).unwrap_or(UNTOLD_LIFE);
+    let told = body.get("expires_in").and_then(life);
+    let life = told.unwrap_or(UNTOLD_LIFE);
     let ahead = (life / 10).min(MOST_AHEAD);
     Ok(Token {
         value,
         renew_at: asked_at + (life - ahead),
+        life: told,
     })
 }
 

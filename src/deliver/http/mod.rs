@@ -45,6 +45,12 @@ use rules::Rules;
 use sending::{Places, Sending, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A client is that old at least when an answer that may blame one event only has it made anew: as long as a destination that
+/// takes nothing waits between two attempts at the most.
+const RENEW_AFTER: Duration = Duration::from_secs(30);
 
 /// One HTTP server.
 pub(super) struct HttpUplink {
@@ -58,6 +64,8 @@ pub(super) struct HttpUplink {
     /// What the client's requests carry and nobody is to see.
     secrets: Arc<[String]>,
     client: Option<Client>,
+    /// When the client was made.
+    made_at: Instant,
     under_way: FuturesUnordered<BoxFuture<'static, Step>>,
     /// Verdicts that are to be told.
     ready: VecDeque<Answer>,
@@ -90,6 +98,7 @@ impl HttpUplink {
             front: Arc::new(Front::of(name)),
             secrets: Arc::default(),
             client: None,
+            made_at: Instant::now(),
             under_way: FuturesUnordered::new(),
             ready: VecDeque::new(),
         })
@@ -98,6 +107,11 @@ impl HttpUplink {
     /// Where it delivers to, for the log.
     pub(super) fn destination(&self) -> String {
         self.plan.destination(&self.settings)
+    }
+
+    /// Who fetches tokens, where the settings want them.
+    pub(super) fn login(&self) -> Option<&Login> {
+        self.login.as_deref()
     }
 
     /// A client with secrets and certificates as they are now.
@@ -128,7 +142,10 @@ impl HttpUplink {
     fn start(&mut self, sending: Sending) {
         let made = match self.client.take() {
             Some(client) => Ok(client),
-            None => self.client(),
+            None => {
+                self.made_at = Instant::now();
+                self.client()
+            }
         };
         match made {
             Ok(client) => {
@@ -178,7 +195,7 @@ impl Uplink for HttpUplink {
 
     fn send(&mut self, events: &[&Record]) {
         let records = events.iter().map(|record| (*record).clone()).collect();
-        self.start(Sending { records, singly: 0 });
+        self.start(Sending::of(records));
     }
 
     async fn next(&mut self) -> Result<Answer, Fault> {
@@ -191,9 +208,12 @@ impl Uplink for HttpUplink {
                 None => std::future::pending().await,
             }
         };
-        if matches!(answer.verdict, Verdict::Unavailable(_)) {
-            // A new token or certificate may be there at the next attempt.
-            self.client = None;
+        // A new token or certificate may be there at the next attempt.
+        match answer.verdict {
+            Verdict::Unavailable(_) => self.client = None,
+            // Others may be taken over the connections that there are.
+            Verdict::InDoubt(..) if self.made_at.elapsed() >= RENEW_AFTER => self.client = None,
+            _ => {}
         }
         Ok(answer)
     }

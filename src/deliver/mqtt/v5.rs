@@ -1,6 +1,6 @@
 //! MQTT 5 over the library's second event loop. See `session` for what both versions share.
 
-use super::super::uplink::{Fault, Trouble, Verdict};
+use super::super::uplink::{Doubt, Fault, Trouble, Verdict};
 use super::address::Address;
 use super::answers::{Heard, hear};
 use super::session::{self, Client, Login, MAX_INCOMING_BYTES, Notice, PACKET_IDS, Session};
@@ -148,8 +148,8 @@ fn notice(event: &Event, answers: Option<&str>) -> Option<Notice> {
     }
 }
 
-/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). Reasons that blame the topic's rights, the quota or the missing
-/// subscriber hold for every event; the others for this one.
+/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). A used-up quota holds for every event; missing rights and subscribers for all
+/// or for those of the topic; the others for this one.
 fn verdict(ack: &PubAck) -> Verdict {
     let said = session::said(
         ack.properties
@@ -159,18 +159,23 @@ fn verdict(ack: &PubAck) -> Verdict {
     let trouble = |what: &str| Trouble::new(format!("{what}{said}"));
     match ack.reason {
         PubAckReason::Success => Verdict::Accepted,
-        PubAckReason::NoMatchingSubscribers => Verdict::Unavailable(
+        PubAckReason::NoMatchingSubscribers => Verdict::InDoubt(
+            Doubt::Way,
             trouble(
                 "nobody has subscribed to the topic (0x10): is the MES connected to the broker, and to this topic?",
             )
             .coded(0x10, "0x10"),
         ),
-        PubAckReason::NotAuthorized => Verdict::Unavailable(trouble(
-            "this client may not publish to the topic (0x87): check the broker's permissions",
-        )),
-        PubAckReason::QuotaExceeded => {
-            Verdict::Unavailable(trouble("the broker's quota is used up (0x97)"))
-        }
+        PubAckReason::NotAuthorized => Verdict::InDoubt(
+            Doubt::Way,
+            trouble(
+                "this client may not publish to the topic (0x87): check the broker's permissions",
+            )
+            .coded(0x87, "0x87"),
+        ),
+        PubAckReason::QuotaExceeded => Verdict::Unavailable(
+            trouble("the broker's quota is used up (0x97)").coded(0x97, "0x97"),
+        ),
         PubAckReason::TopicNameInvalid => Verdict::Rejected(
             ParkClass::Schema,
             trouble("the broker does not accept the topic (0x90): check `topic`")
@@ -266,10 +271,17 @@ mod tests {
         for reason in [
             PubAckReason::NoMatchingSubscribers,
             PubAckReason::NotAuthorized,
-            PubAckReason::QuotaExceeded,
         ] {
-            assert!(matches!(of(reason), Verdict::Unavailable(_)), "{reason:?}");
+            let verdict = of(reason);
+            assert!(
+                matches!(verdict, Verdict::InDoubt(Doubt::Way, _)),
+                "{reason:?}"
+            );
         }
+        assert!(matches!(
+            of(PubAckReason::QuotaExceeded),
+            Verdict::Unavailable(_)
+        ));
         for reason in [
             PubAckReason::TopicNameInvalid,
             PubAckReason::PayloadFormatInvalid,

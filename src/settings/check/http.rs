@@ -5,7 +5,7 @@ use super::uplink::{check_secret, check_tls, check_user, scheme, within};
 use super::{http_answers, http_requests, join, url};
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
-use crate::settings::shape::{Format, HeaderText, Http, OAuth2, Uplink};
+use crate::settings::shape::{Format, HeaderText, Http, OAuth2, OnReject, Uplink};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -69,6 +69,19 @@ pub(super) fn check(uplink: &Uplink, http: &Http, path: &str, report: &mut Repor
 
 /// True for an encrypted address, false for a plain one.
 fn address_of(address: &str, at: &str, report: &mut Report) -> Option<bool> {
+    let fault = if address.contains(['{', '}']) {
+        Some("an address without expressions: `requests:` has addresses that depend on the event")
+    } else if address.contains('#') {
+        Some(
+            "what follows `#` never leaves the gateway: take it away, or write %23 for a `#` that is meant",
+        )
+    } else {
+        None
+    };
+    if let Some(fault) = fault {
+        report.add(at, fault);
+        return None;
+    }
     match url::parse(address) {
         Ok(url) => scheme(url.scheme, ["http", "https"], at, report),
         Err(wrong) => {
@@ -95,7 +108,14 @@ fn login(http: &Http, path: &str, report: &mut Report) {
         check_secret(secret, &join(path, "bearer"), report);
     }
     if let Some(user) = &http.basic {
-        check_user(user, &join(path, "basic"), report);
+        let at = join(path, "basic");
+        check_user(user, &at, report);
+        if user.name.contains(':') {
+            report.add(
+                join(&at, "name"),
+                "a colon ends the user's name where it is sent (RFC 7617): the server would take the rest for the password",
+            );
+        }
     }
     if let Some(oauth2) = &http.oauth2 {
         token(oauth2, &join(path, "oauth2"), report);
@@ -218,6 +238,9 @@ fn batch(uplink: &Uplink, http: &Http, path: &str, report: &mut Report) {
         return;
     }
     let at = join(path, "batch");
+    if uplink.on_reject == OnReject::Hold {
+        report.add(&at, "with `on_reject: hold` the verdict on an event comes before the next of its machine goes, so each goes alone: take `batch` away, or `on_reject`");
+    }
     if uplink.format == Format::B2mml {
         report.add(&at, "a batch is CloudEvents JSON: with `format: b2mml` each event goes alone, take `batch` away");
     } else if http.url.is_none() {

@@ -1,11 +1,12 @@
 //! What is allowed and probably not meant, and what the box alone can tell: told by `check`, stops nothing.
 
 use super::register::looks_like_a_manual;
+use super::uplink::matches_event;
 use super::{doubtful, join, line_warning, untyped};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{
-    Acknowledge, Device, Equipment, File, HeaderText, Http, Machine, Operation, Secret, Tls,
-    Uplink, User,
+    Acknowledge, Device, Equipment, File, Format, HeaderText, Http, Machine, MqttVersion,
+    Operation, Secret, Tls, Uplink, User,
 };
 use crate::settings::{names_a_secret, secrets_in_query};
 use indexmap::IndexMap;
@@ -111,6 +112,13 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
             let message = "an event counts as delivered when the broker has it: whether the MES gets it from there is the broker's business; `acknowledge: mes` waits for its word";
             found.push(Problem::new(&path, message));
         }
+        if mqtt.version == MqttVersion::V5
+            && uplink.format == Format::Cloudevents
+            && matches_any(&uplink.events, "gateway.heartbeat")
+        {
+            let message = "the gateway's own events go to {enterprise}/{site}/_gw/{gateway}/evt/{type}: where nobody subscribes to that, an MQTT 5 broker says so (0x10), and they hold up all others; `millgate deliver test` tries it, `events:` can leave `gateway.*` out";
+            found.push(Problem::new(join(&path, "topic"), message));
+        }
         let urls = std::iter::once(&mqtt.url).chain(&mqtt.fallback);
         public_trust(urls.map(String::as_str), mqtt.tls.as_ref(), &path, found);
         if let Some(user) = &mqtt.user {
@@ -122,6 +130,11 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
     if let Some(http) = &uplink.http {
         http_secrets(http, &join(path, "http"), found);
     }
+}
+
+fn matches_any(patterns: &[String], name: &str) -> bool {
+    let mut patterns = patterns.iter();
+    patterns.any(|pattern| matches_event(pattern, name))
 }
 
 fn http_secrets(http: &Http, path: &str, found: &mut Vec<Problem>) {

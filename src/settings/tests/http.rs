@@ -321,12 +321,60 @@ fn requests_have_one_method_a_fixed_host_and_events_that_come() {
 }
 
 #[test]
+fn addresses_and_users_are_what_can_be_sent() {
+    for (keys, mark, says) in [
+        (
+            "url: \"http://h/{{ data.gateway.id }}\"",
+            "\"http://h/{{",
+            "`requests:` has addresses that depend on the event",
+        ),
+        (
+            "url: \"http://h/e#top\"",
+            "\"http://h/e#",
+            "what follows `#` never leaves the gateway",
+        ),
+        (
+            "url: \"http://h/\", basic: { name: \"a:b\", password: { file: /p } }",
+            "\"a:b\"",
+            "a colon ends the user's name",
+        ),
+        (
+            "url: \"http://h/\", basic: { name: \"a\\tb\", password: { file: /p } }",
+            "\"a\\tb\"",
+            "has a control character",
+        ),
+        (
+            "url: \"http://u:canary@h/\"",
+            "\"http://u:",
+            "no name and no password in an address",
+        ),
+    ] {
+        wrong(keys, mark, says);
+    }
+}
+
+/// The example with an HTTP uplink of these keys, and one of the uplink's own.
+fn beside(line: &str, keys: &str) -> String {
+    let text = text(keys);
+    let at = text.find("    http: {").unwrap();
+    format!("{}    {line}\n{}", &text[..at], &text[at..])
+}
+
+#[test]
+fn a_verdict_that_is_waited_for_and_a_batch_exclude_each_other() {
+    let hold = |keys: &str| beside("on_reject: hold", keys);
+    assert!(load(&hold(URL)).is_ok());
+    let batch = told(&hold(&format!("{URL}, batch: 5")));
+    assert_eq!(batch.len(), 1);
+    assert!(
+        batch[0].1.contains("with `on_reject: hold` the verdict"),
+        "{batch:?}"
+    );
+}
+
+#[test]
 fn b2mml_goes_alone() {
-    let b2mml = |keys: &str| {
-        let text = text(keys);
-        let at = text.find("    http: {").unwrap();
-        format!("{}    format: b2mml\n{}", &text[..at], &text[at..])
-    };
+    let b2mml = |keys: &str| beside("format: b2mml", keys);
     assert!(load(&b2mml(URL)).is_ok());
     let batch = told(&b2mml(&format!("{URL}, batch: 5")));
     assert!(
