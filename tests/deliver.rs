@@ -4,6 +4,7 @@
 //! the window allows, and is nothing settled before its verdict?
 
 mod b2mml_mqtt;
+mod blame;
 mod broker;
 mod broker_mes;
 mod certificates;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Events come one by one, for an hour; the machines of the tests take turns.
+/// Events come one by one, for a quarter of an hour; the machines of the tests take turns.
 const EVERY: Duration = Duration::from_secs(1);
-const EVENTS: u64 = 3_600;
+const EVENTS: u64 = 900;
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Until an answer comes.
 const ANSWER: Duration = Duration::from_millis(5);
@@ -68,7 +68,7 @@ fn case(terms: Terms, machines: u64) -> Case {
         },
         terms,
         machines,
-        ..Case::of(EVENTS, 4 * HOUR)
+        ..Case::of(EVENTS, 2 * HOUR)
     }
 }
 
@@ -140,9 +140,7 @@ async fn one_poison_delays_no_other_machine_and_its_own_for_seconds_at_most() {
                     _ => Some(ParkClass::Suspect),
                 };
                 let parked: Vec<ParkClass> = log.parked.iter().map(|(_, class)| *class).collect();
-                // Of a backlog thousands are settled above it.
-                let is_held = terms.batch > 1 && parked == [ParkClass::Held];
-                assert!(is_held || parked == Vec::from_iter(class), "{parked:?}");
+                assert_eq!(parked, Vec::from_iter(class));
             }
         }
     }
@@ -247,7 +245,9 @@ async fn an_outage_of_an_hour_parks_nothing_and_is_left_alone() {
                 if !all && !terms.one_per_key {
                     continue;
                 }
-                let outage = Outage::of(case(terms, machines), verdict).await;
+                let mut case = case(terms, machines);
+                case.every *= 4;
+                let outage = Outage::of(case, verdict).await;
                 let per_minute = outage.per_minute();
                 println!(
                     "{name}, one per key {}, batch {}, {machines} machines: {per_minute} requests a minute, all there {:?} after it, {} overtaken",
@@ -287,7 +287,7 @@ async fn a_destination_that_takes_every_other_attempt_loses_and_parks_nothing() 
             println!("{} attempts, {parked} parked", log.sent.len());
             assert_eq!((settled, log.delivered, parked), (EVENTS, EVENTS, 0));
             in_order(&log, 3);
-            assert!(log.sent.len() < 3 * usize::try_from(EVENTS).expect("few"));
+            assert!(log.sent.len() < 4 * usize::try_from(EVENTS).expect("few"));
         }
     }
 }

@@ -76,6 +76,8 @@ pub(super) enum Manner {
     Once(usize, v5::PubAckReason),
     /// The event with this number gets that reason until it is mended.
     Poison(u128, v5::PubAckReason, Arc<AtomicBool>),
+    /// The events with such numbers do.
+    Refuse(fn(u128) -> bool, v5::PubAckReason, Arc<AtomicBool>),
 }
 
 /// A scripted broker. Its scripts are followed one per connection, the last one for ever.
@@ -377,6 +379,11 @@ impl Connection {
             }
             Manner::Poison(poison, reason, mended)
                 if id.as_u128() == poison && !mended.load(Ordering::SeqCst) =>
+            {
+                self.refuse(packet_id, reason, output);
+            }
+            Manner::Refuse(is_refused, reason, mended)
+                if is_refused(id.as_u128()) && !mended.load(Ordering::SeqCst) =>
             {
                 self.refuse(packet_id, reason, output);
             }

@@ -149,6 +149,7 @@ impl Work<'_> {
             bar.show(nth * CHANGED_AT_ONCE);
             if interrupt.came() {
                 bar.clear();
+                self.broken_off(&user)?;
                 return Err(Interrupt::failure());
             }
             let of = if nth == 0 { all as u64 } else { 0 };
@@ -164,6 +165,14 @@ impl Work<'_> {
         }
         bar.clear();
         Ok(())
+    }
+
+    /// The gateway has told in its log how many were chosen: it tells how far that came, too.
+    fn broken_off(&mut self, user: &str) -> Result<(), Failure> {
+        if !self.through_gateway || self.sum.changed == 0 {
+            return Ok(());
+        }
+        self.part(&[], user, self.sum.changed).map(drop)
     }
 
     /// Asked anew each time who has the store: a gateway may start or stop meanwhile.

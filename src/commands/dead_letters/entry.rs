@@ -13,12 +13,17 @@ pub(super) fn utc(time: UtcTime) -> Option<String> {
 
 /// `body` is what the destination said word for word, where that was kept: JSON as it came, else its text.
 fn answer(answered: &Answered) -> Value {
-    let said = |said: &String| serde_json::from_str(said).unwrap_or_else(|_| json!(said));
-    let (code, status, detail) = (&answered.code, answered.status, &answered.detail);
-    match answered.said.as_ref().map(said) {
-        Some(body) => json!({ "code": code, "status": status, "detail": detail, "body": body }),
-        None => json!({ "code": code, "status": status, "detail": detail }),
-    }
+    let Answered {
+        code,
+        status,
+        detail,
+        said,
+    } = answered;
+    let Some(said) = said else {
+        return json!({ "code": code, "status": status, "detail": detail });
+    };
+    let body: Value = serde_json::from_str(said).unwrap_or_else(|_| json!(said));
+    json!({ "code": code, "status": status, "detail": detail, "body": body })
 }
 
 /// The last answer, with what was said last, which may have come with one before.

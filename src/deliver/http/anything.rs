@@ -96,6 +96,7 @@ fn body_with(status: StatusCode, headers: &HeaderMap, body: &[u8]) {
                 assert_eq!(verdicts.len(), records.len(), "one verdict each");
                 verdicts.iter().for_each(check);
             }
+            Judged::All(verdict) => check(&verdict),
             Judged::Singly => {}
         }
     }
@@ -127,6 +128,8 @@ fn check(verdict: &Verdict) {
         | Verdict::Conflict(trouble)
         | Verdict::Unanswered(trouble)
         | Verdict::Pending(trouble)
+        | Verdict::Undivided(trouble)
+        | Verdict::InDoubt(_, trouble)
         | Verdict::Unavailable(trouble) => trouble,
     };
     let fit = |text: &str, most: usize| text.len() <= most && !text.chars().any(char::is_control);

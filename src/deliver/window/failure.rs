@@ -1,6 +1,7 @@
 //! What follows when an event of a window is not taken: another attempt, or a file of its own. Pure.
 
 use super::super::uplink::{Doubt, Terms};
+use super::line::FAILURES_BEFORE_ASIDE;
 use super::lists::Stage;
 use super::{HELD_BYTES, HELD_EVENTS, Window};
 use crate::buffer::MAX_ABOVE;
@@ -86,6 +87,7 @@ impl Window {
         entry.unanswered = failure == Failure::Unanswered;
         entry.failed_at = Some(sent_at);
         entry.fails = entry.fails.saturating_add(1);
+        entry.own |= matches!(failure, Failure::Doubted(_));
         let fails = entry.fails;
         // What the MES says of an event is about that event.
         let of_its_lane = matches!(failure, Failure::Unanswered | Failure::Doubted(_))
@@ -99,6 +101,8 @@ impl Window {
             self.stage(position, Stage::Waiting);
             return Some((sent_at, Consequence::Waits));
         }
+        let proven = others_pass || at_least.is_some() || failure != Failure::Unanswered;
+        self.note_proof(position, proven);
         let wait = self.postpone(position, now, at_least);
         self.lists.failed(position, &lane.key, fails);
         if of_its_lane {
@@ -119,7 +123,9 @@ impl Window {
             self.stage(position, Stage::Due);
             return Some(Doubted::Unclear(sent_at));
         }
-        if self.others_pass(position, &lane) {
+        // One that failed on its own account does so again.
+        let is_own = entry.own || entry.fails >= FAILURES_BEFORE_ASIDE;
+        if is_own || self.others_pass(position, &lane) {
             return Some(Doubted::Own);
         }
         if let Some(entry) = self.entries.get_mut(&position) {

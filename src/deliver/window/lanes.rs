@@ -8,6 +8,9 @@ use super::lists::Stage;
 use crate::model::Position;
 use std::time::Instant;
 
+/// An event that failed so often while nothing was taken is tried at once when something is.
+const UNPROVEN_FAILURES: u32 = 3;
+
 impl Window {
     /// The way of an event.
     pub(super) fn lane(&self, position: Position) -> Option<Lane> {
@@ -33,6 +36,7 @@ impl Window {
             self.blame.takes(sent_at, None);
             return;
         }
+        self.hurry();
         let Some(lane) = self.lane(position) else {
             return;
         };
@@ -43,6 +47,34 @@ impl Window {
         }
         for waiting in self.waiting_in(&lane) {
             self.return_one(waiting, &lane.key);
+        }
+    }
+
+    /// The destination is back: what failed again and again while nothing was taken need not wait for long, or thousands would
+    /// overtake it.
+    fn hurry(&mut self) {
+        for position in std::mem::take(&mut self.unproven) {
+            let Some(entry) = self.entries.get_mut(&position) else {
+                continue;
+            };
+            entry.unproven = 0;
+            if matches!(entry.stage, Stage::Postponed(_)) {
+                entry.backoff = None;
+                self.stage(position, Stage::Due);
+            }
+        }
+    }
+
+    /// Notes whether anything was taken while the event failed, which nobody asked to wait.
+    pub(super) fn note_proof(&mut self, position: Position, proven: bool) {
+        let Some(entry) = self.entries.get_mut(&position) else {
+            return;
+        };
+        entry.unproven = if proven { 0 } else { entry.unproven + 1 };
+        if entry.unproven >= UNPROVEN_FAILURES {
+            self.unproven.insert(position);
+        } else {
+            self.unproven.remove(&position);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::buffer::{Fate, Record, Settled};
 use crate::model::Position;
 use blame::{Blame, Lane};
 use lists::{Lists, Stage};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 /// Events read beyond those that may be sent, so that the wire never waits for the disk: at 20,000 events/s
@@ -52,6 +52,8 @@ pub(super) struct Window {
     blame: Blame,
     /// Of each lane that is not taken while others pass, the one event that tries it.
     lanes: HashMap<Lane, Position>,
+    /// They failed again and again while nothing was taken.
+    unproven: BTreeSet<Position>,
     /// How many events of each sending are under way.
     sendings: HashMap<u64, usize>,
     last_sending: u64,
@@ -88,6 +90,10 @@ struct Entry {
     failures: u32,
     /// All its failures; answers that blamed the destination count as one.
     fails: u32,
+    /// An answer that may blame the destination was shown to be its own.
+    own: bool,
+    /// So many of the last of them while nothing else was taken.
+    unproven: u32,
     /// When it was sent the last time that it failed.
     failed_at: Option<Instant>,
     /// It waits for its lane, and until then.
@@ -126,6 +132,7 @@ impl Window {
             failing: HashMap::new(),
             blame: Blame::default(),
             lanes: HashMap::new(),
+            unproven: BTreeSet::new(),
             sendings: HashMap::new(),
             last_sending: 0,
             fates: Vec::new(),
@@ -200,6 +207,8 @@ impl Window {
                 silences: 0,
                 failures: 0,
                 fails: 0,
+                own: false,
+                unproven: 0,
                 failed_at: None,
                 not_before: None,
                 conflicts: 0,

@@ -1,7 +1,9 @@
 //! The power-cut test. A store works on a disk that logs its writes and flushes; then, for hundreds of moments, the disk is
-//! made again as a power cut at that moment could have left it, and the store on it is judged by what it had told. A
+//! made again as a power cut at that moment could have left it, and the store on it is judged by what it had told. It
+//! appends, settles, parks, discards, rotates and evicts, and one of its uplinks comes and goes. A
 //! store without the barrier must lose events in this box, or the box would prove nothing.
 
+mod books;
 mod device;
 mod log;
 mod plan;
@@ -18,6 +20,9 @@ use std::time::Instant;
 const USUAL_CUTS: usize = 500;
 /// Cuts of the store without the barrier.
 const CONTROL_CUTS: usize = 100;
+/// One in so many of them costs events at least: a quarter to two thirds do. In a box that shows less, ten thousand cuts
+/// without a loss would say little.
+const CONTROL_LOSES: usize = 8;
 const CUTS: &str = "CUTS";
 const SEED: &str = "MILLGATE_SEED";
 /// Set for a box whose store has no barrier.
@@ -160,5 +165,5 @@ fn without_the_barrier_power_cuts_cost_events() {
     }
     let report = run(CONTROL_CUTS, true);
     assert_eq!(report.cuts, CONTROL_CUTS);
-    assert!(report.lost > 0, "{report:?}");
+    assert!(report.lost * CONTROL_LOSES >= report.cuts, "{report:?}");
 }

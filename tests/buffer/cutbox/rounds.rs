@@ -14,7 +14,8 @@ use std::time::Instant;
 
 /// Steps of one workload.
 const STEPS: u64 = 400;
-/// Cuts of one workload; more of them come from further workloads.
+/// Cuts of one workload at the most; more of them come from further workloads. There are always two: every second store is
+/// so small that it evicts.
 const ROUND_CUTS: usize = 2_000;
 /// One cut in so many is the second one.
 const AGAIN: usize = 5;
@@ -47,7 +48,7 @@ fn the_box() {
             tally: Tally::default(),
             lost: 0,
         };
-        round.run(ROUND_CUTS.min(wanted - cuts));
+        round.run(ROUND_CUTS.min(wanted.div_ceil(2)).min(wanted - cuts));
         cuts += round.tally.cuts;
         harmed += round.tally.harmed.len();
         lost += round.lost;

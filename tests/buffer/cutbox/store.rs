@@ -3,14 +3,19 @@
 
 use super::super::{DIRECTORY, event};
 use super::LOST;
+use super::books;
 use super::device::Marks;
-use super::plan::{self, MAX_BATCH, Model, Plan, Step, UPLINKS, is_filtered, payload};
+use super::plan::{self, MAX_BATCH, Model, Plan, Step, evicts, is_filtered, payload};
 use fastrand::Rng;
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{Account, Fate, OpenOptions, Quota, Settled, Store, StoreError};
+use millgate::buffer::{
+    Answered, Fate, Left, OpenOptions, ParkedState, Parking, Quota, Settled, Store, StoreError,
+    ToPark,
+};
 use millgate::health::BufferHealth;
 use millgate::model::{
-    CheckpointEntry, Envelope, Event, Position, Restored, Stamp, Turn, UplinkId, UtcTime,
+    Body, CheckpointEntry, DropReason, Envelope, Event, Heartbeat, ParkClass, Position, Restored,
+    Stamp, Turn, UplinkId, UtcTime,
 };
 use millgate::settings::shape::StartAt;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
@@ -31,21 +36,30 @@ pub(super) const WHOLE: &str = "whole";
 
 /// Some thirty events: rotation and removal go on all the time.
 const GENERATION_BYTES: u64 = 60_000;
+/// Of a store that evicts: some generations with the file that sled needs at least.
+const SMALL: u64 = 3 << 20;
+const NAMES: [&str; 3] = ["mes", "scada", "erp"];
 /// The uplink that falls behind.
 const SLOW: usize = 1;
 /// Events that a judge appends: more than a batch of the workload has, so that both are told apart.
 const MORE: u64 = MAX_BATCH + 1;
 
-fn open(path: &Path) -> Result<(Store, Restored), StoreError> {
+/// With so many of the uplinks; a new one begins with what comes next.
+fn open(path: &Path, uplinks: usize, small: bool) -> Result<(Store, Restored), StoreError> {
     Store::open(&OpenOptions {
         path: path.to_owned(),
         generation_bytes: GENERATION_BYTES,
-        uplinks: ["mes", "scada"]
-            .map(|name| (name.to_owned(), StartAt::Oldest))
-            .to_vec(),
+        uplinks: NAMES
+            .iter()
+            .take(uplinks)
+            .map(|name| ((*name).to_owned(), StartAt::Newest))
+            .collect(),
         machine_id: None,
         health: Arc::new(BufferHealth::default()),
-        quota: Quota::default(),
+        quota: Quota {
+            max_bytes: if small { SMALL } else { u64::MAX },
+            ..Quota::default()
+        },
         medium: Medium::sled(),
     })
 }
@@ -55,7 +69,7 @@ fn render(event: &Event, _: UtcTime) -> (Envelope, Vec<u8>) {
     (envelope, payload(event.position.seq))
 }
 
-fn uplink(index: usize) -> UplinkId {
+pub(super) fn uplink(index: usize) -> UplinkId {
     UplinkId(u32::try_from(index).unwrap())
 }
 
@@ -71,19 +85,30 @@ fn workload() {
     let (seed, steps) = (variable(SEED).unwrap(), variable(STEPS).unwrap());
     let mut marks = Marks::from_environment();
     let mut plan = Plan::new(seed);
-    let mut store = None;
+    let mut work = Work {
+        store: None,
+        path: path.clone(),
+        small: evicts(seed),
+    };
     let (working, stop) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(|| write_back(&path, seed, stop));
         for number in 0..steps {
-            let before = plan.model().clone();
             let step = plan.step();
             marks.begun(number);
-            perform(&mut store, &path, &before, step);
+            let what = format!("{step:?}");
+            work.perform(plan.model(), step);
+            work.harms_nothing(&what);
             marks.done(number);
         }
         drop(working);
     });
+    let dropped: u64 = work
+        .store()
+        .uplink_ids()
+        .map(|id| books::given_up(work.store(), id))
+        .sum();
+    assert_eq!(dropped > 0, evicts(seed), "{dropped} events were given up");
 }
 
 /// Does what the kernel may do at any time: hands pages to the disk that nobody asked it to, and no flush.
@@ -102,50 +127,124 @@ fn write_back(path: &Path, seed: u64, stop: mpsc::Receiver<()>) {
     }
 }
 
-fn perform(held: &mut Option<Store>, path: &Path, before: &Model, step: Step) {
-    if step == Step::Open {
-        drop(held.take());
+/// The store at work.
+struct Work {
+    store: Option<Store>,
+    path: PathBuf,
+    small: bool,
+}
+
+impl Work {
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
     }
-    let store = held.get_or_insert_with(|| {
-        let (store, restored) = open(path).unwrap();
-        assert_eq!(restored.next.seq, before.last + 1);
-        store
-    });
-    match step {
-        Step::Open => {}
-        Step::Commit { events, entries } => {
-            let turn = turn(store.last(), events, entries);
-            store.commit(&[turn], Stamp::default(), &render).unwrap();
-            // As the task does behind each commit; a store that is asked for more than was prepared makes the room itself.
-            if store.last().seq.is_multiple_of(2) {
-                store.prepare();
+
+    /// As long as nobody cuts the power, nothing is damaged.
+    fn harms_nothing(&self, what: &str) {
+        for uplink in self.store().uplink_ids() {
+            let account = self.store().account(uplink);
+            let damaged = account.dropped(DropReason::Damaged);
+            assert_eq!(damaged, 0, "{uplink:?}: {account:?} behind {what}");
+        }
+    }
+
+    fn perform(&mut self, after: &Model, step: Step) {
+        if step == Step::Open {
+            // In order: what was settled is durable before an uplink may go.
+            if let Some(mut store) = self.store.take() {
+                store.commit_progress().unwrap();
+            }
+            let (store, restored) = open(&self.path, after.uplinks.len(), self.small).unwrap();
+            assert_eq!(restored.next.seq, after.last + 1);
+            self.store = Some(store);
+        }
+        let store = self.store.as_mut().unwrap();
+        let at = |seq| Position {
+            seq,
+            ..store.last()
+        };
+        match step {
+            Step::Open => {}
+            Step::Commit { events, entries } => {
+                let turn = turn(store.last(), events, entries);
+                store.commit(&[turn], Stamp::default(), &render).unwrap();
+                // As the task does behind each commit; a store that is asked for more than was prepared makes the room itself.
+                if store.last().seq.is_multiple_of(2) {
+                    store.prepare();
+                }
+            }
+            Step::Settle {
+                uplink: index,
+                up_to,
+                news,
+            } => {
+                let settled = Settled {
+                    up_to: at(up_to),
+                    fates: news.into_iter().map(|seq| (at(seq), fate(seq))).collect(),
+                };
+                store.settle(uplink(index), &settled).unwrap();
+            }
+            Step::Park { uplink: index, seq } => {
+                let position = at(seq);
+                park(store, uplink(index), position);
+            }
+            Step::Leave { uplink: index, seq } => {
+                let (position, left) = (at(seq), left(seq));
+                store.take_off(uplink(index), position, left).unwrap();
+            }
+            Step::CommitProgress => store.commit_progress().unwrap(),
+            Step::Read => {
+                books::read(store, SLOW, self.small).unwrap();
+            }
+            Step::WriteBack => {
+                nix::unistd::syncfs(File::open(&self.path).unwrap()).unwrap();
             }
         }
-        Step::Settle {
-            uplink: index,
-            up_to,
-            news,
-        } => {
-            let at = |seq| Position {
-                seq,
-                ..store.last()
-            };
-            let settled = Settled {
-                up_to: at(up_to),
-                fates: news.into_iter().map(|seq| (at(seq), fate(seq))).collect(),
-            };
-            store.settle(uplink(index), &settled).unwrap();
-        }
-        Step::CommitProgress => store.commit_progress().unwrap(),
-        Step::Read => assert_eq!(read(store, SLOW), Ok(())),
-        Step::WriteBack => nix::unistd::syncfs(File::open(path).unwrap()).unwrap(),
+    }
+}
+
+/// Where the store has evicted it, there is nothing to park.
+fn park(store: &mut Store, uplink: UplinkId, position: Position) {
+    let before = Position {
+        seq: position.seq - 1,
+        ..position
+    };
+    let found = store.read(before, 1, 1).unwrap();
+    let Some(record) = found.into_iter().find(|it| it.position == position) else {
+        return;
+    };
+    let to_park = ToPark {
+        record,
+        class: ParkClass::Business,
+        state: ParkedState::Rejected,
+        attempts: 1,
+        since_first: Duration::ZERO,
+        answered: Answered::default(),
+        wait: Duration::ZERO,
+    };
+    let parked = store.park(uplink, to_park, Stamp::default()).unwrap();
+    assert_eq!(parked, Parking::Done);
+}
+
+/// How a parked event stops being one.
+pub(super) fn left(seq: u64) -> Left {
+    if plan::is_discarded(seq) {
+        Left::Discarded
+    } else {
+        Left::Delivered
     }
 }
 
 fn turn(last: Position, events: u64, entries: Vec<(String, Option<Vec<u8>>)>) -> Turn {
     Turn {
         events: (last.seq + 1..=last.seq + events)
-            .map(|seq| event(Position { seq, ..last }))
+            .map(|seq| {
+                let mut event = event(Position { seq, ..last });
+                if plan::passes(seq) {
+                    event.body = passing();
+                }
+                event
+            })
             .collect(),
         checkpoint: entries
             .into_iter()
@@ -154,41 +253,22 @@ fn turn(last: Position, events: u64, entries: Vec<(String, Option<Vec<u8>>)>) ->
     }
 }
 
-fn fate(seq: u64) -> Fate {
+fn passing() -> Body {
+    Body::Heartbeat(Heartbeat {
+        version: "0",
+        last: None,
+        boot_id: String::new(),
+        up_s: 0.0,
+        open_operations: vec![],
+    })
+}
+
+pub(super) fn fate(seq: u64) -> Fate {
     if is_filtered(seq) {
         Fate::Filtered
     } else {
         Fate::Delivered
     }
-}
-
-/// Reads what an uplink has not settled and checks it; the error says what is wrong.
-fn read(store: &mut Store, index: usize) -> Result<(), String> {
-    let (last, progress) = (store.last(), store.progress(uplink(index)));
-    let mut at = progress.cursor();
-    let mut expected = (at.seq + 1..=last.seq)
-        .map(|seq| Position { seq, ..last })
-        .filter(|position| !progress.is_settled(*position))
-        .peekable();
-    while let Some(next) = expected.peek().copied() {
-        let records = store
-            .read_for(uplink(index), at, 100, 1 << 20)
-            .map_err(|error| format!("{LOST}: reading after {at} failed: {error}"))?;
-        if records.is_empty() {
-            return Err(format!("{LOST}: {next} is not there, of {last}"));
-        }
-        for record in records {
-            at = record.position;
-            let expected = expected.next();
-            if expected != Some(at) {
-                return Err(format!("{LOST}: {at} comes, not {expected:?}"));
-            }
-            if record.payload != payload(at.seq) {
-                return Err(format!("{LOST}: {at} has another payload"));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Opens what a cut left, and says whether all is there that was accepted, and nothing else.
@@ -197,8 +277,10 @@ fn read(store: &mut Store, index: usize) -> Result<(), String> {
 fn judge() {
     let path = std::env::var(DIRECTORY).unwrap();
     let (accepted, offered) = models();
-    let verdict = match open(Path::new(&path)) {
-        Ok((mut store, restored)) => compare(&mut store, &restored, &accepted, &offered),
+    let verdict = match open(Path::new(&path), offered.uplinks.len(), small()) {
+        Ok((mut store, restored)) => {
+            compare(&mut store, &restored, &accepted, &offered).and_then(|()| go_on(&mut store))
+        }
         Err(error) => Err(format!("{LOST}: the store does not open: {error}")),
     };
     println!("\n{VERDICT}{}", verdict.err().unwrap_or(WHOLE.into()));
@@ -245,45 +327,16 @@ fn compare(
     if restored.checkpoint != model.checkpoint() {
         return Err("the checkpoint is not that of the last event".into());
     }
-    for index in 0..UPLINKS {
-        let (durable, offered) = (&model.durable[index], &offered.settled[index]);
-        settled(store, index, durable, offered)?;
-        read(store, index)?;
-    }
-    go_on(store)
-}
-
-/// No less is settled than was durable and no more than was ever said, and each event stands once in the account.
-fn settled(
-    store: &Store,
-    index: usize,
-    durable: &plan::Settled,
-    offered: &plan::Settled,
-) -> Result<(), String> {
-    let (last, progress) = (store.last(), store.progress(uplink(index)));
-    let mut account = Account {
-        offered: last.seq,
-        ..Account::default()
-    };
-    for seq in 1..=last.seq {
-        let is_settled = progress.is_settled(Position { seq, ..last });
-        if durable.contains(seq) && !is_settled {
-            return Err(format!("uplink {index} has {seq} again"));
-        }
-        if is_settled && !offered.contains(seq) {
-            return Err(format!("{LOST}: uplink {index} never settled {seq}"));
-        }
-        match is_settled.then(|| fate(seq)) {
-            Some(Fate::Delivered) => account.delivered += 1,
-            Some(Fate::Filtered) => account.filtered += 1,
-            None => {}
-        }
-    }
-    if progress.account != account {
-        let found = progress.account;
-        return Err(format!("uplink {index} counts {found:?}, not {account:?}"));
+    for (index, uplink) in offered.uplinks.iter().enumerate() {
+        // One that was just added is what this open made of it.
+        let durable = accepted.durable.get(index);
+        books::check(store, index, durable.unwrap_or(uplink), uplink, small())?;
     }
     Ok(())
+}
+
+fn small() -> bool {
+    evicts(variable(SEED).unwrap())
 }
 
 /// What a cut left takes events like any other store.
@@ -293,8 +346,8 @@ fn go_on(store: &mut Store) -> Result<(), String> {
     store
         .commit(&[more], Stamp::default(), &render)
         .map_err(|error| format!("it takes nothing more: {error}"))?;
-    for index in 0..UPLINKS {
-        read(store, index)?;
+    for uplink in store.uplink_ids() {
+        books::read(store, uplink.index(), small())?;
     }
     Ok(())
 }
