@@ -140,7 +140,7 @@ impl Report {
     /// A request with several events failed as a whole.
     pub(super) fn divided(&mut self, now: Instant, reason: &str) {
         // One line for all of its events.
-        if std::mem::replace(&mut self.divided_at, Some(now)) == Some(now) {
+        if self.divided_at.replace(now) == Some(now) {
             return;
         }
         if let Some(hidden) = self.divisions.may_speak(now) {

@@ -197,7 +197,7 @@ fn a_verdict_with_the_id_of_the_event_counts_whatever_the_status_says_of_it() {
         (200, &said("unheard-of"), "Accepted"),
         // The destination is at fault, whoever wrote the body.
         (401, &said("accepted"), "Unavailable"),
-        (503, &said("rejected"), "Unavailable"),
+        (503, &said("rejected"), "InDoubt(Event"),
     ] {
         let found = format!("{:?}", on_event(status, body));
         assert!(found.starts_with(expected), "{status} {body}: {found}");
@@ -246,7 +246,7 @@ fn retryable_says_whether_a_refused_event_comes_again() {
         (422, "\"yes\"", "Rejected(Business"),
         (500, "true", "Unanswered"),
         // Not about the event.
-        (503, "false", "Unavailable"),
+        (503, "false", "InDoubt(Event"),
         (401, "false", "Unavailable"),
         (200, "false", "Accepted"),
     ] {
