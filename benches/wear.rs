@@ -1,5 +1,5 @@
 //! What the store makes a device write: bytes per payload byte at batch 10, bytes per day at one event a second with one open
-//! operation, and what compression saves. `cargo bench --bench wear`
+//! operation, of the same payload with and without compression. `cargo bench --bench wear`
 //!
 //! Counted by `/sys/block/loopN/stat` of a loop device with ext4 (4 KiB blocks) whose file is in memory: journal, inodes and
 //! rotation included, nothing of other programs. That needs root; elsewhere nothing is measured. `/proc/self/io` is no
@@ -93,9 +93,19 @@ fn run(program: &str, arguments: &[&str]) -> Option<String> {
 }
 
 /// Commits, settles at once, and counts.
-fn wear(device: &Device, payload: Payload, commits: u64, batch: u64, checkpoint: bool) -> u64 {
+fn wear(
+    device: &Device,
+    (payload, packs): (Payload, bool),
+    commits: u64,
+    batch: u64,
+    checkpoint: bool,
+) -> u64 {
     let home = tempfile::tempdir_in(device.path()).unwrap();
-    let mut filler = Filler::open(home.path(), Medium::sled(), payload, EVENT_BYTES);
+    let medium = Medium {
+        packs,
+        ..Medium::sled()
+    };
+    let mut filler = Filler::open(home.path(), medium, payload, EVENT_BYTES);
     let before = device.written();
     for number in 0..commits {
         let length = usize::try_from(3_000 + number * 37 % 7_000).unwrap();
@@ -136,13 +146,19 @@ fn main() {
     };
     println!("Bytes to the device, by /sys/block/{}/stat", device.name);
     println!(
-        "payload     batch 10, per payload byte (goal <= 4)     one event/s, per day (goal <= 4 GiB)"
+        "payload     LZ4  batch 10, per payload byte (goal <= 4)     one event/s, per day (goal <= 4 GiB)"
     );
-    for (name, payload) in [("realistic", realistic as Payload), ("noise", noise)] {
+    for (name, payload, packs) in [
+        ("realistic", realistic as Payload, true),
+        ("realistic", realistic, false),
+        ("noise", noise, true),
+    ] {
+        let payload = (payload, packs);
         let ten = wear(&device, payload, COMMITS, BATCH, false);
         let per_byte = ten as f64 / (COMMITS * BATCH) as f64 / EVENT_BYTES as f64;
         let day = wear(&device, payload, DAY_COMMITS, 1, true);
         let per_day = day as f64 / DAY_COMMITS as f64 * DAY / f64::from(1 << 30);
-        println!("{name:<10} {per_byte:>42.2} {per_day:>34.2} GiB");
+        let lz4 = if packs { "yes" } else { "no" };
+        println!("{name:<10}  {lz4:<3} {per_byte:>38.2} {per_day:>34.2} GiB");
     }
 }

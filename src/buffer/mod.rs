@@ -26,6 +26,8 @@ pub mod inspect;
 mod kept;
 mod keys;
 mod listing;
+#[cfg(test)]
+mod load_tests;
 mod losses;
 mod memory;
 #[cfg(test)]

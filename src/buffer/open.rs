@@ -109,7 +109,7 @@ impl Store {
             abandoned: false,
             rotate_from: 0,
             behind: false,
-            ballast: Ballast::new(&root, options.generation_bytes, options.quota.max_bytes),
+            ballast: ballast(options, &root),
             was_full: false,
             new_epoch: why(numbering),
             root,
@@ -190,9 +190,14 @@ impl Store {
 /// Makes room for a start; false where it has none to give.
 type MakeRoom = fn(&OpenOptions) -> Result<bool, StoreError>;
 
+fn ballast(options: &OpenOptions, root: &Path) -> Ballast {
+    let (bytes, step) = (options.generation_bytes, options.medium.step_bytes);
+    Ballast::new(root, bytes, options.quota.max_bytes, step)
+}
+
 fn give_ballast(options: &OpenOptions) -> Result<bool, StoreError> {
     let root = options.path.join("store");
-    let mut ballast = Ballast::new(&root, options.generation_bytes, options.quota.max_bytes);
+    let mut ballast = ballast(options, &root);
     let released = ballast.release(options.medium.disk.as_ref());
     released.map_err(|error| io_error(&root, error))?;
     Ok(true)

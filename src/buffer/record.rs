@@ -53,21 +53,31 @@ impl From<SealError> for RecordError {
     }
 }
 
-/// The bytes of a record.
+/// The bytes of a record; its payload compressed where that makes it smaller.
 ///
 /// # Errors
 /// [`RecordError::TooLarge`] past [`MAX_PAYLOAD`] or [`MAX_ENVELOPE`].
 pub fn encode(record: &Record) -> Result<Vec<u8>, RecordError> {
+    let packed = lz4_flex::block::compress(&record.payload);
+    if packed.len() < record.payload.len() {
+        return sealed(record, LZ4, &packed);
+    }
+    encode_plain(record)
+}
+
+/// [`encode`] without compression; as readable.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_plain(record: &Record) -> Result<Vec<u8>, RecordError> {
+    sealed(record, RAW, &record.payload)
+}
+
+fn sealed(record: &Record, packing: u8, payload: &[u8]) -> Result<Vec<u8>, RecordError> {
     let envelope =
         postcard::to_stdvec(&record.envelope).map_err(|_| RecordError::Content("envelope"))?;
     let envelope_len = limited("envelope", envelope.len(), MAX_ENVELOPE)?;
     let payload_len = limited("payload", record.payload.len(), MAX_PAYLOAD)?;
-    let packed = lz4_flex::block::compress(&record.payload);
-    let (packing, payload) = if packed.len() < record.payload.len() {
-        (LZ4, packed.as_slice())
-    } else {
-        (RAW, record.payload.as_ref())
-    };
     let mut body = Vec::with_capacity(21 + envelope.len() + payload.len());
     body.extend_from_slice(&record.position.epoch.to_le_bytes());
     body.extend_from_slice(&record.position.seq.to_le_bytes());

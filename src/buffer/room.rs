@@ -4,7 +4,6 @@
 //! take: what progress, reading and a start need on a full disk comes from it.
 
 use super::disk::{Disk, Space};
-use super::engine::SEGMENT_SIZE;
 use super::error::{StoreError, io_error};
 use super::quota::Extent;
 use super::store::Store;
@@ -12,13 +11,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "ballast";
-/// What the engine may take at once beside what it is given: the rest of a segment, a new one.
-const SEGMENT: u64 = SEGMENT_SIZE as u64;
-/// Segments in the ballast: one for the zeros that an open writes and its snapshot, one for a generation that is opened to
+/// Steps of the engine in the ballast, see [`super::engine::Medium::step_bytes`]: one for the zeros that an open writes and its snapshot, one for a generation that is opened to
 /// be read, one for the progress of some hundred commits.
-const BALLAST_SEGMENTS: u64 = 3;
-/// Left free by every commit of events.
-const FLOOR: u64 = 2 * SEGMENT;
+const BALLAST_STEPS: u64 = 3;
+/// Steps that every commit of events leaves free: the rest of one, a new one.
+const FLOOR_STEPS: u64 = 2;
 /// Needed by a commit of progress alone: the state of a head with the progress of many uplinks.
 const PROGRESS_BYTES: u64 = 128 << 10;
 /// Names that must be left: a generation takes six, and a parked event one.
@@ -31,6 +28,8 @@ const LARGEST_PART: u64 = 8;
 pub(super) struct Ballast {
     path: PathBuf,
     bytes: u64,
+    /// Left free by every commit of events.
+    floor: u64,
     held: bool,
     /// The file system does not reserve space, which is said once and not asked again, or the store is too small.
     impossible: bool,
@@ -39,11 +38,17 @@ pub(super) struct Ballast {
 impl Ballast {
     /// Of a store with generations of this size. Half of one is for a copy: a generation is rewritten where the half of it
     /// or more goes. The store may take `max_bytes`, with the ballast.
-    pub(super) fn new(root: &Path, generation_bytes: u64, max_bytes: u64) -> Ballast {
-        let bytes = generation_bytes / 2 + BALLAST_SEGMENTS * SEGMENT;
+    pub(super) fn new(
+        root: &Path,
+        generation_bytes: u64,
+        max_bytes: u64,
+        step_bytes: u64,
+    ) -> Ballast {
+        let bytes = generation_bytes / 2 + BALLAST_STEPS * step_bytes;
         Ballast {
             path: root.join(NAME),
             bytes,
+            floor: FLOOR_STEPS * step_bytes,
             held: false,
             impossible: bytes > max_bytes / LARGEST_PART,
         }
@@ -66,7 +71,7 @@ impl Ballast {
 
     /// Takes the space, where there is enough; that there is not is no error.
     pub(super) fn take(&mut self, disk: &dyn Disk, space: Space) {
-        if space.free >= self.bytes + 2 * FLOOR {
+        if space.free >= self.bytes + 2 * self.floor {
             self.take_back(disk, space);
         }
     }
@@ -90,9 +95,9 @@ impl Ballast {
     /// What is to be free beside, before events are accepted again after a full disk.
     fn lacking(&self, space: Space) -> u64 {
         if self.held || !self.fits(space) {
-            FLOOR
+            self.floor
         } else {
-            self.bytes + 2 * FLOOR
+            self.bytes + 2 * self.floor
         }
     }
 
@@ -148,7 +153,7 @@ impl Store {
         // A file system that does not say is asked by writing.
         let space = self.medium.disk.space(&self.root).ok()?;
         self.health.free.set(space.free);
-        let mut least = FLOOR.saturating_add(bytes.saturating_mul(2));
+        let mut least = self.ballast.floor.saturating_add(bytes.saturating_mul(2));
         if self.was_full {
             least = least.saturating_add(self.ballast.lacking(space));
         }

@@ -377,8 +377,11 @@ impl Store {
                 class: event.class(),
                 payload: Bytes::from(json),
             };
-            let bytes =
-                record::encode(&record).map_err(|source| StoreError::Event { position, source })?;
+            let encode = match self.medium.packs {
+                true => record::encode,
+                false => record::encode_plain,
+            };
+            let bytes = encode(&record).map_err(|source| StoreError::Event { position, source })?;
             records.push((record, bytes));
             expected = successor(position);
         }

@@ -1,8 +1,8 @@
 //! What the system refuses: a read-only file system, missing permission, no space. Each is said plainly, nothing hangs, and
 //! nothing accepted is lost. File systems are mounted in a name space of the test's own.
 
-use super::{DIRECTORY, open, render, turn};
-use millgate::buffer::Store;
+use super::{DIRECTORY, MES, open, render, turn};
+use millgate::buffer::{Fate, Settled, Store};
 use millgate::model::{Position, Stamp};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -226,6 +226,7 @@ fn persistent() {
         match store.commit(&[turn(next, 7)], Stamp::default(), &render) {
             Ok(_) => {
                 println!("\naccepted up to {}", next.seq + 6);
+                settle_some(&mut store, next);
                 next.seq += 7;
                 errors = 0;
             }
@@ -235,6 +236,11 @@ fn persistent() {
             }
         }
     }
+    assert_eq!(
+        store.account(MES).offered,
+        next.seq - 1,
+        "a refusal is no event"
+    );
     // Whoever reads sees all of them, whichever generation they are in.
     let mut read = 0;
     while let Some(record) = store
@@ -248,8 +254,36 @@ fn persistent() {
     println!("\nread up to {read}");
 }
 
-/// Whatever was accepted is there, in order.
+/// Every fifth event is delivered, above a cursor that stays where it is. What the disk refuses of that is said again later.
+fn settle_some(store: &mut Store, first: Position) {
+    let fifth = (first.seq..first.seq + 7).filter(|seq| seq.is_multiple_of(5));
+    let at = |seq| (Position { seq, ..first }, Fate::Delivered);
+    let settled = Settled {
+        up_to: Position::default(),
+        fates: fifth.map(at).collect(),
+    };
+    store.settle(MES, &settled).ok();
+}
+
+/// Each event stands in one place of the account, and what it says to be stored can be read.
+fn conserved(store: &mut Store) {
+    let account = store.account(MES);
+    let (mut waiting, mut after) = (0, store.cursor(MES));
+    while let Some(last) = {
+        let records = store.read_for(MES, after, 64, 1 << 20).unwrap();
+        waiting += records.len() as u64;
+        records.last().map(|record| record.position)
+    } {
+        after = last;
+    }
+    assert_eq!(account.stored(), waiting, "{account:?}");
+    assert_eq!(account.offered, account.delivered + waiting, "{account:?}");
+    assert_eq!(account.offered, store.last().seq, "{account:?}");
+}
+
+/// Whatever was accepted is there, in order, and in the account.
 fn has_all(store: &mut Store, last: u64) {
+    conserved(store);
     let mut read = Position {
         seq: 0,
         ..store.last()
@@ -399,9 +433,10 @@ fn a_disk_that_fails_ends_in_an_error_and_never_in_waiting() {
             let accepted: u64 = after(&text, "accepted up to ").parse().unwrap();
             let refused = after(&text, "refused: ");
             assert!(refused.contains("check the disk"), "{refused}");
-            let (store, _) = open(home.path()).unwrap();
+            let (mut store, _) = open(home.path()).unwrap();
             assert_eq!(store.last().epoch, 1);
             assert!(store.last().seq >= accepted, "{} of {text}", store.last());
+            has_all(&mut store, accepted);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod broken;
 mod lasting;
 mod lost;
+mod progress;
 mod running;
 mod shut;
 

@@ -1,5 +1,6 @@
 //! The line between the store and what keeps its bytes: open, put a batch, sync, scan, last. Whatever survives a power cut
-//! does so behind [`Engine::sync`].
+//! does so behind [`Engine::sync`]. Two more may be left out and change nothing that is stored: `prepare` makes room when
+//! nobody waits, `harm` tells what an open could not read.
 //!
 //! Two engines: `sled`, the product's, and `log`, a plain segment log for tests and as the yardstick of the benches. Rotation,
 //! progress, quota, classes and quarantine are the business of what is above.
@@ -10,8 +11,9 @@ mod sled;
 
 pub(super) use closed::Closed;
 pub use log::open as open_log;
+use sled::SEGMENT_SIZE;
+pub(super) use sled::conf_is_damaged;
 pub use sled::open as open_sled;
-pub(super) use sled::{SEGMENT_SIZE, conf_is_damaged};
 
 use super::disk::{Disk, Files};
 use std::fmt::Debug;
@@ -131,6 +133,10 @@ pub struct Medium {
     pub disk: Arc<dyn Disk>,
     /// The databases in them.
     pub open: Open,
+    /// Bytes of the disk that a database may take at once beside what it is given.
+    pub step_bytes: u64,
+    /// Payloads are compressed: always, but in the bench that measures what that gains.
+    pub packs: bool,
 }
 
 impl Medium {
@@ -140,6 +146,8 @@ impl Medium {
         Medium {
             disk: Arc::new(Files),
             open: open_sled,
+            step_bytes: SEGMENT_SIZE as u64,
+            packs: true,
         }
     }
 
@@ -149,6 +157,9 @@ impl Medium {
         Medium {
             disk,
             open: open_log,
+            // It needs none. The same room as beside sled makes a full disk the same in tests of both.
+            step_bytes: SEGMENT_SIZE as u64,
+            packs: true,
         }
     }
 
@@ -168,7 +179,7 @@ impl Medium {
 
     fn is_full(&self, path: &Path) -> bool {
         let space = self.disk.space(path);
-        space.is_ok_and(|space| space.free < 2 * SEGMENT_SIZE as u64)
+        space.is_ok_and(|space| space.free < 2 * self.step_bytes)
     }
 }
 

@@ -73,6 +73,14 @@ impl Mark {
     }
 }
 
+/// Bytes of the marks, behind the file system.
+pub(super) const MARKED: usize = SPARE;
+
+/// Tells a workload to mark in this file.
+pub(super) fn tell_marks_in(workload: &mut Command, file: &Path) {
+    workload.env(MARKS, file);
+}
+
 /// Where the workload marks.
 pub(super) struct Marks {
     file: File,

@@ -5,6 +5,7 @@
 
 mod books;
 mod device;
+mod kills;
 mod log;
 mod plan;
 mod replay;
