@@ -283,6 +283,7 @@ pub(super) async fn play(
     let drain = Drain {
         window: Window::new(Position::default(), outlet.carried(), timing, 7),
         desk: Desk::default(),
+        noting: super::super::noting::Noting::default(),
         retries: Retries::new(now(), timing, 7),
         gate: Gate::new(timing.backoff(7)),
         report: Report::new("mes", "a script", false),

@@ -4,6 +4,10 @@ use crate::model::Position;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
+/// So many events of a partition key are read ahead like those of any other; more of them leave the others their room. With
+/// seven keys that are slow and one that is not, half of what is read ahead is the one's.
+const SHARE: usize = 16;
+
 /// Where an event is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::deliver) enum Stage {
@@ -32,6 +36,8 @@ struct Line {
 pub(super) struct Lists {
     /// By partition key.
     lines: HashMap<String, Line>,
+    /// Events in lines beyond their [`SHARE`].
+    crowding: usize,
     /// May be sent.
     due: BTreeSet<Position>,
     /// Of these, the first ones of keys of which none is under way.
@@ -51,7 +57,10 @@ impl Lists {
     /// A new event, behind all of its key; it is due.
     pub(super) fn add(&mut self, position: Position, key: &str) {
         match self.lines.get_mut(key) {
-            Some(line) => line.events.push_back(position),
+            Some(line) => {
+                line.events.push_back(position);
+                self.crowding += usize::from(line.events.len() > SHARE);
+            }
             None => {
                 let events = VecDeque::from([position]);
                 self.lines.insert(key.to_owned(), Line { events, sent: 0 });
@@ -91,16 +100,20 @@ impl Lists {
         (*until <= now).then_some(*position)
     }
 
-    /// How many wait for time to pass, or for somebody, and behind those that do.
+    /// How many wait for time to pass, or for somebody, and behind those that do. Where one of a key goes at a time, those that
+    /// wait behind many of theirs count, too: one that is slow takes no room from others.
     pub(super) fn stuck(&self, one_per_key: bool) -> usize {
         if !one_per_key {
             return self.postponed.len();
         }
         let not_held = |key: &&String| !self.held.contains(*key);
-        let keys = self.postponed_keys.values().filter(not_held);
-        let keys = keys.chain(&self.held);
-        keys.filter_map(|key| self.lines.get(key).map(|line| line.events.len()))
-            .sum()
+        // Several of a key wait where they went together.
+        let keys: HashSet<&String> = self.postponed_keys.values().filter(not_held).collect();
+        let keys = keys.into_iter().chain(&self.held);
+        let within: usize = keys
+            .filter_map(|key| self.lines.get(key).map(|line| line.events.len().min(SHARE)))
+            .sum();
+        within + self.crowding
     }
 
     /// An event leaves one stage for another. One that is being parked leaves the line of its key for good.
@@ -180,6 +193,7 @@ impl Lists {
             return;
         };
         if let Ok(place) = line.events.binary_search(&position) {
+            self.crowding -= usize::from(line.events.len() > SHARE);
             line.events.remove(place);
         }
         if line.events.is_empty() {

@@ -49,6 +49,8 @@ pub(super) struct Window {
     last_sending: u64,
     /// What became of events since [`Window::take_settled`].
     fates: Vec<(Position, Fate)>,
+    /// How many of these were delivered.
+    untold: usize,
     timing: Timing,
     seeds: fastrand::Rng,
 }
@@ -109,6 +111,7 @@ impl Window {
             sendings: HashMap::new(),
             last_sending: 0,
             fates: Vec::new(),
+            untold: 0,
             timing,
             seeds: fastrand::Rng::with_seed(seed),
         }
@@ -189,6 +192,7 @@ impl Window {
             self.failing.remove(&entry.record.envelope.partition_key);
         }
         self.fates.push((position, Fate::Delivered));
+        self.untold += 1;
         self.leave(position);
         Some(sent_at)
     }
@@ -275,8 +279,14 @@ impl Window {
         (self.read_count - oldest.nth).saturating_sub(held) + carried
     }
 
+    /// How many were delivered since [`Window::take_settled`].
+    pub(super) fn untold(&self) -> usize {
+        self.untold
+    }
+
     /// What was settled since this was asked before.
     pub(super) fn take_settled(&mut self) -> Settled {
+        self.untold = 0;
         Settled {
             up_to: self.settled(),
             fates: std::mem::take(&mut self.fates),
