@@ -1,7 +1,7 @@
 //! Stage 4, Record -> MES: delivers every event until the MES has given its verdict.
 //!
 //! In reading order: [`prepare`] (setup) checks, [`run_uplink`] (task) drains the buffer through the `window` and one
-//! protocol (`mqtt`, `http`) that implements `Uplink`: `outgoing` sends, `outcome` follows what is answered, `parking` puts aside
+//! protocol (`mqtt`, `http`) that implements `Uplink`: `outgoing` sends, `noting` tells the buffer, `outcome` follows what is answered, `parking` puts aside
 //! what it does not take, `retries` tries that again; `gate`, `answering`, `holding` and `pace` decide what waits, `filter` what is wanted,
 //! `report` what is logged. `courier` and `way` serve commands that try a destination.
 //! At least once, in order of first delivery per partition key. Nothing outside this folder knows MQTT or HTTP.
@@ -17,6 +17,7 @@ mod holding;
 mod http;
 mod mqtt;
 mod neighbours;
+mod noting;
 mod outcome;
 mod outgoing;
 mod pace;

@@ -216,6 +216,7 @@ pub(super) async fn play(
             }
         },
         desk: Desk::default(),
+        noting: super::super::noting::Noting::default(),
         retries: Retries::new(now(), timing, 7),
         gate: Gate::new(timing.backoff(7)),
         report: Report::new("mes", "a script", false),

@@ -5,6 +5,10 @@ use crate::model::Position;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
+/// So many events of a partition key are read ahead like those of any other; more of them leave the others their room. With
+/// seven keys that are slow and one that is not, half of what is read ahead is the one's.
+const SHARE: usize = 16;
+
 /// Where an event is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::deliver) enum Stage {
@@ -110,7 +114,8 @@ impl Lists {
         (*until <= now).then_some(*position)
     }
 
-    /// How many wait for time to pass, or for somebody, and behind those that do.
+    /// How many wait for time to pass, or for somebody, and behind those that do. Where one of a key goes at a time, those that
+    /// wait behind many of theirs count, too: one that is slow takes no room from others.
     pub(super) fn stuck(&self, one_per_key: bool) -> usize {
         if one_per_key {
             self.stuck
@@ -262,7 +267,8 @@ impl Lists {
         let stuck = if stands {
             line.len()
         } else {
-            line.aside.len() + line.waiting.len()
+            let apart = line.aside.len() + line.waiting.len();
+            apart.max(line.len().saturating_sub(SHARE))
         };
         self.stuck = self.stuck - line.stuck + stuck;
         line.stuck = stuck;

@@ -59,6 +59,8 @@ pub(super) struct Window {
     last_sending: u64,
     /// What became of events since [`Window::take_settled`].
     fates: Vec<(Position, Fate)>,
+    /// How many of these were delivered.
+    untold: usize,
     timing: Timing,
     seeds: fastrand::Rng,
 }
@@ -136,6 +138,7 @@ impl Window {
             sendings: HashMap::new(),
             last_sending: 0,
             fates: Vec::new(),
+            untold: 0,
             timing,
             seeds: fastrand::Rng::with_seed(seed),
         }
@@ -230,6 +233,7 @@ impl Window {
         }
         self.fates.push((position, Fate::Delivered));
         self.passes(position, sent_at);
+        self.untold += 1;
         self.leave(position);
         Some(sent_at)
     }
@@ -320,8 +324,14 @@ impl Window {
         (self.read_count - oldest.nth).saturating_sub(held) + carried
     }
 
+    /// How many were delivered since [`Window::take_settled`].
+    pub(super) fn untold(&self) -> usize {
+        self.untold
+    }
+
     /// What was settled since this was asked before.
     pub(super) fn take_settled(&mut self) -> Settled {
+        self.untold = 0;
         Settled {
             up_to: self.settled(),
             fates: std::mem::take(&mut self.fates),

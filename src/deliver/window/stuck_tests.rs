@@ -180,6 +180,44 @@ fn many_events_behind_a_held_one_do_not_keep_others_from_being_read() {
 }
 
 #[test]
+fn seven_keys_that_are_slow_leave_room_for_one_that_is_not() {
+    let now = Instant::now();
+    let mut window = window(&[]);
+    let terms = terms(8, true);
+    let slow = ["a", "b", "c", "d", "e", "f", "g"];
+    let mut next = 1;
+    let mut passed = 0;
+    // One event in ten is of the key that is not slow.
+    while let Some((_, most)) = window.wants(&terms) {
+        let most = most as u64;
+        let key = |seq: u64| match seq % 10 {
+            0 => "z",
+            turn => slow[turn as usize % slow.len()],
+        };
+        let records = (next..next + most).map(|seq| record(seq, key(seq)));
+        window.take_in(records.collect(), |_| true);
+        next += most;
+        loop {
+            let started = start_all(&mut window, now, &terms);
+            let quick: Vec<u64> = started.into_iter().filter(|seq| seq % 10 == 0).collect();
+            if quick.is_empty() {
+                break;
+            }
+            for seq in quick {
+                assert!(window.accept(at(seq)).is_some());
+                passed += 1;
+            }
+        }
+        assert_eq!(passed, (next - 1) / 10, "each that was read has gone");
+    }
+    assert!(
+        window.entries.len() + READ_AHEAD > HELD_EVENTS,
+        "it read on"
+    );
+    assert!(passed > 400, "{passed}");
+}
+
+#[test]
 fn a_destination_that_fails_for_all_has_nothing_parked_however_long_it_takes() {
     let mut now = Instant::now();
     let mut window = window(&[]);
