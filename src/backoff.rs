@@ -69,4 +69,34 @@ mod tests {
         backoff.reset();
         assert!(backoff.next_wait() <= Duration::from_secs(1));
     }
+
+    #[test]
+    fn waits_of_many_gateways_are_spread_evenly_over_the_whole_bound() {
+        const GATEWAYS: usize = 4_000;
+        let mut backoffs: Vec<Backoff> = (0..GATEWAYS as u64)
+            .map(|seed| Backoff::new(Duration::from_secs(1), Duration::from_secs(30), seed))
+            .collect();
+        for bound in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
+            let mut tenths = [0; 10];
+            for backoff in &mut backoffs {
+                let share = backoff.next_wait().as_secs_f64() / bound;
+                tenths[((share * 10.0) as usize).min(9)] += 1;
+            }
+            // Five times the deviation of 400, which is 19.
+            assert!(
+                tenths.iter().all(|count| (305..=495).contains(count)),
+                "{bound} s: {tenths:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_gateways_that_fail_together_do_not_wait_together() {
+        let waits = |seed| {
+            let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30), seed);
+            (0..8).map(|_| backoff.next_wait()).collect::<Vec<_>>()
+        };
+        assert_ne!(waits(1), waits(2));
+        assert_eq!(waits(3), waits(3));
+    }
 }

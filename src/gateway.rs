@@ -4,6 +4,7 @@
 //! ends, so what was read reaches the disk. A task that panics ends the gateway: never half of one.
 
 pub mod control;
+mod rates;
 
 use crate::acquire::{self, Link};
 use crate::aggregate::{self, Aggregate, Start};

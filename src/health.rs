@@ -324,6 +324,8 @@ pub struct UplinkHealth {
     pub pulse: Pulse,
     /// Events sent, repeats included.
     pub sent: Counter,
+    /// Events that commands send to its destination beside the gateway: they count towards its `rate_limit`.
+    pub beside: Counter,
     /// Events settled by a positive verdict.
     pub delivered: Counter,
     /// Events that the uplink's `events:` leaves out.

@@ -29,7 +29,7 @@ pub(crate) fn skip<T>(test: &str, missing: &str) -> Option<T> {
 /// A program that runs, killed when its value ends.
 pub(crate) struct Counterpart {
     child: Child,
-    _input: ChildStdin,
+    input: ChildStdin,
     lines: Receiver<String>,
     /// Where it listens, on 127.0.0.1.
     pub(crate) port: u16,
@@ -38,6 +38,11 @@ pub(crate) struct Counterpart {
 impl Counterpart {
     /// A script of `tests/peers/node`, or `None` where the packages are not there.
     pub(crate) fn node(script: &str, arguments: &[&str]) -> Option<Counterpart> {
+        Counterpart::node_with(script, arguments, "")
+    }
+
+    /// The same, with the first line of its input.
+    pub(crate) fn node_with(script: &str, arguments: &[&str], line: &str) -> Option<Counterpart> {
         let folder = root().join("tests/peers/node");
         if !folder.join("node_modules/installed").exists() {
             return skip(
@@ -47,7 +52,7 @@ impl Counterpart {
         }
         let mut command = Command::new("node");
         command.arg(folder.join(script)).args(arguments);
-        Some(Counterpart::start(command))
+        Some(Counterpart::start_with(command, line))
     }
 
     /// A script of `tests/peers`, and the first line of its input; `None` where there is no Python with its packages.
@@ -95,13 +100,18 @@ impl Counterpart {
         });
         let mut counterpart = Counterpart {
             child,
-            _input: input,
+            input,
             lines,
             port: 0,
         };
         let port = counterpart.line("port ");
         counterpart.port = port.parse().unwrap();
         counterpart
+    }
+
+    /// Tells it one more line.
+    pub(crate) fn tell(&mut self, line: &str) {
+        writeln!(self.input, "{line}").unwrap();
     }
 
     /// What it has said since the last line that was waited for.

@@ -160,6 +160,7 @@ fn the_examples_are_good() {
         "systemd provides it",
         "`millgate opcua keygen` makes one",
         "the broker's business",
+        "an MQTT 5 broker says so (0x10)",
     ];
     for path in examples() {
         let output = millgate(&["check", path.to_str().unwrap()]);

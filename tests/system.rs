@@ -35,7 +35,8 @@ const LOST_CONNECTIONS: usize = 3;
 const COMPLETED: &str = "millgate.operation.completed.v1";
 const BIRTH: &str = "millgate.gateway.birth.v1";
 
-fn settings(store: &Path, press: u16, broker: u16, mes: u16) -> String {
+/// Settings of the press with both uplinks.
+pub(crate) fn settings(store: &Path, press: u16, broker: u16, mes: u16) -> String {
     let store = store.display();
     format!(
         r#"

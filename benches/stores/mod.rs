@@ -56,13 +56,15 @@ fn event(position: Position) -> Event {
     }
 }
 
-fn envelope(event: &Event) -> Envelope {
+/// Of one of so many machines.
+pub(crate) fn envelope(event: &Event, machines: u64) -> Envelope {
+    let machine = format!("PRESS-{:02}", 4 + event.position.seq % machines);
     Envelope {
         id: Uuid::from_u128(u128::from(event.position.seq)),
         run: event.run,
         kind: "operation.completed".into(),
-        partition_key: "PRESS-04".into(),
-        equipment: Some("PRESS-04".into()),
+        partition_key: machine.clone(),
+        equipment: Some(machine),
         path: vec!["acme".into(), "ulm".into(), "pressing".into()],
         time_ns: 0,
     }
@@ -73,7 +75,7 @@ pub(crate) fn record(seq: u64, payload: Vec<u8>) -> Record {
     let event = event(Position { epoch: 1, seq });
     Record {
         position: event.position,
-        envelope: envelope(&event),
+        envelope: envelope(&event, 1),
         class: Class::Lasting,
         payload: Bytes::from(payload),
     }
@@ -108,19 +110,38 @@ pub(crate) fn noise(seq: u64, bytes: usize) -> Vec<u8> {
 pub(crate) struct Filler {
     pub(crate) store: Store,
     next: Position,
-    payload: Payload,
+    payload: Box<dyn Fn(u64, usize) -> Vec<u8>>,
     bytes: usize,
+    machines: u64,
 }
 
 impl Filler {
+    /// A store of one machine with events of so many bytes.
     pub(crate) fn open(home: &Path, medium: Medium, payload: Payload, bytes: usize) -> Filler {
-        let (store, restored) = Store::open(&options(home, medium)).unwrap();
+        Filler {
+            bytes,
+            ..Filler::with(&options(home, medium), payload)
+        }
+    }
+
+    /// A store with these options, filled with events that are made so.
+    pub(crate) fn with(
+        options: &OpenOptions,
+        payload: impl Fn(u64, usize) -> Vec<u8> + 'static,
+    ) -> Filler {
+        let (store, restored) = Store::open(options).unwrap();
         Filler {
             store,
             next: restored.next,
-            payload,
-            bytes,
+            payload: Box::new(payload),
+            bytes: 0,
+            machines: 1,
         }
+    }
+
+    /// The events are those of so many machines in turn.
+    pub(crate) fn of_machines(self, machines: u64) -> Filler {
+        Filler { machines, ..self }
     }
 
     /// Commits so many batches, each with this entry of the checkpoint if there is one; the time without making payloads.
@@ -143,7 +164,7 @@ impl Filler {
             let first = turn.events[0].position.seq;
             let render = |event: &Event, _: UtcTime| {
                 let index = usize::try_from(event.position.seq - first).unwrap();
-                (envelope(event), payloads[index].clone())
+                (envelope(event, self.machines), payloads[index].clone())
             };
             let turn = std::slice::from_ref(turn);
             self.store.commit(turn, Stamp::default(), &render).unwrap();

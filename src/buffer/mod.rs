@@ -64,9 +64,9 @@ pub use memory::MemoryStore;
 pub use open::machine_id;
 pub use outlet::{Closed, Outlet, Record, Request};
 pub use parked::{
-    Answered, Audit, CHANGED_AT_ONCE, Changed, DueParked, Heads, MAX_PARKED, Moment, Parked,
-    ParkedAction, ParkedChange, ParkedError, ParkedRequest, ParkedState, Parking, Retried, ToPark,
-    sha256,
+    Answered, Audit, CHANGED_AT_ONCE, Changed, DueParked, Heads, MAX_PARKED, MAX_SAID, Moment,
+    Parked, ParkedAction, ParkedChange, ParkedError, ParkedRequest, ParkedState, Parking, Retried,
+    ToPark, bounded_copy, sha256,
 };
 pub use progress::{Account, Fate, Left, MAX_ABOVE, Progress, Settled};
 pub use quota::{Extent, Quota};

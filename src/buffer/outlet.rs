@@ -44,6 +44,8 @@ pub enum Request {
         uplink: UplinkId,
         /// Which, and what became of them.
         settled: Settled,
+        /// Told when it survives a kill; dropped where nobody waits for that.
+        noted: Option<oneshot::Sender<()>>,
     },
     /// About parked events.
     Parked(ParkedRequest),
@@ -155,13 +157,43 @@ impl Outlet {
     /// # Errors
     /// [`Closed`] when the buffer has stopped.
     pub async fn settle(&mut self, settled: Settled) -> Result<(), Closed> {
-        if settled.up_to <= self.cursor && settled.fates.is_empty() {
+        self.settle_with(settled, None).await
+    }
+
+    /// [`Outlet::settle`], and a word when it survives a kill: until then a run after this one may repeat these events. `None`
+    /// when there was nothing to settle.
+    ///
+    /// # Errors
+    /// [`Closed`] when the buffer has stopped.
+    pub async fn settle_noted(
+        &mut self,
+        settled: Settled,
+    ) -> Result<Option<oneshot::Receiver<()>>, Closed> {
+        if self.knows(&settled) {
+            return Ok(None);
+        }
+        let (noted, word) = oneshot::channel();
+        self.settle_with(settled, Some(noted)).await?;
+        Ok(Some(word))
+    }
+
+    fn knows(&self, settled: &Settled) -> bool {
+        settled.up_to <= self.cursor && settled.fates.is_empty()
+    }
+
+    async fn settle_with(
+        &mut self,
+        settled: Settled,
+        noted: Option<oneshot::Sender<()>>,
+    ) -> Result<(), Closed> {
+        if self.knows(&settled) {
             return Ok(());
         }
         self.cursor = self.cursor.max(settled.up_to);
         let settle = Request::Settle {
             uplink: self.uplink,
             settled,
+            noted,
         };
         self.ask(settle).await
     }

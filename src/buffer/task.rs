@@ -306,9 +306,17 @@ impl<'a> Task<'a> {
                 max_bytes: max_bytes.min(MAX_READ_BYTES),
                 reply,
             })?,
-            Request::Settle { uplink, settled } => {
+            Request::Settle {
+                uplink,
+                settled,
+                noted,
+            } => {
                 if self.store.settle(uplink, &settled)? {
                     self.rule.cursor(self.clock.now().boot);
+                }
+                if let Some(noted) = noted {
+                    // Whoever waited for it may have gone.
+                    let _gone = noted.send(());
                 }
             }
             Request::Parked(request) => self.answer_parked(request)?,

@@ -159,9 +159,11 @@ fn warn(file: &Path, text: &str, loaded: &Loaded) -> Result<(), Failure> {
     terminal::print_error(&warnings)
 }
 
-/// What is worth a look, also in the conditions.
+/// What is worth a look, also in the conditions and in the templates of requests.
 fn warnings(loaded: &Loaded) -> Vec<Problem> {
-    loaded.warnings_with(aggregate::warnings(&loaded.plant))
+    let mut of_stages = aggregate::warnings(&loaded.plant);
+    of_stages.extend(deliver::warnings(&loaded.plant));
+    loaded.warnings_with(of_stages)
 }
 
 fn listed(problems: &[Problem], places: &settings::Places) -> Vec<serde_json::Value> {

@@ -1,8 +1,10 @@
-//! What only this stage can tell of the settings of uplinks: templates of requests, events that a format has no form for.
+//! What only this stage can tell of the settings of uplinks: templates of requests, events that a format has no form for,
+//! and (in `neighbours`) what uplinks at one broker must not share.
 
 use super::body::has_form;
 use super::filter::EventFilter;
-use super::http::check_requests;
+use super::http::{check_requests, doubts_of_requests};
+use super::neighbours;
 use crate::model::EventKind;
 use crate::settings::{Plant, Problem, Uplink, UplinkProtocol};
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::path::Path;
 /// problems already.
 #[must_use]
 pub fn check(plant: &Plant, folder: &Path) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems = neighbours::check(plant);
     for uplink in &plant.uplinks {
         problems.extend(without_form(uplink));
         if let UplinkProtocol::Http(http) = &uplink.protocol {
@@ -19,6 +21,17 @@ pub fn check(plant: &Plant, folder: &Path) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// What is worth a look in the uplinks of a plant without problems, which knows where its files are.
+#[must_use]
+pub fn warnings(plant: &Plant) -> Vec<Problem> {
+    let uplinks = plant.uplinks.iter();
+    let doubts = uplinks.filter_map(|uplink| match &uplink.protocol {
+        UplinkProtocol::Http(http) => Some(doubts_of_requests(uplink, http, Path::new(""))),
+        UplinkProtocol::Mqtt(_) => None,
+    });
+    doubts.flatten().collect()
 }
 
 /// Patterns of `events:` that name events which the format has no form for; `*` is all that it has.

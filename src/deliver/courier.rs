@@ -4,6 +4,7 @@
 use super::body;
 use super::filter::EventFilter;
 use super::http::http_request;
+use super::mqtt;
 use super::setup::{Prepared, Protocol, SetupError, prepare};
 use super::timing::Timing;
 use super::uplink::{Answer, Fault, Terms, Uplink, Verdict};
@@ -63,6 +64,15 @@ pub struct Said {
     pub status: Option<u16>,
     /// How long it wants not to be asked again.
     pub at_least: Option<Duration>,
+}
+
+/// Why there is no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoToken {
+    /// In words, with what to check.
+    pub why: String,
+    /// The endpoint refused it, rather than not being reachable or not at work.
+    pub refused: bool,
 }
 
 /// An event as it would travel.
@@ -155,6 +165,19 @@ impl Courier {
         Ok(())
     }
 
+    /// Fetches a token, which is then used for the events; `None` where the settings want none. How long it lives, where the
+    /// endpoint says so.
+    pub async fn fetch_token(&self) -> Option<Result<Option<Duration>, NoToken>> {
+        let Protocol::Http(http) = &self.protocol else {
+            return None;
+        };
+        let fetched = http.login()?.life().await;
+        Some(fetched.map_err(|trouble| NoToken {
+            refused: matches!(trouble.status, Some(400..=499)),
+            why: trouble.reason,
+        }))
+    }
+
     /// Most events that may be under way at a time.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -208,9 +231,7 @@ impl Courier {
 
 /// The client id of a command's own connection.
 fn client_id(gateway: &shape::Gateway, uplink: &str, mqtt: &shape::Mqtt, purpose: &str) -> String {
-    let usual = mqtt.client_id.clone();
-    let usual = usual.unwrap_or_else(|| format!("{}-{uplink}", gateway.id));
-    format!("{usual}-{purpose}")
+    format!("{}-{purpose}", mqtt::client_id(gateway, uplink, mqtt))
 }
 
 fn said(answer: Answer) -> Said {
@@ -219,9 +240,13 @@ fn said(answer: Answer) -> Said {
         Verdict::Rejected(class, trouble) => (Word::Rejected(class), Some(trouble)),
         Verdict::Refused(trouble) => (Word::Refused, Some(trouble)),
         Verdict::Conflict(trouble) => (Word::Conflict, Some(trouble)),
-        Verdict::Unanswered(trouble) => (Word::Unanswered, Some(trouble)),
+        Verdict::Unanswered(trouble) | Verdict::Undivided(trouble) => {
+            (Word::Unanswered, Some(trouble))
+        }
         Verdict::Pending(trouble) => (Word::Pending, Some(trouble)),
-        Verdict::Unavailable(trouble) => (Word::Unavailable, Some(trouble)),
+        Verdict::InDoubt(_, trouble) | Verdict::Unavailable(trouble) => {
+            (Word::Unavailable, Some(trouble))
+        }
     };
     let trouble = trouble.as_ref();
     Said {

@@ -1,11 +1,15 @@
 //! When to stop sending to a destination that takes nothing, and when to try it again. A pure rule.
 //!
-//! Closed by an answer that blames the destination, not the event. After the wait the oldest event goes alone; its
-//! verdict opens the gate or closes it for longer. Lost connections share the back-off: it ends with an acceptance,
+//! Closed by an answer that blames the destination, or may do so. After the wait one event goes alone (`window` says which);
+//! its verdict opens the gate or closes it for longer. Lost connections share the back-off: it ends with an acceptance,
 //! not with a connection, so that a broker that accepts and drops is not hammered.
 
 use crate::backoff::Backoff;
 use std::time::{Duration, Instant};
+
+/// Where an answer may blame the event as well, one that it cannot concern tries the way after that time, or sooner: the
+/// others are to wait for a second at the most, answers included.
+const ANOTHER_AFTER: Duration = Duration::from_millis(500);
 
 /// The way to one destination.
 pub(super) struct Gate {
@@ -18,6 +22,8 @@ enum State {
     Open,
     Closed {
         until: Instant,
+        /// Until then where there is an event that nothing was said of.
+        another: Instant,
     },
     /// One event at a time since then.
     Trying {
@@ -34,10 +40,12 @@ impl Gate {
         }
     }
 
-    /// How many events may be under way, out of `most`. Call it with a time that never goes back.
-    pub(super) fn allows(&mut self, now: Instant, most: usize) -> usize {
-        if let State::Closed { until } = self.state
-            && until <= now
+    /// How many events may be under way, out of `most`. `has_another`: there is one of a machine that was not blamed since
+    /// something was taken. Call it with a time that never goes back.
+    pub(super) fn allows(&mut self, now: Instant, most: usize, has_another: bool) -> usize {
+        if self
+            .reopens(has_another)
+            .is_some_and(|reopens| reopens <= now)
         {
             self.state = State::Trying { since: now };
         }
@@ -62,7 +70,26 @@ impl Gate {
             State::Open | State::Trying { .. } => {}
         }
         let wait = self.backoff.next_wait().max(at_least);
-        self.state = State::Closed { until: now + wait };
+        let until = now + wait;
+        self.state = State::Closed {
+            until,
+            another: until,
+        };
+        Some(wait)
+    }
+
+    /// The same where the answer may blame the event as well.
+    pub(super) fn doubt(
+        &mut self,
+        sent_at: Instant,
+        now: Instant,
+        at_least: Duration,
+    ) -> Option<Duration> {
+        let wait = self.close(sent_at, now, at_least)?;
+        self.state = State::Closed {
+            until: now + wait,
+            another: now + wait.min(ANOTHER_AFTER).max(at_least),
+        };
         Some(wait)
     }
 
@@ -94,10 +121,16 @@ impl Gate {
         self.backoff.next_wait()
     }
 
+    /// True while nothing may be sent.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
     /// When it is time to try again.
-    pub(super) fn reopens(&self) -> Option<Instant> {
+    pub(super) fn reopens(&self, has_another: bool) -> Option<Instant> {
         match self.state {
-            State::Closed { until } => Some(until),
+            State::Closed { another, .. } if has_another => Some(another),
+            State::Closed { until, .. } => Some(until),
             State::Open | State::Trying { .. } => None,
         }
     }
@@ -117,15 +150,15 @@ mod tests {
     fn a_closed_gate_lets_one_event_try_after_the_wait_and_opens_on_its_acceptance() {
         let start = Instant::now();
         let mut gate = gate();
-        assert_eq!(gate.allows(start, 64), 64);
+        assert_eq!(gate.allows(start, 64, false), 64);
         let wait = gate.close(start, start, Duration::ZERO).expect("a wait");
         assert!(wait <= SECOND);
-        assert_eq!(gate.reopens(), Some(start + wait));
+        assert_eq!(gate.reopens(false), Some(start + wait));
         let later = start + wait;
-        assert_eq!(gate.allows(later, 64), 1);
+        assert_eq!(gate.allows(later, 64, false), 1);
         gate.accepted(later);
         assert!(gate.is_open());
-        assert_eq!(gate.allows(later, 64), 64);
+        assert_eq!(gate.allows(later, 64, false), 64);
     }
 
     #[test]
@@ -139,13 +172,13 @@ mod tests {
         }
         gate.accepted(start);
         assert!(!gate.is_open());
-        assert_eq!(gate.allows(start, 64), 0);
-        assert_eq!(gate.allows(start + wait, 64), 1);
+        assert_eq!(gate.allows(start, 64, false), 0);
+        assert_eq!(gate.allows(start + wait, 64, false), 1);
         gate.accepted(start);
         gate.answered(start);
         assert!(!gate.is_open());
         assert_eq!(gate.close(start, start + wait, Duration::ZERO), None);
-        assert_eq!(gate.allows(start + wait, 64), 1);
+        assert_eq!(gate.allows(start + wait, 64, false), 1);
     }
 
     #[test]
@@ -157,7 +190,7 @@ mod tests {
             let wait = gate.close(now, now, Duration::ZERO).expect("a wait");
             longest = longest.max(wait);
             now += wait;
-            assert_eq!(gate.allows(now, 64), 1);
+            assert_eq!(gate.allows(now, 64, false), 1);
         }
         assert!(longest > SECOND && longest <= 30 * SECOND, "{longest:?}");
         gate.accepted(now);
@@ -170,8 +203,26 @@ mod tests {
         let mut gate = gate();
         let wait = gate.close(start, start, Duration::ZERO).expect("a wait");
         let later = start + wait;
-        assert_eq!(gate.allows(later, 8), 1);
+        assert_eq!(gate.allows(later, 8, false), 1);
         gate.answered(later);
-        assert_eq!(gate.allows(later, 8), 8);
+        assert_eq!(gate.allows(later, 8, false), 8);
+    }
+
+    #[test]
+    fn a_doubt_lets_an_event_that_it_cannot_concern_try_within_half_a_second() {
+        let mut now = Instant::now();
+        let mut gate = gate();
+        for _ in 0..20 {
+            let wait = gate.doubt(now, now, Duration::ZERO).expect("a wait");
+            let early = wait.min(ANOTHER_AFTER);
+            assert_eq!(gate.reopens(true), Some(now + early));
+            assert_eq!(gate.reopens(false), Some(now + wait));
+            now += early;
+            assert_eq!(gate.allows(now, 64, true), 1);
+        }
+        // A wait that is asked for holds for all.
+        let asked = gate.doubt(now, now, 60 * SECOND);
+        assert_eq!(asked, Some(60 * SECOND));
+        assert_eq!(gate.reopens(true), Some(now + 60 * SECOND));
     }
 }

@@ -1,11 +1,11 @@
 //! What the task makes of a verdict: settles, postpones, parks or pauses. And of a verdict that does not come.
 
 use super::task::{Drain, now};
-use super::uplink::{Answer, Terms, Trouble, Verdict};
-use super::window::{Consequence, Failure};
+use super::uplink::{Answer, Doubt, Terms, Trouble, Verdict};
+use super::window::{Consequence, Doubted, Failure};
 use crate::buffer::ParkedState;
 use crate::model::{ParkClass, Position};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Drain {
     /// A verdict came, on a live event or a parked one.
@@ -24,6 +24,7 @@ impl Drain {
                 };
                 self.health.delivered.add(1);
                 self.gate.accepted(sent_at);
+                self.retries.others_pass();
                 self.resume(now);
             }
             Verdict::Rejected(class, trouble) => {
@@ -58,6 +59,24 @@ impl Drain {
             Verdict::Unanswered(trouble) => {
                 self.fail(position, now, trouble, Failure::Unanswered, terms);
             }
+            Verdict::Undivided(trouble) => {
+                if let Some(sent_at) = self.window.divide(position) {
+                    self.gate.answered(sent_at);
+                    self.report.divided(now, &trouble.reason);
+                }
+            }
+            Verdict::InDoubt(doubt, trouble) => match self.window.doubt(position) {
+                Some(Doubted::Unclear(sent_at)) => {
+                    let wait = self.gate.doubt(sent_at, now, self.asked(&trouble));
+                    self.tell_pause(now, wait, &trouble);
+                }
+                Some(Doubted::Own) => {
+                    self.health.refused.add(1);
+                    let trouble = blaming(doubt, trouble);
+                    self.fail(position, now, trouble, Failure::Doubted(doubt), terms);
+                }
+                None => {}
+            },
             Verdict::Unavailable(trouble) => {
                 if let Some(sent_at) = self.window.put_back(position) {
                     self.close_gate(sent_at, now, trouble);
@@ -68,11 +87,18 @@ impl Drain {
 
     /// The destination takes nothing, as the answer to what was sent at `sent_at` says.
     pub(super) fn close_gate(&mut self, sent_at: Instant, now: Instant, trouble: Trouble) {
-        let at_least = trouble
-            .at_least
-            .unwrap_or_default()
-            .min(self.timing.longest_asked_wait);
-        if let Some(wait) = self.gate.close(sent_at, now, at_least) {
+        let wait = self.gate.close(sent_at, now, self.asked(&trouble));
+        self.tell_pause(now, wait, &trouble);
+    }
+
+    /// The wait that the destination asks for, within reason.
+    fn asked(&self, trouble: &Trouble) -> Duration {
+        let asked = trouble.at_least.unwrap_or_default();
+        asked.min(self.timing.longest_asked_wait)
+    }
+
+    fn tell_pause(&mut self, now: Instant, wait: Option<Duration>, trouble: &Trouble) {
+        if let Some(wait) = wait {
             self.report.paused(now, &trouble.reason, wait);
             self.health.destination.pause(&trouble.reason);
         }
@@ -98,12 +124,18 @@ impl Drain {
         let Some((sent_at, consequence)) = failed else {
             return;
         };
-        self.gate.answered(sent_at);
-        // A server that has an error for each event is not back yet.
-        if failure != Failure::Unanswered {
-            self.resume(now);
+        match failure {
+            // While the gate tries, this answer says nothing of the destination: the next event goes at once.
+            Failure::Doubted(_) => {}
+            // A server that has an error for each event is not back yet.
+            Failure::Unanswered => self.gate.answered(sent_at),
+            Failure::Refused | Failure::Conflict => {
+                self.gate.answered(sent_at);
+                self.resume(now);
+            }
         }
-        self.follow(position, now, consequence, trouble, terms.one_per_key);
+        let holds_its_key = self.window.holds_its_key(position, terms);
+        self.follow(position, now, consequence, trouble, holds_its_key);
     }
 
     fn follow(
@@ -117,6 +149,8 @@ impl Drain {
         let why = match consequence {
             // It goes at once: nothing that anybody could look at.
             Consequence::Again(wait) if wait.is_zero() => return,
+            // Told of the one that it waits for.
+            Consequence::Waits => return,
             Consequence::Again(wait) => {
                 if let Some(record) = self.window.record(position) {
                     let reason = &trouble.reason;
@@ -142,6 +176,7 @@ impl Drain {
             && opens
         {
             self.gate.accepted(sent_at);
+            self.retries.others_pass();
             self.resume(now);
         }
     }
@@ -157,6 +192,8 @@ impl Drain {
             | Verdict::Conflict(_)
             | Verdict::Pending(_)
             | Verdict::Unanswered(_)
+            | Verdict::Undivided(_)
+            | Verdict::InDoubt(..)
             | Verdict::Unavailable(_) => false,
         };
         if !from_mes {
@@ -220,7 +257,7 @@ impl Drain {
 
     /// The MES is silent, as people are told. Not at once after a connection was made: its verdicts may have been lost with the
     /// one before.
-    pub(super) fn tell_silence(&mut self, now: Instant, wait: std::time::Duration) {
+    pub(super) fn tell_silence(&mut self, now: Instant, wait: Duration) {
         let Some(mes) = &self.answering else { return };
         let connected = now.saturating_duration_since(self.connected_at);
         if mes.knocks() > 1 || connected >= mes.patience.first {
@@ -228,5 +265,17 @@ impl Drain {
             self.report.paused(now, &reason, wait);
             self.health.destination.pause(&reason);
         }
+    }
+}
+
+/// An answer that might have blamed the destination, when others are taken.
+fn blaming(doubt: Doubt, trouble: Trouble) -> Trouble {
+    let what = match doubt {
+        Doubt::Event => "this event",
+        Doubt::Way => "the topic, the URL or the rights of such events",
+    };
+    Trouble {
+        reason: format!("{}; others are taken, so it is {what}", trouble.reason),
+        ..trouble
     }
 }

@@ -9,7 +9,11 @@ use std::time::Instant;
 impl Drain {
     /// Sends what may be sent.
     pub(super) fn send_due<U: Uplink>(&mut self, uplink: &mut U, terms: &Terms, now: Instant) {
-        let open = self.gate.allows(now, terms.in_flight);
+        if let Some(pace) = &mut self.pace {
+            pace.others_sent(now, self.health.beside.get());
+        }
+        let has_another = self.has_another(terms);
+        let open = self.gate.allows(now, terms.in_flight, has_another);
         if self.is_silent() {
             self.knock(uplink, terms, open, now);
             return;
@@ -20,13 +24,20 @@ impl Drain {
             .as_ref()
             .is_some_and(|mes| mes.wants_nothing());
         let window = if wants_nothing { 1 } else { terms.in_flight };
-        let allowed = open.min(window.saturating_sub(self.window.taken_count()));
+        // And what a kill would repeat, because the buffer has not noted its verdict.
+        let taken = self.window.taken_count() + self.unnoted(terms.batch);
+        let allowed = open.min(window.saturating_sub(taken));
         // Where events are counted, a parked one is not put off for ever.
         if self.pace.is_some() && self.live_went_last {
             self.send_parked(uplink, allowed, now);
         }
         self.send_live(uplink, terms, allowed, now);
         self.send_parked(uplink, allowed, now);
+    }
+
+    /// Whether, behind a closed gate, an event waits that nothing was said of.
+    pub(super) fn has_another(&self, terms: &Terms) -> bool {
+        self.gate.is_closed() && self.window.has_another(terms)
     }
 
     fn send_live<U: Uplink>(
@@ -41,13 +52,16 @@ impl Drain {
         } else {
             self.retries.leaves(allowed)
         };
-        let batch = if self.gate.is_open() { terms.batch } else { 1 };
         loop {
-            let batch = batch.min(self.pace_allows(now));
+            let batch = terms.batch.min(self.pace_allows(now));
             if batch == 0 {
                 return;
             }
-            let started = self.window.start(now, terms, most, batch);
+            let started = if self.gate.is_open() {
+                self.window.start(now, terms, most, batch)
+            } else {
+                self.window.start_probe(now, terms, most)
+            };
             if started.is_empty() {
                 return;
             }

@@ -1,4 +1,4 @@
-//! At most so many events per time (`rate_limit`), live ones and repeats together. A pure rule.
+//! At most so many events per time (`rate_limit`), live ones, repeats and what commands send beside them together. A pure rule.
 //!
 //! Every event costs an interval; what was not used is kept for one second's worth, at least one event.
 
@@ -17,6 +17,8 @@ pub(super) struct Pace {
     most: u32,
     /// Everything up to then is paid for.
     paid: Instant,
+    /// How many events others have sent so far; `None` before that was looked at.
+    beside: Option<u64>,
 }
 
 impl Pace {
@@ -29,6 +31,16 @@ impl Pace {
             interval,
             most: u32::try_from(in_a_second).unwrap_or(u32::MAX).max(1),
             paid: now,
+            beside: None,
+        }
+    }
+
+    /// Others have sent so many to the same destination, counted since whenever: what is new counts here, too.
+    pub(super) fn others_sent(&mut self, now: Instant, total: u64) {
+        let new = total.saturating_sub(self.beside.unwrap_or(total));
+        self.beside = Some(total);
+        if new > 0 {
+            self.takes(now, usize::try_from(new).unwrap_or(usize::MAX));
         }
     }
 
@@ -111,5 +123,26 @@ mod tests {
         assert_eq!(pace.allows(now), 0);
         assert_eq!(pace.wake(now), Some(now + SECOND / 10));
         assert_eq!(pace.allows(now + SECOND / 2), 5);
+    }
+
+    #[test]
+    fn what_others_send_is_left_out_of_ones_own() {
+        let start = Instant::now();
+        let mut pace = Pace::new(10.0, start);
+        pace.others_sent(start, 1_000);
+        let (mut own, mut beside) = (0_u32, 0_u32);
+        for tenth in 0..600_u32 {
+            let now = start + tenth * SECOND / 10;
+            // Somebody who sends five a second, and says so before.
+            if tenth.is_multiple_of(2) {
+                beside += 1;
+            }
+            pace.others_sent(now, 1_000 + u64::from(beside));
+            let allowed = pace.allows(now);
+            pace.takes(now, allowed);
+            own += u32::try_from(allowed).unwrap();
+        }
+        assert!(own + beside <= 60 * 10 + 10, "{own} and {beside}");
+        assert!(own >= 60 * 5 - 10, "{own}: the rest is its own");
     }
 }

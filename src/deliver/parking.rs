@@ -211,13 +211,20 @@ impl Drain {
             Verdict::Conflict(trouble) | Verdict::Refused(trouble) => {
                 self.retry_failed(sent_at, trouble, None);
             }
-            Verdict::Unanswered(trouble) | Verdict::Pending(trouble) => {
+            Verdict::Unanswered(trouble)
+            | Verdict::Pending(trouble)
+            | Verdict::Undivided(trouble) => {
                 self.gate.answered(sent_at);
                 let at_least = trouble.at_least;
                 self.retries.failed(now, answered(trouble), None, at_least);
             }
+            // It has stood aside before: live events are not stopped to learn whose fault it is.
+            Verdict::InDoubt(_, trouble) => {
+                let at_least = trouble.at_least;
+                self.retries.doubted(now, answered(trouble), at_least);
+            }
             Verdict::Unavailable(trouble) => {
-                self.retries.put_back();
+                self.retries.put_back(now, &trouble);
                 self.close_gate(sent_at, now, trouble);
             }
         }
@@ -261,10 +268,12 @@ impl Drain {
     }
 }
 
-fn answered(trouble: Trouble) -> Answered {
+/// The trouble as it stands in the file of a parked event.
+pub(super) fn answered(trouble: Trouble) -> Answered {
     Answered {
         code: trouble.code,
         status: trouble.status,
         detail: trouble.reason,
+        said: trouble.said,
     }
 }

@@ -21,8 +21,10 @@ pub(super) struct Report {
     connection: Lines,
     pauses: Lines,
     refusals: Lines,
+    divisions: Lines,
     parkings: Lines,
     servers: Lines,
+    divided_at: Option<Instant>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -44,8 +46,10 @@ impl Report {
             connection: Lines::default(),
             pauses: Lines::default(),
             refusals: Lines::default(),
+            divisions: Lines::default(),
             parkings: Lines::default(),
             servers: Lines::default(),
+            divided_at: None,
         }
     }
 
@@ -93,7 +97,7 @@ impl Report {
         self.state = State::Paused(reason.to_owned());
         if let Some(hidden) = self.pauses.may_speak(now) {
             warn!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden), wait_ms = millis(wait),
-                "delivery to {} is paused: {reason}; events are kept, the oldest is tried again", self.destination);
+                "delivery to {} is paused: {reason}; events are kept, one at a time is tried again", self.destination);
         }
     }
 
@@ -122,7 +126,7 @@ impl Report {
         };
         let consequence = if holds_its_key {
             format!(
-                "later events of {} wait behind it",
+                "later events of {} wait behind it unless it fails twice",
                 record.envelope.partition_key
             )
         } else {
@@ -131,6 +135,18 @@ impl Report {
         warn!(uplink = %self.uplink, event = %record.envelope.id, kind = %record.envelope.kind,
             sequence = %record.position, hidden_lines = (hidden > 0).then_some(hidden), wait_ms = millis(wait),
             "{} did not take an event: {reason}; it is kept and tried again, {consequence}", self.destination);
+    }
+
+    /// A request with several events failed as a whole.
+    pub(super) fn divided(&mut self, now: Instant, reason: &str) {
+        // One line for all of its events.
+        if self.divided_at.replace(now) == Some(now) {
+            return;
+        }
+        if let Some(hidden) = self.divisions.may_speak(now) {
+            warn!(uplink = %self.uplink, hidden_lines = (hidden > 0).then_some(hidden),
+                "{} did not take a batch: {reason}; its events go one by one", self.destination);
+        }
     }
 
     /// One event is put aside.

@@ -1,8 +1,11 @@
 //! Parked events on another attempt: one at a time, at a slow pace, in a slot that live events do not need. A pure rule but for
 //! the question to the buffer that is under way; `parking` asks it.
 
+use super::parking::answered;
 use super::timing::Timing;
+use super::uplink::Trouble;
 use super::window::Patience;
+use crate::backoff::Backoff;
 use crate::buffer::{Answered, Closed, DueParked, Parked, Record, Retried};
 use crate::model::{ParkClass, ParkedGroup, Position};
 use futures_util::future::BoxFuture;
@@ -26,6 +29,12 @@ pub(super) struct Retries {
     pub(super) asking: Option<BoxFuture<'static, Due>>,
     /// How often in a row the MES did not speak of what was sent.
     unheard: u32,
+    /// Between attempts that blame the destination as well, since anything was taken.
+    rest: Backoff,
+    /// It was put back, and nothing was taken before that.
+    blamed: Option<Position>,
+    /// Something was taken since it was put back.
+    others_pass: bool,
     timing: Timing,
     random: fastrand::Rng,
 }
@@ -56,6 +65,9 @@ impl Retries {
             ended: Vec::new(),
             asking: None,
             unheard: 0,
+            rest: timing.backoff(seed),
+            blamed: None,
+            others_pass: false,
             timing,
             random: fastrand::Rng::with_seed(seed),
         }
@@ -188,6 +200,20 @@ impl Retries {
         self.state = State::Resting(now + rest);
     }
 
+    /// Something was taken: what failed before that did so on its own account.
+    pub(super) fn others_pass(&mut self) {
+        self.rest.reset();
+        self.others_pass = true;
+    }
+
+    /// The answer to the event that is under way blames it, or the destination: the next one goes later each time, for the
+    /// destination may be away.
+    pub(super) fn doubted(&mut self, now: Instant, answered: Answered, at_least: Option<Duration>) {
+        self.failed(now, answered, None, at_least);
+        let rest = self.rest.next_wait().max(self.timing.between_retries);
+        self.state = State::Resting(now + rest);
+    }
+
     /// The MES speaks.
     pub(super) fn heard(&mut self) {
         self.unheard = 0;
@@ -223,8 +249,16 @@ impl Retries {
         self.state = State::Resting(now + self.timing.between_retries);
     }
 
-    /// The destination takes nothing: the event was not the cause.
-    pub(super) fn put_back(&mut self) {
+    /// The destination takes nothing: the event was not the cause. Where that was said of it before and others were taken
+    /// meanwhile, it is.
+    pub(super) fn put_back(&mut self, now: Instant, trouble: &Trouble) {
+        let position = self.under_way().map(|(parked, _)| parked.record.position);
+        if self.blamed == position && std::mem::take(&mut self.others_pass) {
+            self.doubted(now, answered(trouble.clone()), trouble.at_least);
+            return;
+        }
+        self.blamed = position;
+        self.others_pass = false;
         let state = std::mem::replace(&mut self.state, State::Asking);
         self.state = match state {
             State::Sent(parked, sent_at) => State::Ready(parked, sent_at),
@@ -297,13 +331,52 @@ mod tests {
         assert!(retries.start(now, 7, 8).is_some());
         assert!(retries.start(now, 0, 8).is_none());
         assert_eq!(retries.leaves(8), 7);
-        retries.put_back();
+        retries.put_back(now, &Trouble::new("away"));
         assert!(retries.start(now, 0, 1).is_some());
         assert_eq!(retries.leaves(1), 0);
         retries.delivered(now);
         retries.delivered(now);
         assert_eq!(retries.ended.len(), 1);
         assert_eq!(retries.wake(), Some(now), "the next one at once");
+    }
+
+    #[test]
+    fn one_that_closes_the_way_for_others_again_and_again_waits_on_its_own() {
+        let now = Instant::now();
+        let mut retries = ready(1, now);
+        for others_pass in [false, false, true] {
+            assert!(retries.start(now, 0, 8).is_some());
+            if others_pass {
+                retries.others_pass();
+            }
+            retries.put_back(now, &Trouble::new("429"));
+        }
+        assert!(retries.start(now, 0, 8).is_none());
+        assert!(matches!(
+            retries.ended.pop(),
+            Some((_, Retried::Again { .. }))
+        ));
+    }
+
+    #[test]
+    fn doubts_space_the_attempts_until_something_is_taken() {
+        let mut now = Instant::now();
+        let mut retries = ready(1, now);
+        let mut longest = Duration::ZERO;
+        for _ in 0..200 {
+            assert!(retries.start(now, 0, 8).is_some());
+            retries.doubted(now, Answered::default(), None);
+            let wake = retries.wake().expect("it rests");
+            longest = longest.max(wake - now);
+            now = wake;
+            assert!(retries.wants(now));
+            retries.due(parked(3, 1), now);
+        }
+        assert!(longest > 20 * SECOND && longest <= 30 * SECOND);
+        retries.others_pass();
+        assert!(retries.start(now, 0, 8).is_some());
+        retries.doubted(now, Answered::default(), None);
+        assert_eq!(retries.wake(), Some(now + SECOND));
     }
 
     #[test]
@@ -337,7 +410,7 @@ mod tests {
         // The same where the destination was at fault meanwhile.
         let mut retries = ready(1, now);
         assert!(retries.start(now + FRESH, 0, 8).is_some());
-        retries.put_back();
+        retries.put_back(now, &Trouble::new("away"));
         assert!(retries.start(later, 0, 8).is_none());
         assert!(retries.wants(later));
     }

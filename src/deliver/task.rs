@@ -7,6 +7,7 @@ use super::answering::Answering;
 use super::filter::EventFilter;
 use super::gate::Gate;
 use super::holding::Holding;
+use super::noting::Noting;
 use super::pace::Pace;
 use super::parking::Desk;
 use super::report::Report;
@@ -49,8 +50,12 @@ pub async fn run_uplink(
     } = prepared;
     let cells = Arc::clone(&health);
     let drain = |destination: &str| Drain {
-        window: Window::new(outlet.cursor(), outlet.carried(), timing, seed),
+        window: {
+            let window = Window::new(outlet.cursor(), outlet.carried(), timing, seed);
+            if holds { window.strict() } else { window }
+        },
         desk: Desk::default(),
+        noting: Noting::default(),
         retries: Retries::new(now(), timing, seed),
         gate: Gate::new(timing.backoff(seed)),
         report: Report::new(&name, destination, holds),
@@ -82,6 +87,7 @@ pub(super) struct Drain {
     pub(super) report: Report,
     pub(super) outlet: Outlet,
     pub(super) desk: Desk,
+    pub(super) noting: Noting,
     pub(super) retries: Retries,
     /// Where the word of the MES counts.
     pub(super) answering: Option<Answering>,
@@ -136,7 +142,7 @@ impl Drain {
                     }
                     // What came with the end counts, also if the next connection is days away. A closed buffer ends
                     // the loop anyway.
-                    let _closed = self.outlet.settle(self.window.take_settled()).await;
+                    let _closed = self.settle_all().await;
                     let _closed = self.tell_retries().await;
                     ended
                 }
@@ -199,7 +205,7 @@ impl Drain {
     async fn turn<U: Uplink>(&mut self, uplink: &mut U, terms: Terms) -> Result<(), Ended> {
         self.start_reading(&terms);
         // Before sending: the fewer events are out and not settled, the fewer come twice after a crash.
-        self.outlet.settle(self.window.take_settled()).await?;
+        self.note_settled().await?;
         self.tell_retries().await?;
         let now = now();
         self.park_what_holds_back(&terms);
@@ -217,6 +223,7 @@ impl Drain {
                 self.reading = None;
                 self.take_in(records?);
             }
+            () = wait_for(&mut self.noting.under_way) => self.noting = Noting::default(),
             parked = wait_for(&mut self.desk.under_way) => self.take_parked(parked)?,
             due = wait_for(&mut self.retries.asking) => self.take_due(due)?,
             () = sleep_until(wake) => self.check_silence(&terms)?,
@@ -269,7 +276,7 @@ impl Drain {
         [
             overdue,
             self.pace.as_ref().and_then(|pace| pace.wake(now)),
-            self.gate.reopens(),
+            self.gate.reopens(self.has_another(terms)),
             self.window.next_due(now),
             self.desk.wake(),
             self.retries.wake(),
@@ -321,7 +328,7 @@ impl Drain {
 }
 
 /// The end of a read that is under way; without one, never.
-async fn wait_for<T>(reading: &mut Option<BoxFuture<'static, T>>) -> T {
+pub(super) async fn wait_for<T>(reading: &mut Option<BoxFuture<'static, T>>) -> T {
     match reading {
         Some(read) => read.await,
         None => std::future::pending().await,

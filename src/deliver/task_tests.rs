@@ -1,14 +1,11 @@
 //! The task on a protocol that is told what to say, in virtual time.
 
 use super::*;
-use crate::buffer::{
-    DueParked, Heads, Moment, Parked, ParkedRequest, ParkedState, Parking, Request, Retried,
-};
+use crate::buffer::ParkedState;
 use crate::deliver::uplink::{Answer, Trouble, Verdict};
 use crate::deliver::window::Patience;
 use crate::health::DestinationState;
 use crate::model::{Class, Envelope, ParkClass, Position, UplinkId};
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -21,11 +18,13 @@ type Script = Box<dyn FnMut(usize, u64) -> Vec<(Duration, Verdict)> + Send>;
 pub(super) struct Log {
     pub(super) connects: Vec<TokioInstant>,
     pub(super) sent: Vec<(u64, TokioInstant)>,
+    /// When something was sent, one event or several.
+    pub(super) requests: Vec<TokioInstant>,
     asked: usize,
     pub(super) parked: Vec<(u64, ParkClass)>,
-    delivered: u64,
+    pub(super) delivered: u64,
     /// What the destination's cell says at the end.
-    destination: DestinationState,
+    pub(super) destination: DestinationState,
 }
 
 struct Scripted {
@@ -48,19 +47,23 @@ impl Uplink for Scripted {
     }
 
     fn send(&mut self, events: &[&Record]) {
-        let [record] = events else {
-            panic!("one at a time");
-        };
         let mut log = self.log.lock().expect("no panic");
         let now = TokioInstant::now();
-        log.sent.push((record.position.seq, now));
-        let position = record.position;
-        let said = (self.script)(log.sent.len(), position.seq);
-        let answer = |verdict| Answer { position, verdict };
-        self.answers.extend(
-            said.into_iter()
-                .map(|(after, verdict)| (now + after, answer(verdict))),
-        );
+        log.requests.push(now);
+        let mut said = Vec::new();
+        for record in events {
+            log.sent.push((record.position.seq, now));
+            said.push((self.script)(log.sent.len(), record.position.seq));
+        }
+        if events.len() > 1 {
+            said = as_batch(said);
+        }
+        for (record, said) in events.iter().zip(said) {
+            let position = record.position;
+            let answer = |verdict| Answer { position, verdict };
+            let due = |(after, verdict)| (now + after, answer(verdict));
+            self.answers.extend(said.into_iter().map(due));
+        }
     }
 
     async fn next(&mut self) -> Result<Answer, Fault> {
@@ -86,50 +89,50 @@ impl Uplink for Scripted {
     }
 }
 
-/// Three machines in turn.
-fn key_of(seq: u64) -> String {
-    format!("PRESS-{}", seq % 3)
-}
+type Said = Vec<(Duration, Verdict)>;
 
-fn record(seq: u64) -> Record {
-    Record {
-        position: Position { epoch: 1, seq },
-        envelope: Envelope {
-            id: uuid::Uuid::nil(),
-            run: uuid::Uuid::nil(),
-            kind: "operation.completed".into(),
-            partition_key: key_of(seq),
-            equipment: Some(key_of(seq)),
-            path: Vec::new(),
-            time_ns: 0,
-        },
-        class: Class::Lasting,
-        payload: bytes::Bytes::from_static(b"{}"),
-    }
+/// What an HTTP server says of a batch: one event that it does not take makes the whole request fail.
+fn as_batch(said: Vec<Said>) -> Vec<Said> {
+    let is_refused = |(_, verdict): &&(Duration, Verdict)| *verdict != Verdict::Accepted;
+    let Some((after, verdict)) = said.iter().flatten().find(is_refused).cloned() else {
+        return said;
+    };
+    let whole = match verdict {
+        Verdict::Unanswered(trouble) => Verdict::Undivided(trouble),
+        Verdict::InDoubt(..) | Verdict::Unavailable(_) => verdict,
+        // Its events go one by one inside of the sending.
+        _ => return said,
+    };
+    said.iter().map(|_| vec![(after, whole.clone())]).collect()
 }
 
 /// What is to be delivered, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Case {
-    events: u64,
+    pub(super) events: u64,
+    /// They are of so many machines, and of so many kinds, in turn.
+    pub(super) machines: u64,
+    pub(super) kinds: u64,
     /// An event comes each time that has passed; all are there where it is zero.
     pub(super) every: Duration,
     pub(super) terms: Terms,
-    within: Duration,
+    pub(super) within: Duration,
     /// How long a connection lives.
-    lives: Duration,
-    patience: Option<Patience>,
-    per_second: Option<f64>,
+    pub(super) lives: Duration,
+    pub(super) patience: Option<Patience>,
+    pub(super) per_second: Option<f64>,
     /// A rejected event holds the later ones of its key; somebody has it retried after that time.
-    hold: Option<Duration>,
+    pub(super) hold: Option<Duration>,
     /// Rejected in an earlier run.
-    parked_before: &'static [u64],
+    pub(super) parked_before: &'static [u64],
 }
 
 impl Case {
     pub(super) fn of(events: u64, within: Duration) -> Case {
         Case {
             events,
+            machines: 3,
+            kinds: 1,
             every: Duration::ZERO,
             terms: terms(),
             within,
@@ -138,6 +141,26 @@ impl Case {
             per_second: None,
             hold: None,
             parked_before: &[],
+        }
+    }
+
+    fn record(&self, seq: u64) -> Record {
+        let key = format!("PRESS-{}", seq % self.machines);
+        let kinds = ["operation.completed", "operation.started"];
+        let kind = kinds[usize::try_from(seq % self.kinds).expect("few")];
+        Record {
+            position: Position { epoch: 1, seq },
+            envelope: Envelope {
+                id: uuid::Uuid::nil(),
+                run: uuid::Uuid::nil(),
+                kind: kind.into(),
+                partition_key: key.clone(),
+                equipment: Some(key),
+                path: Vec::new(),
+                time_ns: 0,
+            },
+            class: Class::Lasting,
+            payload: bytes::Bytes::from_static(b"{}"),
         }
     }
 }
@@ -163,109 +186,6 @@ async fn run(
     .await
 }
 
-/// What is parked, in memory.
-#[derive(Default)]
-struct Aside(BTreeMap<u64, Parked>);
-
-impl Aside {
-    fn put(&mut self, record: Record, class: ParkClass, state: ParkedState, attempts: u32) {
-        let parked = Parked {
-            record,
-            class,
-            state,
-            attempts,
-            first_attempt: Moment::default(),
-            last_attempt: Moment::default(),
-            answers: Vec::new(),
-            audit: Vec::new(),
-        };
-        self.0.insert(parked.record.position.seq, parked);
-    }
-
-    /// Of each key the oldest may go, a rejected one when somebody has it retried.
-    fn heads(&self, retried: bool) -> Heads {
-        let mut keys = BTreeMap::new();
-        for parked in self.0.values() {
-            let key = parked.record.envelope.partition_key.clone();
-            keys.entry(key).or_insert(parked);
-        }
-        let may_go = |one: &&&Parked| retried || one.state == ParkedState::Retrying;
-        let due = keys.values().find(may_go);
-        Heads {
-            due: due.map_or(DueParked::Never, |one| {
-                DueParked::Event(Box::new((*one).clone()))
-            }),
-            groups: Vec::new(),
-            keys: keys.into_keys().collect(),
-        }
-    }
-}
-
-/// The buffer: events that come in time, and what is settled and parked.
-async fn buffer(
-    case: Case,
-    mut requests: mpsc::Receiver<Request>,
-    durable: watch::Sender<Position>,
-    settling: watch::Sender<u64>,
-    log: Arc<Mutex<Log>>,
-) {
-    let begin = TokioInstant::now();
-    let mut shown = 0;
-    let mut aside = Aside::default();
-    for seq in case.parked_before {
-        aside.put(record(*seq), ParkClass::Business, ParkedState::Rejected, 1);
-    }
-    loop {
-        let due = begin + case.every * u32::try_from(shown).expect("few");
-        if shown < case.events && due <= TokioInstant::now() {
-            shown += 1;
-            durable.send_replace(Position {
-                epoch: 1,
-                seq: shown,
-            });
-            continue;
-        }
-        let request = tokio::select! {
-            request = requests.recv() => request,
-            () = tokio::time::sleep_until(due), if shown < case.events => continue,
-        };
-        let Some(request) = request else { return };
-        match request {
-            Request::Read {
-                after,
-                max_events,
-                reply,
-                ..
-            } => {
-                let records = (after.seq + 1..=shown).take(max_events).map(record);
-                drop(reply.send(records.collect()));
-            }
-            Request::Parked(ParkedRequest::Due { reply, .. }) => {
-                drop(reply.send((DueParked::Never, Vec::new())));
-            }
-            Request::Parked(ParkedRequest::Park { event, reply, .. }) => {
-                let parked = (event.record.position.seq, event.class);
-                log.lock().expect("no panic").parked.push(parked);
-                aside.put(event.record, event.class, event.state, event.attempts);
-                drop(reply.send((Parking::Done, Vec::new())));
-            }
-            Request::Parked(ParkedRequest::Heads { reply, .. }) => {
-                let retried = case.hold.is_some_and(|after| begin.elapsed() >= after);
-                drop(reply.send(aside.heads(retried)));
-            }
-            Request::Parked(ParkedRequest::Retried {
-                position, retried, ..
-            }) => {
-                if *retried == Retried::Delivered {
-                    aside.0.remove(&position.seq);
-                }
-            }
-            Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
-            Request::Look(_) | Request::Parked(ParkedRequest::Change { .. }) => {}
-        }
-    }
-}
-
 /// Runs until all events are settled or the time is over; what happened.
 pub(super) async fn play(
     case: Case,
@@ -275,14 +195,28 @@ pub(super) async fn play(
     let (durable, seen) = watch::channel(Position::default());
     let (settling, mut settled) = watch::channel(0);
     let log = Arc::new(Mutex::new(Log::default()));
-    tokio::spawn(buffer(case, requests, durable, settling, Arc::clone(&log)));
+    tokio::spawn(events::buffer(
+        case,
+        requests,
+        durable,
+        settling,
+        Arc::clone(&log),
+    ));
     let timing = Timing::default();
     let outlet = Outlet::new(UplinkId(0), Position::default(), sender, seen);
     let stop = CancellationToken::new();
     let health: Arc<UplinkHealth> = Arc::default();
     let drain = Drain {
-        window: Window::new(Position::default(), outlet.carried(), timing, 7),
+        window: {
+            let window = Window::new(Position::default(), outlet.carried(), timing, 7);
+            if case.hold.is_some() {
+                window.strict()
+            } else {
+                window
+            }
+        },
         desk: Desk::default(),
+        noting: super::super::noting::Noting::default(),
         retries: Retries::new(now(), timing, 7),
         gate: Gate::new(timing.backoff(7)),
         report: Report::new("mes", "a script", false),
@@ -429,6 +363,8 @@ async fn a_pause_is_one_pause_however_often_it_is_tried_and_a_verdict_ends_it() 
     }
 }
 
+#[path = "buffer_tests.rs"]
+mod events;
 #[path = "hold_tests.rs"]
 mod hold;
 #[path = "mes_tests.rs"]

@@ -76,8 +76,22 @@ pub(super) enum Verdict {
     /// The destination has the event and does not say what becomes of it: it is parked, so that it holds nobody, and asked
     /// for now and then.
     Pending(Trouble),
-    /// The destination takes nothing at present: everything pauses, and the oldest event tries the way again.
+    /// The request that it shared with others failed as a whole: each of them goes alone, at once, and nobody is blamed.
+    Undivided(Trouble),
+    /// The destination may take nothing at present, or it is this event alone. Everything pauses, and an event that this
+    /// cannot concern tries the way again: when that is taken, the blame is told.
+    InDoubt(Doubt, Trouble),
+    /// The destination takes nothing at present: everything pauses, and one event at a time tries the way again.
     Unavailable(Trouble),
+}
+
+/// What an answer may blame that might as well blame the whole destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// This event: a server behind a proxy dies on it (502, 503, 504).
+    Event,
+    /// Its topic, its URL or the rights there (403, 404, redirects; 0x10, 0x87 of MQTT). The event itself is never to blame.
+    Way,
 }
 
 /// Why something failed, for the log, and how long to wait at least.
@@ -91,6 +105,8 @@ pub(super) struct Trouble {
     pub(super) code: Option<String>,
     /// The HTTP status, or the reason code of MQTT.
     pub(super) status: Option<u16>,
+    /// What the destination said, word for word: see `said`.
+    pub(super) said: Option<String>,
 }
 
 impl Trouble {
@@ -101,6 +117,7 @@ impl Trouble {
             at_least: None,
             code: None,
             status: None,
+            said: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a MES says of events in its own words: `{id, source, status, code, detail, retry_after_s}`, one or a list of them.
 //! Pure. HTTP batches, HTTP answers and the answers on MQTT are read here, so that a code means the same everywhere.
 
+use super::said;
 use super::uplink::{Trouble, Verdict, printable};
 use crate::model::ParkClass;
 use serde_json::Value;
@@ -53,6 +54,8 @@ pub(super) struct Word {
     pub(super) detail: Option<String>,
     /// Not again before that time has passed.
     pub(super) retry_after: Option<Duration>,
+    /// The word as it came, unless the event was taken.
+    pub(super) said: Option<String>,
 }
 
 /// Why a body is no word of a MES.
@@ -78,7 +81,19 @@ pub(super) fn word(body: &[u8]) -> Result<Word, WordError> {
 /// `None` when there is no list.
 pub(super) fn words(body: &[u8]) -> Option<Vec<Word>> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    let list = match &body {
+    words_in(&body)
+}
+
+/// The word on one event, by its id, in an answer that may be a word or a list of them: the first final one, else the first.
+pub(super) fn word_on(body: &Value, id: Uuid) -> Option<Word> {
+    let mut words = words_in(body)?;
+    words.retain(|word| word.id == Some(id));
+    let at = words.iter().position(Word::is_final).unwrap_or(0);
+    (at < words.len()).then(|| words.swap_remove(at))
+}
+
+fn words_in(body: &Value) -> Option<Vec<Word>> {
+    let list = match body {
         Value::Array(list) => list,
         Value::Object(parts) => {
             let is_list = |part: &&Value| {
@@ -89,7 +104,7 @@ pub(super) fn words(body: &[u8]) -> Option<Vec<Word>> {
                 Some(Value::Array(list)) => list,
                 // One word for a sending of one.
                 _ => {
-                    return word_of(&body)
+                    return word_of(body)
                         .ok()
                         .filter(|one| one.id.is_some())
                         .map(|one| vec![one]);
@@ -107,6 +122,8 @@ fn word_of(value: &Value) -> Result<Word, WordError> {
     let status = match text("status").ok_or(WordError::NoStatus)? {
         "accepted" => Status::Accepted,
         "duplicate" => Status::Duplicate,
+        // Contradicts itself; what is sent again in vain is parked all the same.
+        "rejected" if value.get("retryable") == Some(&Value::Bool(true)) => Status::Retry,
         "rejected" => Status::Rejected,
         "retry" => Status::Retry,
         _ => return Err(WordError::UnknownStatus),
@@ -123,8 +140,20 @@ fn word_of(value: &Value) -> Result<Word, WordError> {
         source: text("source").map(str::to_owned),
         status,
         code: code_at(value, "code"),
-        detail: text("detail").map(|detail| printable(detail, MAX_DETAIL_CHARS)),
+        detail: text("detail")
+            .or_else(|| text("title"))
+            .map(|detail| printable(detail, MAX_DETAIL_CHARS))
+            .map(|detail| detail + &wrong_place(value)),
         retry_after: value.get("retry_after_s").and_then(wait),
+        said: (!matches!(status, Status::Accepted | Status::Duplicate)).then(|| said::json(value)),
+    })
+}
+
+/// The first place in the event that a verdict or a problem+json blames, in words; empty where it blames none.
+pub(super) fn wrong_place(answer: &Value) -> String {
+    let pointer = answer.pointer("/errors/0/pointer").and_then(Value::as_str);
+    pointer.map_or_else(String::new, |pointer| {
+        format!(" at {}", printable(pointer, MAX_CODE_CHARS))
     })
 }
 
@@ -176,6 +205,7 @@ impl Word {
             Trouble {
                 at_least: self.retry_after,
                 code: self.code.clone(),
+                said: self.said.clone(),
                 ..Trouble::new(reason)
             }
         };

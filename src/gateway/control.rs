@@ -1,5 +1,6 @@
 //! What the gateway answers on its control socket: it asks the stages, which do not know one another.
 
+use super::rates::{Counts, Rates};
 use crate::buffer::inspect::{
     Copied, CopyError, Inspector, Name, StoreStatus, copies_path, copy_generation,
 };
@@ -11,9 +12,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::any::Any;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
+
+/// How often the backlogs are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Most events that a command announces at once.
+const MAX_BESIDE: u32 = 1_000_000;
 
 /// What a command may ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +51,15 @@ pub enum Ask {
         uplink: String,
         /// Which, what and why.
         change: ParkedChange,
+    },
+    /// A command is about to send events to an uplink's destination itself: they count towards the uplink's `rate_limit`.
+    /// Answered with null.
+    #[serde(rename = "uplink.beside")]
+    UplinkBeside {
+        /// The uplink.
+        uplink: String,
+        /// How many.
+        events: u32,
     },
 }
 
@@ -91,12 +108,23 @@ pub(super) async fn run(
         health,
         uplinks: plant.uplinks.iter().map(|it| it.name.clone()).collect(),
         max_bytes: plant.buffer.max_size.0,
+        rates: Mutex::new(plant.uplinks.iter().map(|_| Rates::default()).collect()),
     };
     let answer = |asked: Value| {
         let desk = &desk;
         async move { desk.answer(asked).await }
     };
-    control::serve(socket, greeting, answer, stop).await;
+    let looking = async {
+        let mut turns = interval(LOOK_EVERY);
+        loop {
+            turns.tick().await;
+            desk.look(Instant::now().into_std());
+        }
+    };
+    tokio::select! {
+        () = control::serve(socket, greeting, answer, stop) => {}
+        () = looking => {}
+    }
 }
 
 /// Who is asked.
@@ -106,9 +134,31 @@ struct Desk {
     /// Names, by their ids.
     uplinks: Vec<String>,
     max_bytes: u64,
+    /// By uplink id.
+    rates: Mutex<Vec<Rates>>,
 }
 
 impl Desk {
+    /// Looks at the backlogs, so that it is known how fast they go.
+    fn look(&self, now: std::time::Instant) {
+        let backlogs = self.health.buffer.backlogs.get();
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        for (nth, rates) in rates.iter_mut().enumerate() {
+            let counts = backlogs.get(nth).map(|backlog| Counts {
+                delivered: backlog.delivered,
+                waiting: backlog.stored,
+            });
+            rates.look(now, counts.filter(|_| self.paused(nth).is_none()));
+        }
+    }
+
+    /// Why nothing is sent to an uplink.
+    fn paused(&self, nth: usize) -> Option<String> {
+        let cells = self.health.uplinks.get(nth)?;
+        let state = cells.destination.other_than(&DestinationState::default())?;
+        state.paused
+    }
+
     async fn answer(&self, asked: Value) -> Answers {
         let answered = match serde_json::from_value(asked) {
             Ok(Ask::BufferStatus {}) => self.status().await,
@@ -117,6 +167,7 @@ impl Desk {
                 self.set_aside(&generation, reason).await
             }
             Ok(Ask::ParkedChange { uplink, change }) => self.change_parked(uplink, change).await,
+            Ok(Ask::UplinkBeside { uplink, events }) => self.beside(&uplink, events),
             Err(error) => Err(Refusal::new(
                 Code::Unknown,
                 format!("this gateway does not know the request: {error}"),
@@ -129,10 +180,18 @@ impl Desk {
         let mut status: StoreStatus = self.inspector.status().await.map_err(stopping)?;
         status.max_bytes = Some(self.max_bytes);
         status.refusing = self.health.buffer.refusing.now().map(|now| now.why);
-        for (uplink, cells) in status.uplinks.iter_mut().zip(&self.health.uplinks) {
-            let state = cells.destination.other_than(&DestinationState::default());
-            uplink.paused = state.and_then(|state| state.paused);
+        let now = Instant::now().into_std();
+        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        for (nth, (uplink, rates)) in status.uplinks.iter_mut().zip(rates.iter()).enumerate() {
+            uplink.paused = self.paused(nth);
+            let counts = Counts {
+                delivered: uplink.delivered,
+                waiting: uplink.waiting,
+            };
+            let goes = uplink.paused.is_none();
+            uplink.drain = rates.drain(now, counts).filter(|_| goes);
         }
+        drop(rates);
         Ok(Answers::one(json!(status)))
     }
 
@@ -182,6 +241,19 @@ impl Desk {
             cells.parked.set(groups);
         }
         Ok(Answers::one(json!(changed)))
+    }
+}
+
+impl Desk {
+    fn beside(&self, uplink: &str, events: u32) -> Result<Answers, Refusal> {
+        let place = self.uplinks.iter().position(|name| name == uplink);
+        let cells = place.and_then(|place| self.health.uplinks.get(place));
+        let cells = cells.filter(|_| events <= MAX_BESIDE).ok_or_else(|| {
+            let why = format!("no uplink `{uplink}` runs here, or {events} events are too many");
+            Refusal::new(Code::Unknown, why)
+        })?;
+        cells.beside.add(events.into());
+        Ok(Answers::one(Value::Null))
     }
 }
 

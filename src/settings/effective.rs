@@ -159,10 +159,20 @@ fn settle_modbus(device: &mut Device) {
 /// `sha256:` and the first 16 hex digits over the settled file as JSON.
 pub(super) fn digest(file: &File) -> String {
     let json = serde_json::to_vec(file).unwrap_or_default();
-    let hex: String = Sha256::digest(&json)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    short(&Sha256::digest(&json))
+}
+
+/// The digest of settings with that of what their files hold.
+pub(super) fn digest_with(digest: &str, contents: impl Iterator<Item = Vec<u8>>) -> String {
+    let mut all = Sha256::new_with_prefix(digest);
+    for content in contents {
+        all.update(Sha256::digest(&content));
+    }
+    short(&all.finalize())
+}
+
+fn short(digest: &[u8]) -> String {
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let short = hex.get(..DIGEST_DIGITS).unwrap_or(&hex);
     format!("sha256:{short}")
 }

@@ -19,12 +19,13 @@ pub mod shape;
 mod source;
 mod statistic;
 mod status;
+mod telling;
 mod units;
 mod verify;
 pub mod week;
 mod yaml;
 
-pub use check::MAX_SOCKET_PATH;
+pub use check::{MAX_SOCKET_PATH, broker};
 pub use effective::effective;
 pub use explain::{Source, Weight};
 pub use places::Places;
@@ -39,6 +40,7 @@ pub use secret::{SecretError, SecretText};
 pub use source::{Unreadable, read_text, text};
 pub use statistic::Statistic;
 pub use status::{Scalar, Statuses};
+pub use telling::{names_a_secret, secrets_in_query};
 pub use units::{ByteSize, Period, Rate};
 
 use instances::Instances;

@@ -4,6 +4,8 @@ use super::mes::Mes;
 use super::{
     Gateway, account, discarded, home, letters, settings_for, store, wait_parked, wait_until,
 };
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -61,6 +63,8 @@ fn ten_thousand_refusals_are_one_line_and_a_few_alerts_and_can_be_discarded_at_o
         "{alerts} alerts in {minutes} minutes"
     );
 
+    broken_off_after_some(&settings, &gateway);
+
     let began = Instant::now();
     let discard = [
         "discard",
@@ -69,11 +73,12 @@ fn ten_thousand_refusals_are_one_line_and_a_few_alerts_and_can_be_discarded_at_o
         "--reason",
         "order written off",
     ];
-    letters(&settings, &discard).says(0, &["10,000 events of mes discarded"]);
+    let left = EVENTS - u64::try_from(discarded(home.path()).len()).unwrap();
+    letters(&settings, &discard).says(0, &["events of mes discarded"]);
     println!("discarded in {:?}", began.elapsed());
     let line = gateway.says("parked events are discarded");
     assert!(
-        line.contains("order written off") && line.contains("10000"),
+        line.contains("order written off") && line.contains(&left.to_string()),
         "{line}"
     );
     let after = account(&settings);
@@ -86,4 +91,29 @@ fn ten_thousand_refusals_are_one_line_and_a_few_alerts_and_can_be_discarded_at_o
     letters(&settings, &["list"]).says(0, &["No dead letters"]);
     gateway.stop();
     assert_eq!(account(&settings)["discarded"], EVENTS);
+}
+
+/// Somebody discards them, thinks better of it, and learns how far that came, as does the log.
+fn broken_off_after_some(settings: &Path, gateway: &Gateway) {
+    let child = Command::new(env!("CARGO_BIN_EXE_millgate"))
+        .args(["dead-letters", "discard", "--all", "--reason", "too early"])
+        .arg("--config")
+        .arg(settings)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    gateway.says("too early");
+    let id = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
+    let said = super::Said::of(&child.wait_with_output().unwrap());
+    said.says(130, &["are as before", "broken off before the end"]);
+    let done = said.out.split(' ').next().unwrap().replace(',', "");
+    let line = gateway.says("that was broken off");
+    assert!(
+        line.contains(&format!("changed={done}")),
+        "{line}\n{said:?}"
+    );
+    let listed = account(settings)["discarded"].as_u64().unwrap();
+    assert_eq!(listed.to_string(), done);
 }

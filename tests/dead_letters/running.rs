@@ -23,6 +23,7 @@ fn what_was_refused_stays_until_somebody_retries_it_and_keeps_its_id() {
             "1.5 of uplink mes",
             "order-closed: 422",
             "rejected: it waits",
+            "What it said last:\n{\n  \"code\": \"order-closed\"",
             "\"duration_s\": 1.5",
         ],
     );
@@ -143,5 +144,63 @@ fn a_gateway_without_a_socket_can_be_read_and_is_not_changed() {
     letters(&settings, &["retry", "--all"]).says(69, &["is in use", "systemctl restart millgate"]);
     letters(&settings, &["discard", "--all", "--reason", "x"]).says(69, &["is in use"]);
     letters(&settings, &["list", "--json"]).says(0, &["\"rejected\""]);
+    gateway.stop();
+}
+
+#[test]
+fn the_status_says_how_fast_a_backlog_goes_and_when_it_is_gone() {
+    let home = home();
+    store(home.path(), 2_000);
+    let mes = Mes::start(|_, _, _| super::mes::GOOD);
+    let url = format!("http://127.0.0.1:{}/events", mes.port);
+    let uplink = format!("{{ http: {{ url: \"{url}\" }}, start_at: oldest, rate_limit: 20/s }}");
+    let settings = super::settings(home.path(), &uplink, "");
+    let gateway = Gateway::start(&settings);
+    wait_until("enough was seen", || !account(&settings)["drain"].is_null());
+    let drain = account(&settings)["drain"].clone();
+    let number = |name: &str| drain[name].as_f64().unwrap();
+    assert!((5.0..=60.0).contains(&number("over_s")), "{drain}");
+    assert!(number("delivered_per_s") > 1.0 && number("shrinks_per_s") > 1.0);
+    assert!((10.0..2_000.0).contains(&number("empty_in_s")), "{drain}");
+    super::millgate(&settings, &["buffer", "status"]).says(
+        0,
+        &[" waiting, ", "/s delivered: about ", "until none waits"],
+    );
+    gateway.stop();
+    assert!(account(&settings)["drain"].is_null());
+}
+
+#[test]
+fn while_the_destination_takes_nothing_a_retry_says_so_and_a_discard_what_may_be_under_way() {
+    let home = home();
+    store(home.path(), 8);
+    let mes = Mes::start(|_, shut_off, _| match shut_off {
+        true => (401, "", ""),
+        false => super::mes::CLOSED,
+    });
+    let settings = settings_for(home.path(), &mes, "");
+    let gateway = Gateway::start(&settings);
+    wait_parked(&settings, 8);
+    mes.open();
+    letters(&settings, &["retry", "1.2"]).says(0, &["1 event of mes"]);
+    wait_until("it is paused", || !account(&settings)["paused"].is_null());
+    letters(&settings, &["retry", "1.3"]).says(
+        0,
+        &["when the destination takes events, which it does not at present (401"],
+    );
+    assert!(account(&settings)["drain"].is_null(), "it goes nowhere");
+    super::millgate(&settings, &["buffer", "status"])
+        .says(0, &["paused: 401", "parked: `millgate dead-letters list`"]);
+    letters(
+        &settings,
+        &["discard", "1.2", "1.3", "1.4", "--reason", "x"],
+    )
+    .says(
+        0,
+        &[
+            "3 events of mes discarded",
+            "trying 2 of them again: one that was under way may have reached",
+        ],
+    );
     gateway.stop();
 }

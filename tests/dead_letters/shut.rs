@@ -56,6 +56,7 @@ fn an_export_has_each_event_with_its_verdict_and_its_own_bytes() {
         assert_eq!(entry["class"], "business");
         assert_eq!(entry["verdict"]["code"], "order-closed");
         assert_eq!(entry["verdict"]["status"], 422);
+        assert_eq!(entry["verdict"]["body"]["code"], "order-closed");
         assert_eq!(entry["event"]["id"], entry["event_id"]);
         let bytes = line
             .split_once("\"event\":")

@@ -1,5 +1,6 @@
 //! A broker on loopback that follows a script, in MQTT 3.1.1 and 5. Only the codecs are those of the library under test.
 
+pub(super) use super::broker_greeting::{Allows, Greeting};
 pub(super) use super::broker_mes::{Grants, Mes, STATUS};
 use super::oracle::{Oracle, id_of};
 use bytes::BytesMut;
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Protocol versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,20 +41,13 @@ pub(super) struct Script {
     pub(super) receive_maximum: Option<u16>,
     /// MQTT 5 only.
     pub(super) max_packet_bytes: Option<u32>,
+    /// MQTT 5 only.
+    pub(super) allows: Allows,
     pub(super) manner: Manner,
     /// How it answers SUBSCRIBE.
     pub(super) grants: Grants,
     /// The MES behind it; without one nobody gives verdicts, and its PUBACK grants an event.
     pub(super) mes: Option<Mes>,
-}
-
-/// How it answers CONNECT.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Greeting {
-    #[default]
-    Accept,
-    Refuse,
-    Silence,
 }
 
 /// How it answers PUBLISH. Numbers count the publishes of the connection from 1.
@@ -76,6 +71,8 @@ pub(super) enum Manner {
     Once(usize, v5::PubAckReason),
     /// The event with this number gets that reason until it is mended.
     Poison(u128, v5::PubAckReason, Arc<AtomicBool>),
+    /// The events with such numbers do.
+    Refuse(fn(u128) -> bool, v5::PubAckReason, Arc<AtomicBool>),
 }
 
 /// A scripted broker. Its scripts are followed one per connection, the last one for ever.
@@ -87,6 +84,7 @@ pub(super) struct Broker {
     topics: Arc<Mutex<Vec<String>>>,
     pub(super) subscriptions: Arc<AtomicUsize>,
     statuses: Arc<Mutex<Vec<serde_json::Value>>>,
+    pings: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Broker {
@@ -99,6 +97,7 @@ impl Broker {
             topics: Arc::default(),
             subscriptions: Arc::default(),
             statuses: Arc::default(),
+            pings: Arc::default(),
         };
         let serving = broker.clone();
         tokio::spawn(async move {
@@ -107,6 +106,7 @@ impl Broker {
                 let script = scripts.get(number).or(scripts.last()).cloned();
                 let connection = Connection {
                     version,
+                    number,
                     script: script.expect("at least one script"),
                     oracle: oracle.clone(),
                     broker: serving.clone(),
@@ -146,6 +146,11 @@ impl Broker {
         self.statuses.lock().expect("no panic").clone()
     }
 
+    /// When it was pinged, on all connections together.
+    pub(super) fn pings(&self) -> Vec<Instant> {
+        self.pings.lock().expect("no panic").clone()
+    }
+
     fn tell_status(&self, payload: &[u8]) {
         let status = serde_json::from_slice(payload).expect("a status is JSON");
         self.statuses.lock().expect("no panic").push(status);
@@ -180,6 +185,8 @@ enum Packet {
 
 pub(super) struct Connection {
     pub(super) version: Version,
+    /// Which of the connections to the broker it is, from 0.
+    number: usize,
     pub(super) script: Script,
     pub(super) oracle: Oracle,
     pub(super) broker: Broker,
@@ -211,7 +218,7 @@ async fn released(manner: Manner) {
 }
 
 /// Whether the connection goes on.
-enum Next {
+pub(super) enum Next {
     GoOn,
     Close,
 }
@@ -293,6 +300,10 @@ impl Connection {
                     };
                     assert_eq!(properties.content_type.as_deref(), Some(kind));
                     assert_eq!(properties.topic_alias, None);
+                    assert!(
+                        !publish.retain || self.script.allows.retain != Some(0),
+                        "a retained message where there are none"
+                    );
                     Packet::Publish {
                         packet_id: publish.pkid,
                         topic,
@@ -340,15 +351,24 @@ impl Connection {
                 self.will = None;
                 return Next::Close;
             }
-            Packet::Ping if !matches!(self.script.manner, Manner::Mute) => self.pong(output),
-            Packet::Ping | Packet::Other => {}
+            Packet::Ping => {
+                self.broker
+                    .pings
+                    .lock()
+                    .expect("no panic")
+                    .push(Instant::now());
+                if !matches!(self.script.manner, Manner::Mute) {
+                    self.pong(output);
+                }
+            }
+            Packet::Other => {}
         }
         Next::GoOn
     }
 
     fn publish(&mut self, packet_id: u16, payload: &[u8], output: &mut BytesMut) -> Next {
         let id = id_of(payload);
-        let arrivals = self.oracle.arrived(id);
+        let arrivals = self.oracle.arrived_on(self.number, id);
         self.published += 1;
         self.unacknowledged.push((packet_id, id));
         let outstanding = self.unacknowledged.len();
@@ -377,6 +397,11 @@ impl Connection {
             }
             Manner::Poison(poison, reason, mended)
                 if id.as_u128() == poison && !mended.load(Ordering::SeqCst) =>
+            {
+                self.refuse(packet_id, reason, output);
+            }
+            Manner::Refuse(is_refused, reason, mended)
+                if is_refused(id.as_u128()) && !mended.load(Ordering::SeqCst) =>
             {
                 self.refuse(packet_id, reason, output);
             }
@@ -414,58 +439,5 @@ impl Connection {
             Version::V3 => v4::PingResp.write(output).expect("written"),
             Version::V5 => v5::PingResp::write(output).expect("written"),
         };
-    }
-
-    fn greet(&self, output: &mut BytesMut) -> Next {
-        let refuse = self.script.greeting == Greeting::Refuse;
-        match (self.version, self.script.greeting) {
-            (_, Greeting::Silence) => return Next::GoOn,
-            (Version::V3, _) => {
-                let code = if refuse {
-                    v4::ConnectReturnCode::ServiceUnavailable
-                } else {
-                    v4::ConnectReturnCode::Success
-                };
-                v4::ConnAck::new(code, self.script.session_present)
-                    .write(output)
-                    .expect("written");
-            }
-            (Version::V5, _) => self.greet_v5(refuse, output),
-        }
-        if refuse { Next::Close } else { Next::GoOn }
-    }
-
-    fn greet_v5(&self, refuse: bool, output: &mut BytesMut) {
-        let code = if refuse {
-            v5::ConnectReturnCode::ServerBusy
-        } else {
-            v5::ConnectReturnCode::Success
-        };
-        let properties = v5::ConnAckProperties {
-            receive_max: self.script.receive_maximum,
-            max_packet_size: self.script.max_packet_bytes,
-            session_expiry_interval: None,
-            max_qos: None,
-            retain_available: None,
-            assigned_client_identifier: None,
-            topic_alias_max: None,
-            reason_string: None,
-            user_properties: Vec::new(),
-            wildcard_subscription_available: None,
-            subscription_identifiers_available: None,
-            shared_subscription_available: None,
-            server_keep_alive: None,
-            response_information: None,
-            server_reference: None,
-            authentication_method: None,
-            authentication_data: None,
-        };
-        v5::ConnAck {
-            session_present: self.script.session_present,
-            code,
-            properties: Some(properties),
-        }
-        .write(output)
-        .expect("written");
     }
 }

@@ -83,27 +83,6 @@ async fn an_event_whose_verdict_does_not_come_holds_nobody_and_is_asked_for_not_
 }
 
 #[tokio::test]
-async fn a_verdict_of_another_server_is_not_looked_for() {
-    let oracle = Oracle::default();
-    let records = events(9);
-    let elsewhere = Mes::start(&oracle, |_| Reply::status(200)).await;
-    let location = format!("Location: {}", elsewhere.url());
-    let mes = Mes::start(&oracle, move |seen| match seen.attempt {
-        1 => Reply::with(202, &location, ""),
-        _ => Reply::status(200),
-    })
-    .await;
-    deliver_all(
-        &http(json!({ "url": mes.url() })),
-        quick(),
-        &records,
-        &oracle,
-    )
-    .await;
-    assert_eq!(elsewhere.seen().len(), 0);
-}
-
-#[tokio::test]
 async fn a_verdict_that_is_lost_makes_the_event_come_again() {
     let oracle = Oracle::default();
     let records = events(9);

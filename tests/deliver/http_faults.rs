@@ -199,8 +199,9 @@ async fn an_event_that_is_refused_holds_its_machine_and_no_other() {
 }
 
 #[tokio::test]
-async fn while_the_destination_is_at_fault_only_the_oldest_event_knocks() {
-    for status in [401, 503] {
+async fn while_the_destination_is_at_fault_one_event_at_a_time_knocks() {
+    // Where one event alone may be the cause, a few behind it are tried in its stead.
+    for (status, behind) in [(401, 0), (503, 8)] {
         let oracle = Oracle::default();
         let records = events(30);
         let open = Arc::new(AtomicBool::new(false));
@@ -221,7 +222,7 @@ async fn while_the_destination_is_at_fault_only_the_oldest_event_knocks() {
             oracle.clone(),
         );
         wait_until("it has knocked ten times", || oracle.arrivals() >= 13).await;
-        assert!(oracle.first_arrivals().len() <= MACHINES.len());
+        assert!(oracle.first_arrivals().len() <= MACHINES.len() + behind);
         assert_eq!(run.health.refused.get(), 0, "no event is blamed");
         open.store(true, Ordering::SeqCst);
         run.wait_settled(&records[29]).await;

@@ -27,6 +27,10 @@ pub(super) enum Reply {
     Slow(Duration),
     /// 200 when this turns true.
     Held(watch::Receiver<bool>),
+    /// These bytes, whatever they are; then the connection is kept (true) or closed. Whether it grants is the test's to say.
+    Raw(Vec<u8>, bool),
+    /// 200 with a head of these lines, and a body of one byte now and then, without end.
+    Dripping(&'static str, Duration),
     /// That status with a list of verdicts by id.
     Listed(u16, Vec<(Uuid, &'static str)>),
 }
@@ -61,7 +65,12 @@ impl Reply {
             Reply::Answer(202, headers, _) => !headers.iter().any(|h| h.starts_with("Location")),
             Reply::Answer(status, ..) => (200..300).contains(status),
             Reply::Endless | Reply::Slow(_) | Reply::Held(_) => true,
-            Reply::CloseBefore | Reply::CloseInside | Reply::Silence | Reply::Listed(..) => false,
+            Reply::CloseBefore
+            | Reply::CloseInside
+            | Reply::Silence
+            | Reply::Raw(..)
+            | Reply::Dripping(..)
+            | Reply::Listed(..) => false,
         }
     }
 }
@@ -135,12 +144,12 @@ impl Mes {
                 let serving = serving.clone();
                 let tls = tls.clone();
                 tokio::spawn(async move {
-                    serving.state().connections += 1;
+                    let connection = serving.connected();
                     match tls {
-                        None => serving.serve(stream).await,
+                        None => serving.serve(connection, stream).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                serving.serve(stream).await;
+                                serving.serve(connection, stream).await;
                             }
                         }
                     }
@@ -173,10 +182,17 @@ impl Mes {
         (state.most_open, state.most_open_of_one_machine)
     }
 
-    async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    /// One more connection; which it is.
+    fn connected(&self) -> usize {
+        let mut state = self.state();
+        state.connections += 1;
+        state.connections
+    }
+
+    async fn serve(&self, connection: usize, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let mut input = Vec::new();
-        while let Some((head, headers, body)) = read_request(&mut stream, &mut input).await {
-            let seen = self.note(&head, headers, body);
+        while let Some(request) = read_request(&mut stream, &mut input).await {
+            let seen = self.note(connection, request);
             let reply = (self.rule)(&seen);
             if let Reply::Held(held) = &reply {
                 drop(held.clone().wait_for(|released| *released).await);
@@ -191,7 +207,7 @@ impl Mes {
         }
     }
 
-    fn note(&self, head: &str, headers: HashMap<String, String>, body: Vec<u8>) -> Seen {
+    fn note(&self, connection: usize, (head, headers, body): Request) -> Seen {
         let mut words = head.split(' ').map(str::to_owned);
         let (method, path) = (
             words.next().expect("a method"),
@@ -199,7 +215,7 @@ impl Mes {
         );
         let ids = ids_of(&path, &headers, &body);
         let id = *ids.first().expect("a request is about an event");
-        let arrived = |id: &Uuid| self.oracle.arrived(*id);
+        let arrived = |id: &Uuid| self.oracle.arrived_on(connection, *id);
         let attempts: Vec<usize> = match method.as_str() {
             "GET" => Vec::new(),
             _ => ids.iter().map(arrived).collect(),
@@ -247,10 +263,13 @@ fn ids_of(path: &str, headers: &HashMap<String, String>, body: &[u8]) -> Vec<Uui
 }
 
 /// Request line, header lines by their small names, body.
+type Request = (String, HashMap<String, String>, Vec<u8>);
+
+/// The next request; `None` at the end of the connection, also in the middle of one.
 pub(super) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
     input: &mut Vec<u8>,
-) -> Option<(String, HashMap<String, String>, Vec<u8>)> {
+) -> Option<Request> {
     loop {
         if let Some(end) = input.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(input.get(..end)?).into_owned();
@@ -321,6 +340,16 @@ pub(super) async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: R
             true
         }
         Reply::Held(_) => stream.write_all(GOOD).await.is_ok(),
+        Reply::Raw(bytes, keep) => stream.write_all(&bytes).await.is_ok() && keep,
+        Reply::Dripping(lines, pause) => {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n{lines}\r\n");
+            let mut sound = stream.write_all(head.as_bytes()).await.is_ok();
+            while sound {
+                tokio::time::sleep(pause).await;
+                sound = stream.write_all(b" ").await.is_ok();
+            }
+            false
+        }
         Reply::Listed(status, verdicts) => {
             let word =
                 |(id, status): &(Uuid, &str)| serde_json::json!({ "id": id, "status": status });

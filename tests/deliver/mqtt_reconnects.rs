@@ -13,7 +13,7 @@ const RECONNECTS: usize = 1_000;
 const WINDOW: usize = 16;
 
 /// Waits of a millisecond: the connections are to break a thousand times, not to wait.
-fn hasty() -> Timing {
+pub(super) fn hasty() -> Timing {
     Timing {
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_millis(1),
@@ -46,6 +46,7 @@ async fn survive(version: Version, mes: Option<Mes>) {
     let records = events(40_000);
     let scripts = scripts(&mut random, mes.as_ref());
     let broker = Broker::start(version, scripts, oracle.clone()).await;
+    let waits_for_the_mes = mes.is_some();
     let uplink: Uplink = match mes {
         Some(_) => mqtt_mes::uplink(&broker, version),
         None => mqtt(json!({
@@ -55,6 +56,8 @@ async fn survive(version: Version, mes: Option<Mes>) {
     let health = deliver_all(&uplink, hasty(), &records, &oracle).await;
     assert_eq!(broker.connections(), RECONNECTS + 1);
     oracle.check_repeats(&records, WINDOW * RECONNECTS);
+    // A MES whose word got lost is asked again on the same connection, after a while.
+    oracle.check_repeats_by_connection(WINDOW, !waits_for_the_mes);
     assert!(broker.most_outstanding() <= WINDOW);
     assert_eq!(health.filtered.get(), 0);
 }

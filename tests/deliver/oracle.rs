@@ -15,7 +15,8 @@ pub(super) struct Oracle(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
-    arrivals: Vec<Uuid>,
+    /// With the connection on which each came, where that is told.
+    arrivals: Vec<(usize, Uuid)>,
     granted: HashSet<Uuid>,
     settled_early: Vec<Position>,
     times: HashMap<Uuid, usize>,
@@ -28,8 +29,13 @@ impl Oracle {
 
     /// An event arrived; how often it has by now.
     pub(super) fn arrived(&self, id: Uuid) -> usize {
+        self.arrived_on(0, id)
+    }
+
+    /// An event arrived on that connection; how often it has by now.
+    pub(super) fn arrived_on(&self, connection: usize, id: Uuid) -> usize {
         let mut seen = self.seen();
-        seen.arrivals.push(id);
+        seen.arrivals.push((connection, id));
         let times = seen.times.entry(id).or_default();
         *times += 1;
         *times
@@ -57,20 +63,26 @@ impl Oracle {
     pub(super) fn first_arrivals(&self) -> Vec<Uuid> {
         let mut known = HashSet::new();
         let seen = self.seen();
-        let first = seen.arrivals.iter().filter(|id| known.insert(**id));
-        first.copied().collect()
+        let ids = seen.arrivals.iter().map(|(_, id)| *id);
+        ids.filter(|id| known.insert(*id)).collect()
     }
 
     /// Everything has arrived, first deliveries in order inside each key, and nothing was settled early.
     pub(super) fn check(&self, records: &[Record]) {
         self.check_complete(records);
+        self.check_order(records);
+    }
+
+    /// First deliveries are in order inside each key.
+    pub(super) fn check_order(&self, records: &[Record]) {
         let key_of: BTreeMap<Uuid, (&str, usize)> = records
             .iter()
             .enumerate()
             .map(|(order, r)| (r.envelope.id, (r.envelope.partition_key.as_str(), order)))
             .collect();
         let first = self.first_arrivals();
-        for key in MACHINES {
+        let keys: HashSet<&str> = key_of.values().map(|(key, _)| *key).collect();
+        for key in keys {
             let order: Vec<usize> = first
                 .iter()
                 .filter_map(|id| key_of.get(id))
@@ -93,6 +105,50 @@ impl Oracle {
         );
         let early = &self.seen().settled_early;
         assert!(early.is_empty(), "settled before the verdict: {early:?}");
+    }
+
+    /// Each connection brought at most `most` events again that had come on one before it. With `once`, none came twice on
+    /// one connection.
+    pub(super) fn check_repeats_by_connection(&self, most: usize, once: bool) {
+        let seen = self.seen();
+        let mut came: HashMap<Uuid, usize> = HashMap::new();
+        let mut again: HashMap<usize, HashSet<Uuid>> = HashMap::new();
+        for (connection, id) in &seen.arrivals {
+            match came.insert(*id, *connection) {
+                Some(before) if before != *connection => {
+                    again.entry(*connection).or_default().insert(*id);
+                }
+                Some(_) => assert!(!once, "{id} came twice on connection {connection}"),
+                None => {}
+            }
+        }
+        for (connection, ids) in again {
+            let repeats = ids.len();
+            assert!(
+                repeats <= most,
+                "connection {connection} repeats {repeats}, at most {most} are allowed"
+            );
+        }
+    }
+
+    /// Only what was under way when a connection ended came again: of each connection the last `most` arrivals at the most.
+    pub(super) fn check_only_the_last_of_a_connection_come_again(&self, most: usize) {
+        let seen = self.seen();
+        let mut by_connection: BTreeMap<usize, Vec<Uuid>> = BTreeMap::new();
+        for (connection, id) in &seen.arrivals {
+            by_connection.entry(*connection).or_default().push(*id);
+        }
+        let last: HashMap<Uuid, usize> = seen.arrivals.iter().map(|(on, id)| (*id, *on)).collect();
+        for (connection, ids) in by_connection {
+            let done = ids.len().saturating_sub(most);
+            for id in ids.iter().take(done) {
+                assert_eq!(
+                    last.get(id),
+                    Some(&connection),
+                    "{id} was done on connection {connection} and came again"
+                );
+            }
+        }
     }
 
     /// No more repeats than `most`.

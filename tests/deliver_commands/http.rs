@@ -3,6 +3,8 @@
 use crate::dead_letters::mes::{Answer, CLOSED, GOOD, Mes};
 use crate::dead_letters::{home, millgate, settings};
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 fn settings_of(path: &Path, url: &str, more: &str) -> PathBuf {
@@ -74,8 +76,14 @@ fn a_dry_run_shows_everything_but_the_secret_and_sends_nothing() {
     let token = home.path().join("token");
     std::fs::write(&token, "canary-4711").unwrap();
     let mes = Mes::start(|_, _, _| GOOD);
-    let url = format!("http://127.0.0.1:{}/events?plant=1", mes.port);
-    let more = format!(", bearer: {{ file: {} }}", token.display());
+    let url = format!(
+        "http://127.0.0.1:{}/events?plant=1&sig=canary-4712",
+        mes.port
+    );
+    let more = format!(
+        ", bearer: {{ file: {0} }}, headers: {{ X-Api-Key: {{ file: {0} }}, X-Auth-Token: canary-4713, X-Plant: P1 }}",
+        token.display()
+    );
     let settings = settings_of(home.path(), &url, &more);
     let said = millgate(&settings, &["deliver", "test", "--dry-run"]);
     said.says(
@@ -83,6 +91,10 @@ fn a_dry_run_shows_everything_but_the_secret_and_sends_nothing() {
         &[
             "POST: http://127.0.0.1",
             "Bearer ***",
+            "plant=1&sig=***",
+            "x-api-key: ***",
+            "x-auth-token: ***",
+            "x-plant: P1",
             "\"test\": true",
             "nothing was sent",
         ],
@@ -104,6 +116,8 @@ fn a_dry_run_shows_everything_but_the_secret_and_sends_nothing() {
             .headers
             .contains(&"authorization: bearer canary-4711".to_owned())
     );
+    let key = "x-api-key: canary-4711".to_owned();
+    assert!(mes.came()[0].headers.contains(&key));
     std::fs::remove_file(&token).unwrap();
     millgate(&settings, &["deliver", "test"]).says(78, &["cannot read the secret"]);
 }
@@ -119,4 +133,60 @@ fn what_cannot_be_reached_says_at_which_step() {
     millgate(&refused, &["deliver", "test"]).says(69, &["connection NO", "nobody listens there"]);
     let nameless = settings_of(home.path(), "http://no-such-host.invalid/", "");
     millgate(&nameless, &["deliver", "test"]).says(69, &["name       NO", "check the host name"]);
+}
+
+/// An authorization server that answers each request with these.
+fn authority(status: &'static str, body: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = [0; 4_096];
+            // The request is small, and comes at once.
+            if stream.read(&mut asked).is_err() {
+                continue;
+            }
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(format!("{head}{body}").as_bytes()).ok();
+        }
+    });
+    port
+}
+
+#[test]
+fn a_token_is_a_step_of_its_own() {
+    let home = home();
+    let secret = home.path().join("secret");
+    std::fs::write(&secret, "canary-4711").unwrap();
+    let mes = Mes::start(|_, _, _| GOOD);
+    let url = format!("http://127.0.0.1:{}/events", mes.port);
+    let tried = |port: u16| {
+        let oauth2 = format!(
+            ", oauth2: {{ token_url: \"http://127.0.0.1:{port}/token\", client: gw01, secret: {{ file: {} }} }}",
+            secret.display()
+        );
+        let settings = settings_of(home.path(), &url, &oauth2);
+        millgate(&settings, &["deliver", "test"])
+    };
+    let good = r#"{"access_token":"canary-0815","token_type":"Bearer","expires_in":3600}"#;
+    let said = tried(authority("200 OK", good));
+    said.says(
+        0,
+        &["token      ok", "for `gw01`", "good for 3600 s", "accepted"],
+    );
+    assert!(!format!("{said:?}").contains("canary"), "{said:?}");
+    let last = mes.came().pop().unwrap();
+    let sent = "authorization: bearer canary-0815".to_owned();
+    assert!(last.headers.contains(&sent), "{:?}", last.headers);
+    tried(authority("200 OK", r#"{"access_token":"t"}"#)).says(0, &["does not say how long"]);
+
+    let before = mes.came().len();
+    let refused = authority("401 Unauthorized", r#"{"error":"invalid_client"}"#);
+    tried(refused).says(77, &["token      NO", "it answers 401 invalid_client"]);
+    tried(authority("503 Busy", "")).says(69, &["token      NO", "it answers 503"]);
+    tried(1).says(69, &["token      NO", "no token from `oauth2.token_url`"]);
+    assert_eq!(mes.came().len(), before, "nothing is sent without one");
 }

@@ -108,8 +108,12 @@ fn certificates(folder: &Path, name: &str) -> [PathBuf; 3] {
 
 /// Somebody who reads every topic of a broker.
 fn reads_all(port: u16) -> Child {
+    reads(port, "#")
+}
+
+fn reads(port: u16, topics: &str) -> Child {
     Command::new("mosquitto_sub")
-        .args(["-h", "127.0.0.1", "-t", "#", "-q", "1", "-p"])
+        .args(["-h", "127.0.0.1", "-t", topics, "-q", "1", "-p"])
         .arg(port.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -249,4 +253,69 @@ fn a_mes_that_says_nothing_is_told_apart_and_the_status_stays_the_gateways() {
         !read.contains("offline") && !read.contains("\"online\""),
         "{read}"
     );
+}
+
+#[test]
+fn the_gateways_own_topic_is_tried_too_and_each_broker_that_stands_in() {
+    let Some(program) = installed() else { return };
+    let home = home();
+    let broker = Broker::start(program, home.path(), "allow_anonymous true");
+    // A MES that subscribes to what machines say, and to nothing else.
+    let mut reader = reads(broker.port, "EXAMPLE/+/+/+/_mes/#");
+    let settings = settings_of(home.path(), "mqtt", broker.port, "");
+    wait_until("the broker has a subscriber", || {
+        let said = millgate(&settings, &["deliver", "test"]);
+        said.out.contains("answer     ok")
+    });
+    let said = millgate(&settings, &["deliver", "test"]);
+    said.says(
+        69,
+        &[
+            "/_mes/evt/operation.completed",
+            "answer     ok",
+            "/_gw/",
+            "evt/gateway.heartbeat",
+            "answer     NO",
+            "leave `gateway.*` out of `events:`",
+        ],
+    );
+    millgate(&settings, &["deliver", "test", "--dry-run"])
+        .says(0, &["evt/operation.completed", "evt/gateway.heartbeat"]);
+    let only = settings_of(home.path(), "mqtt", broker.port, "");
+    let text = std::fs::read_to_string(&only).unwrap();
+    std::fs::write(
+        &only,
+        text.replace("{ mqtt:", "{ events: [\"operation.*\"], mqtt:"),
+    )
+    .unwrap();
+    let said = millgate(&only, &["deliver", "test"]);
+    said.says(0, &["accepted"]);
+    assert!(!said.out.contains("_gw"), "{said:?}");
+
+    // The first broker is away.
+    let away = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let fallback = format!(", fallback: [\"mqtt://127.0.0.1:{}\"]", broker.port);
+    let several = settings_of(home.path(), "mqtt", away, &fallback);
+    let said = millgate(&several, &["deliver", "test"]);
+    said.says(
+        69,
+        &[
+            &format!("mqtt://localhost:{away}, the first that is used"),
+            "connection NO",
+            &format!("mqtt://127.0.0.1:{}, stands in", broker.port),
+            "login      ok",
+        ],
+    );
+    let steps = millgate(&several, &["deliver", "test", "--json"]).json()["steps"].clone();
+    let at = |nth: usize| steps[nth]["server"].as_str().unwrap_or_default().to_owned();
+    let last = steps.as_array().unwrap().len() - 1;
+    assert_eq!(
+        (at(0).as_str(), at(last).ends_with(&broker.port.to_string())),
+        ("", true)
+    );
+    reader.kill().unwrap();
+    reader.wait().unwrap();
 }

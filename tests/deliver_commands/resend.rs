@@ -70,6 +70,7 @@ fn delivered_events_come_again_as_they_were_beside_a_gateway_and_without() {
         counts["delivered"],
         "nothing is counted twice"
     );
+    resend("1.9", "1.8").says(64, &["`--from` is later than `--to`"]);
     resend("7.1", "7.9").says(66, &["buffer.keep_delivered", "at present 1h"]);
 }
 
@@ -163,4 +164,83 @@ fn the_rate_is_kept_and_an_interruption_says_where_to_go_on() {
     let from: usize = from.split('`').next().unwrap().parse().unwrap();
     let came = mes.came().len() - first - 60;
     assert!(came < 190 && from <= came + 1, "{from} after {came}");
+}
+
+#[test]
+fn what_the_list_of_discards_does_not_reach_is_left_out_unless_somebody_says_yes() {
+    let home = home();
+    store(home.path(), 20);
+    let mes = Mes::of_orders();
+    let settings = settings_for(home.path(), &mes, KEEP);
+    let gateway = Gateway::start(&settings);
+    wait_until("all are parked", || account(&settings)["parked"] == 20);
+    let discard = ["dead-letters", "discard", "1.3", "1.5", "--reason", "x"];
+    millgate(&settings, &discard).says(0, &["2 events of mes discarded"]);
+    mes.open();
+    millgate(&settings, &["dead-letters", "retry", "--all"]).says(0, &["18 events"]);
+    wait_until("the others are taken, and their files gone", || {
+        let list = millgate(&settings, &["dead-letters", "list"]);
+        list.out.contains("No dead letters")
+    });
+    let resend = |more: &[&str]| {
+        let range = [
+            "deliver", "resend", "--from", "1.1", "--to", "1.20", "--rate", "1000/s",
+        ];
+        millgate(&settings, &[&range, more].concat())
+    };
+    resend(&[]).says(
+        0,
+        &["18 events sent again", "2 events of the range never taken"],
+    );
+    // As after its rotation: the oldest line is gone.
+    let list = home.path().join("parked/mes/discarded.jsonl");
+    let text = std::fs::read_to_string(&list).unwrap();
+    std::fs::write(&list, text.split_once('\n').unwrap().1).unwrap();
+    let before = mes.came().len();
+    let json = resend(&["--json"]);
+    assert_eq!(json.code, 65, "{json:?}");
+    assert_eq!(json.json()["perhaps_discarded"], 19);
+    resend(&[]).says(65, &["19 events not sent", "goes back to 20", "`--yes`"]);
+    std::fs::remove_file(&list).unwrap();
+    resend(&[]).says(65, &["20 events not sent", "is gone"]);
+    assert_eq!(mes.came().len(), before);
+    resend(&["--yes"]).says(0, &["20 events sent again"]);
+    gateway.stop();
+}
+
+#[test]
+fn beside_a_gateway_the_rate_limit_is_shared_and_the_gateway_leaves_that_much_out() {
+    let home = home();
+    store(home.path(), 60);
+    let mes = Mes::start(|_, _, _| GOOD);
+    let url = format!("http://127.0.0.1:{}/events", mes.port);
+    let uplink = format!(
+        "{{ http: {{ url: \"{url}\" }}, start_at: oldest, events: [\"operation.*\"], rate_limit: 40/s }}"
+    );
+    let settings = crate::dead_letters::settings(home.path(), &uplink, KEEP);
+    let gateway = delivered(&settings, &mes, 60);
+    let range = [
+        "deliver", "resend", "--from", "1.1", "--to", "1.60", "--rate", "500/s",
+    ];
+    let began = Instant::now();
+    millgate(&settings, &range).says(
+        0,
+        &[
+            "at most 20/s: the gateway has the other 20/s",
+            "60 events sent again",
+        ],
+    );
+    assert!(
+        began.elapsed().as_millis() >= 2_800,
+        "{:?}",
+        began.elapsed()
+    );
+    gateway.stop();
+    let began = Instant::now();
+    millgate(&settings, &range).says(0, &["at most 40/s: no gateway runs", "60 events sent"]);
+    assert!(
+        began.elapsed().as_millis() >= 1_400,
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -276,6 +276,7 @@ impl UplinkStatus {
             cursor: progress.cursor(),
             oldest: None,
             paused: None,
+            drain: None,
         }
     }
 }

@@ -18,7 +18,7 @@ pub use copy::{Copied, CopyError, copies_path, copy_generation};
 pub use live::{Inspector, Look, SetAside};
 pub use outlook::{Misses, Outlook, ParkedHarm, Scene};
 pub use shut::{Beside, Held, RepairError, ShutError, ShutHead, ShutStore};
-pub use status::{EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatus};
+pub use status::{DrainStatus, EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatus};
 pub use walk::{Opened, Seen, Trouble, Walked};
 
 use super::disk::{Disk, Files};

@@ -56,6 +56,17 @@ impl ShutStore {
         listed.map_err(|error| ShutError::io(&folder.path(), error))
     }
 
+    /// Since when that list has every discard; `None` where it has none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn discards_listed_since(&self, uplink: &str) -> Result<Option<UtcTime>, ShutError> {
+        let root = self.parked_root();
+        let folder = folder(&root, uplink);
+        let since = folder.listed_since();
+        since.map_err(|error| ShutError::io(&folder.path(), error))
+    }
+
     /// One parked event; `None` where its file is gone by now. The inner error says why it cannot be read.
     ///
     /// # Errors

@@ -147,6 +147,14 @@ impl ShutHead {
         self.uplinks.clone()
     }
 
+    /// How many events somebody has discarded for that uplink since it exists; 0 where there is no such uplink.
+    #[must_use]
+    pub fn discarded(&self, uplink: &str) -> u64 {
+        let mut all = self.uplinks.iter();
+        let found = all.find(|(name, _)| name == uplink);
+        found.map_or(0, |(_, progress)| progress.account.discarded)
+    }
+
     /// From where on each uplink needs events: the position that it settled last.
     pub fn cursors(&self) -> impl Iterator<Item = (&str, Position)> {
         let all = self.uplinks.iter();

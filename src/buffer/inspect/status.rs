@@ -79,6 +79,22 @@ pub struct UplinkStatus {
     pub oldest: Option<EventLabel>,
     /// Why nothing is sent to it; `None` while it takes events, or where no gateway runs.
     pub paused: Option<String>,
+    /// How fast it goes; `None` while it is paused, in the first seconds, or where no gateway runs.
+    #[serde(default)]
+    pub drain: Option<DrainStatus>,
+}
+
+/// How fast an uplink's backlog goes, over the last minute or since it was paused last.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// What was looked at, in seconds: 5 to 60.
+    pub over_s: f64,
+    /// Events settled by a positive verdict, per second.
+    pub delivered_per_s: f64,
+    /// By how many events per second fewer wait, whatever became of them; negative where it becomes more.
+    pub shrinks_per_s: f64,
+    /// Seconds until none waits, if it goes on like that; `None` where none waits, or where it does not shrink.
+    pub empty_in_s: Option<f64>,
 }
 
 /// One generation.

@@ -15,6 +15,7 @@ fn answered() -> Answered {
         code: Some("order-closed".into()),
         status: Some(422),
         detail: "no".into(),
+        said: None,
     }
 }
 

@@ -48,7 +48,8 @@ pub struct ParkedChange {
     pub comment: String,
     /// Which: at most [`CHANGED_AT_ONCE`], what is beyond is left alone.
     pub positions: Vec<Position>,
-    /// Of several changes that belong together, the first one says how many events all of them concern; the others 0.
+    /// Of several changes that belong together, the first one says how many events all of them concern; the others 0. One
+    /// without positions says that they were broken off after so many.
     pub of: u64,
 }
 
@@ -239,13 +240,24 @@ impl Store {
     /// name each.
     fn log_change(&self, uplink: UplinkId, change: &ParkedChange) {
         let name = self.uplinks.get(uplink.index()).map(|(name, _)| name);
-        let (user, events) = (&change.user, change.of);
+        let (user, chosen) = (&change.user, change.of);
+        if change.positions.is_empty() {
+            let action = change.action.word();
+            tracing::warn!(
+                uplink = name,
+                user,
+                action,
+                changed = change.of,
+                "that was broken off: the other parked events are as before"
+            );
+            return;
+        }
         match change.action {
             ParkedAction::Retry => {
                 tracing::info!(
                     uplink = name,
                     user,
-                    events,
+                    chosen,
                     "parked events are to be tried again"
                 );
             }
@@ -254,7 +266,7 @@ impl Store {
                 tracing::warn!(
                     uplink = name,
                     user,
-                    events,
+                    chosen,
                     reason,
                     "parked events are discarded"
                 );

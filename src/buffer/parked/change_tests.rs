@@ -38,6 +38,7 @@ fn refused(options: &OpenOptions, events: u64) -> Store {
                 code: Some("order-closed".into()),
                 status: Some(422),
                 detail: "WO-1 was closed".into(),
+                said: None,
             },
             wait: Duration::ZERO,
         };

@@ -76,6 +76,27 @@ impl Folder<'_> {
         }
         Ok(listed)
     }
+
+    /// When the oldest line of the list was written; what was discarded before does not stand there any more. `None` where
+    /// there is no line.
+    pub(in crate::buffer) fn listed_since(&self) -> io::Result<Option<UtcTime>> {
+        for name in [BEFORE, LIST] {
+            let bytes = self.disk.read(&self.path().join(name), MAX_LIST)?;
+            let bytes = bytes.unwrap_or_default();
+            let first = bytes.split(|byte| *byte == b'\n').find_map(written_at);
+            if first.is_some() {
+                return Ok(first);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// When a line of the list was written.
+fn written_at(line: &[u8]) -> Option<UtcTime> {
+    let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let at: jiff::Timestamp = line.get("at")?.as_str()?.parse().ok()?;
+    i64::try_from(at.as_nanosecond()).ok().map(UtcTime)
 }
 
 fn line(parked: &Parked) -> String {

@@ -19,7 +19,10 @@ const MAX_AUDIT: usize = 32;
 const MAX_CODE: usize = 64;
 /// Longest detail or comment, in characters.
 const MAX_TEXT: usize = 400;
-/// Largest file: the largest record, and 64 KiB for answers and audit, which have at most 72 texts of 1.6 kB and mostly none.
+/// Longest copy of what a destination said, in bytes: the problem+json of a MES has some hundreds.
+pub const MAX_SAID: usize = 4 << 10;
+/// Largest file: the largest record, and 64 KiB for answers and audit, which have at most 72 texts of 1.6 kB and mostly none,
+/// and one copy.
 pub(super) const MAX_FILE: u64 = (MAX_PAYLOAD + MAX_ENVELOPE + (192 << 10)) as u64;
 
 /// What becomes of the event by itself.
@@ -79,6 +82,10 @@ pub struct Answered {
     pub status: Option<u16>,
     /// In words, at most 400 characters.
     pub detail: String,
+    /// What it said word for word, JSON or XML, at most [`MAX_SAID`]: what is longer ends in `…`. Only the newest answer that
+    /// has one keeps it.
+    #[serde(skip)]
+    pub said: Option<String>,
 }
 
 /// What somebody did to a parked event.
@@ -128,6 +135,14 @@ struct Written {
     audit: Vec<Audit>,
 }
 
+/// What may follow it: the copy of what was said, and in which answer. Files of releases that kept none end before it, and those
+/// releases read no further.
+#[derive(Serialize, Deserialize)]
+struct Copied {
+    answer: u8,
+    said: String,
+}
+
 /// Why a file of a parked event cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParkedError {
@@ -154,7 +169,21 @@ impl Parked {
             self.state = ParkedState::Rejected;
             self.class = class;
         }
+        if answered.said.is_some() {
+            self.answers.iter_mut().for_each(|older| older.said = None);
+        }
         push(&mut self.answers, answered.cut(), MAX_ANSWERS);
+    }
+
+    /// The newest answer of which there is a copy.
+    fn copied(&self) -> Option<Copied> {
+        let mut answers = self.answers.iter().enumerate().rev();
+        answers.find_map(|(at, answered)| {
+            Some(Copied {
+                answer: u8::try_from(at).ok()?,
+                said: bounded_copy(answered.said.clone()?),
+            })
+        })
     }
 
     /// Notes what somebody did.
@@ -177,8 +206,11 @@ impl Parked {
             answers: self.answers.clone(),
             audit: self.audit.clone(),
         };
-        let body =
-            postcard::to_stdvec(&written).map_err(|_| RecordError::Content("parked event"))?;
+        let wrong = |_| RecordError::Content("parked event");
+        let mut body = postcard::to_stdvec(&written).map_err(wrong)?;
+        if let Some(copied) = self.copied() {
+            body.extend(postcard::to_stdvec(&copied).map_err(wrong)?);
+        }
         Ok(seal(VERSION, &body))
     }
 
@@ -204,7 +236,14 @@ impl Parked {
             SealError::Version(version) => ParkedError::Version(version),
             SealError::Damaged => damaged(&error),
         })?;
-        let written: Written = postcard::from_bytes(body).map_err(|error| damaged(&error))?;
+        let (mut written, rest): (Written, &[u8]) =
+            postcard::take_from_bytes(body).map_err(|error| damaged(&error))?;
+        if !rest.is_empty() {
+            let copied: Copied = postcard::from_bytes(rest).map_err(|error| damaged(&error))?;
+            if let Some(answered) = written.answers.get_mut(usize::from(copied.answer)) {
+                answered.said = Some(bounded_copy(copied.said));
+            }
+        }
         let record = match record::decode(&written.record) {
             Ok(record) => record,
             Err(RecordError::Version(version)) => return Err(ParkedError::Version(version)),
@@ -230,6 +269,7 @@ impl Answered {
         Answered {
             code: self.code.map(|code| cut(&code, MAX_CODE)),
             detail: cut(&self.detail, MAX_TEXT),
+            said: self.said.map(bounded_copy),
             ..self
         }
     }
@@ -244,6 +284,17 @@ impl Audit {
             comment: cut(&self.comment, MAX_TEXT),
         }
     }
+}
+
+/// A copy of what a destination said, as long as one may be; `…` stands for what is missing.
+#[must_use]
+pub fn bounded_copy(mut text: String) -> String {
+    const MARK: char = '…';
+    if text.len() > MAX_SAID {
+        text.truncate(text.floor_char_boundary(MAX_SAID - MARK.len_utf8()));
+        text.push(MARK);
+    }
+    text
 }
 
 fn cut(text: &str, chars: usize) -> String {
@@ -277,6 +328,7 @@ mod tests {
             code: Some("order-closed".into()),
             status: Some(422),
             detail: "WO-100482 was closed at 09:10".into(),
+            said: None,
         };
         let now = Moment {
             utc: UtcTime(1_000_000_000),
@@ -309,6 +361,49 @@ mod tests {
     }
 
     #[test]
+    fn the_last_copy_of_what_was_said_comes_back_with_its_answer_also_after_others_without() {
+        let mut parked = parked();
+        let said = |text: &str| Answered {
+            said: Some(text.into()),
+            ..Answered::default()
+        };
+        for answered in [said("old"), said(r#"{"a":1}"#), Answered::default()] {
+            parked.answer(answered, None, Moment::default());
+        }
+        let found = Parked::decode(&parked.encode().unwrap()).unwrap();
+        let copies: Vec<_> = found.answers.iter().map(|it| it.said.as_deref()).collect();
+        assert_eq!(copies, [None, None, Some(r#"{"a":1}"#), None]);
+        assert_eq!(found, parked);
+        for _ in 0..MAX_ANSWERS {
+            parked.answer(Answered::default(), None, Moment::default());
+        }
+        let found = Parked::decode(&parked.encode().unwrap()).unwrap();
+        assert!(found.answers.iter().all(|it| it.said.is_none()));
+    }
+
+    /// The layout is that of releases that kept no copy: their files are read, and they read ours.
+    #[test]
+    fn files_without_a_copy_and_releases_without_one_go_on_working() {
+        let plain = parked();
+        let file = plain.encode().unwrap();
+        assert_eq!(Parked::decode(&file), Ok(plain.clone()));
+        let mut copied = plain.clone();
+        copied.answers[0].said = Some("{}".into());
+        let newer = copied.encode().unwrap();
+        let body = unseal(VERSION, &newer).unwrap();
+        assert!(body.starts_with(unseal(VERSION, &file).unwrap()));
+        let old: Written = postcard::from_bytes(body).unwrap();
+        assert_eq!(old.answers, plain.answers);
+    }
+
+    #[test]
+    fn a_copy_that_is_too_long_is_cut_where_a_letter_ends_and_says_so() {
+        let copy = bounded_copy("ü".repeat(MAX_SAID));
+        assert!(copy.len() <= MAX_SAID && copy.ends_with("ü…"));
+        assert_eq!(bounded_copy("x".repeat(MAX_SAID)).len(), MAX_SAID);
+    }
+
+    #[test]
     fn the_largest_one_fits_into_its_file() {
         let mut parked = parked();
         let noise = std::iter::repeat_with(|| fastrand::u8(..));
@@ -319,6 +414,7 @@ mod tests {
                 code: Some(long.clone()),
                 status: Some(u16::MAX),
                 detail: long.clone(),
+                said: Some(long.repeat(9)),
             };
             parked.answer(answered, None, Moment::default());
             parked.note(Audit {

@@ -16,7 +16,9 @@ mod request;
 pub use asked::{DueParked, Parking, Retried, ToPark};
 pub use change::{CHANGED_AT_ONCE, Changed, ParkedAction, ParkedChange};
 pub use discards::sha256;
-pub use entry::{Answered, Audit, Moment, Parked, ParkedError, ParkedState};
+pub use entry::{
+    Answered, Audit, MAX_SAID, Moment, Parked, ParkedError, ParkedState, bounded_copy,
+};
 pub use heads::Heads;
 pub use request::ParkedRequest;
 

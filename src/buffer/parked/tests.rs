@@ -38,6 +38,7 @@ fn answered(code: &str) -> Answered {
         code: Some(code.into()),
         status: Some(422),
         detail: "no".into(),
+        said: None,
     }
 }
 

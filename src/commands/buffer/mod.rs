@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod agreement_tests;
+mod drain;
 pub(super) mod export;
 pub(super) mod interrupt;
 mod newest;

@@ -2,7 +2,7 @@
 
 use super::super::{Exit, Failure, terminal};
 use super::site::{Gateway, Site, Which, deaf, failure};
-use super::words;
+use super::{drain, words};
 use crate::buffer::inspect::{
     EventLabel, Kind, Name, ShutHead, ShutStore, StoreStatus, UplinkStatus,
 };
@@ -221,6 +221,7 @@ fn notes(uplink: &UplinkStatus, now_ns: i64) -> Vec<String> {
     if let Some(why) = &uplink.paused {
         notes.push(format!("paused: {why}"));
     }
+    notes.extend(uplink.drain.map(|drain| drain::pace(uplink.waiting, drain)));
     if let Some(oldest) = &uplink.oldest {
         notes.push(format!(
             "the oldest that waits: {}, {} ({})",
@@ -235,6 +236,9 @@ fn notes(uplink: &UplinkStatus, now_ns: i64) -> Vec<String> {
             .map(|(reason, count)| format!("{} {}", words::number(*count), meaning(reason)))
             .collect();
         notes.push(format!("dropped: {}", reasons.join(", ")));
+    }
+    if uplink.parked > 0 {
+        notes.push("parked: `millgate dead-letters list` says which and why".into());
     }
     if uplink.discarded > 0 {
         notes.push(format!(

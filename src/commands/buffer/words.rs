@@ -2,6 +2,7 @@
 
 use crate::model::Position;
 use jiff::Timestamp;
+use std::time::Duration;
 
 /// Bytes with a unit: `5.2 MiB`.
 pub(in crate::commands) fn bytes(count: u64) -> String {
@@ -52,6 +53,43 @@ pub(in crate::commands) fn age(then_ns: i64, now_ns: i64) -> String {
         3_600..86_400 => format!("{} h {} min ago", s / 3_600, s % 3_600 / 60),
         _ => format!("{} d {} h ago", s / 86_400, s % 86_400 / 3_600),
     }
+}
+
+/// How long something lasts, from seconds: `12 s`, `3 min`, `2 h 5 min`, `4 d 3 h`.
+pub(in crate::commands) fn lasting(seconds: f64) -> String {
+    // Nobody waits for longer than the calendar goes; a float past it ends there.
+    let whole = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+    match whole.as_secs() {
+        s @ 0..60 => format!("{s} s"),
+        s @ 60..3_600 => format!("{} min", s / 60),
+        s @ 3_600..86_400 => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
+        s => format!("{} d {} h", number(s / 86_400), s % 86_400 / 3_600),
+    }
+}
+
+/// An estimate: `about 15 s`, `less than a second`.
+pub(in crate::commands) fn about(seconds: f64) -> String {
+    match seconds < 1.0 {
+        true => "less than a second".into(),
+        false => format!("about {}", lasting(seconds)),
+    }
+}
+
+/// Events per second in the unit that fits: `12,300/s`, `2.5/s`, `30/min`, `4/h`.
+pub(in crate::commands) fn per_second(rate: f64) -> String {
+    let (rate, unit) = match rate {
+        none if none <= 0.0 => (0.0, "s"),
+        slow if slow < 1.0 / 60.0 => (slow * 3_600.0, "h"),
+        slow if slow < 1.0 => (slow * 60.0, "min"),
+        fast => (fast, "s"),
+    };
+    let text = match rate < 10.0 {
+        true => format!("{rate:.1}"),
+        false => format!("{rate:.0}"),
+    };
+    let text = text.trim_end_matches(".0");
+    let grouped = text.parse().map_or(text.to_owned(), number);
+    format!("{grouped}/{unit}")
 }
 
 /// UTC to the second: `2026-11-23 00:12:03 UTC`.
@@ -130,6 +168,24 @@ mod tests {
             assert_eq!(age(-then * s, 0), text);
         }
         assert_eq!(age(i64::MIN, i64::MAX), "ahead of this computer's clock");
+        for (seconds, text) in [
+            (0.4, "less than a second"),
+            (15.2, "about 15 s"),
+            (119.0, "about 1 min"),
+            (7_500.0, "about 2 h 5 min"),
+            (1e300, "about 213,503,982,334,601 d 7 h"),
+        ] {
+            assert_eq!(about(seconds), text);
+        }
+        for (rate, text) in [
+            (12_300.4, "12,300/s"),
+            (2.5, "2.5/s"),
+            (0.5, "30/min"),
+            (1.0 / 900.0, "4/h"),
+            (0.0, "0/s"),
+        ] {
+            assert_eq!(per_second(rate), text);
+        }
         assert_eq!(utc(1_700_000_000 * s), "2023-11-14 22:13:20 UTC");
     }
 

@@ -4,7 +4,7 @@
 
 use super::super::buffer::interrupt::Interrupt;
 use super::super::buffer::site::{Gateway, deaf, failure};
-use super::super::buffer::status::now_ns;
+use super::super::buffer::status::{now_ns, status_of};
 use super::super::buffer::words;
 use super::super::{Exit, Failure, terminal};
 use super::pick::{Pick, Picked};
@@ -119,7 +119,7 @@ fn change(
 
 fn nothing(action: ParkedAction, json: bool) -> Result<(), Failure> {
     if json {
-        let done = json!({ "action": action.word(), "uplink": null, "changed": 0 });
+        let done = json!({ "action": action.word(), "uplink": null, "chosen": 0, "changed": 0 });
         return terminal::print(&format!("{done:#}\n"));
     }
     terminal::print("Nothing to do: no parked event is one of those.\n")
@@ -149,6 +149,7 @@ impl Work<'_> {
             bar.show(nth * CHANGED_AT_ONCE);
             if interrupt.came() {
                 bar.clear();
+                self.broken_off(&user)?;
                 return Err(Interrupt::failure());
             }
             let of = if nth == 0 { all as u64 } else { 0 };
@@ -164,6 +165,14 @@ impl Work<'_> {
         }
         bar.clear();
         Ok(())
+    }
+
+    /// The gateway has told in its log how many were chosen: it tells how far that came, too.
+    fn broken_off(&mut self, user: &str) -> Result<(), Failure> {
+        if !self.through_gateway || self.sum.changed == 0 {
+            return Ok(());
+        }
+        self.part(&[], user, self.sum.changed).map(drop)
     }
 
     /// Asked anew each time who has the store: a gateway may start or stop meanwhile.
@@ -221,13 +230,30 @@ impl Work<'_> {
         }
     }
 
+    /// When the running gateway sends them again. It has said yes already: that it does not say more is no failure.
+    fn when(&self) -> String {
+        let status = status_of(&self.letters.site).ok();
+        let uplinks = status.map(|status| status.uplinks).unwrap_or_default();
+        let mut uplinks = uplinks.into_iter();
+        let ours = uplinks.find(|it| it.name == self.picked.uplink);
+        match ours.and_then(|it| it.paused) {
+            Some(why) => format!(
+                "the gateway sends them again when the destination takes events, which it does not at present ({why})"
+            ),
+            None => "the gateway begins within a minute to send them again, one after the other"
+                .to_owned(),
+        }
+    }
+
     fn told(&self) -> String {
         let uplink = &self.picked.uplink;
         let events = words::events(self.sum.changed);
         let mut text = match (self.action, self.through_gateway) {
+            _ if self.sum.changed == 0 => "Nothing was changed.\n".to_owned(),
             (ParkedAction::Retry, true) => format!(
-                "{events} of {uplink}: the gateway begins within a minute to send them again, one after the other.\n\
-                 What is taken leaves `millgate dead-letters list --uplink {uplink}`; what is refused anew stays.\n"
+                "{events} of {uplink}: {}.\n\
+                 What is taken leaves `millgate dead-letters list --uplink {uplink}`; what is refused anew stays.\n",
+                self.when()
             ),
             (ParkedAction::Retry, false) => format!(
                 "{events} of {uplink}: sent again when the gateway starts. None runs on this store now.\n"
@@ -247,6 +273,13 @@ impl Work<'_> {
                 )
             }
         };
+        let retrying = self.picked.retrying;
+        if self.action == ParkedAction::Discard && self.through_gateway && retrying > 0 {
+            text += &format!(
+                "The gateway was trying {} of them again: one that was under way may have reached the destination all the same.\n",
+                words::number(retrying)
+            );
+        }
         if self.sum.gone > 0 {
             text += &format!(
                 "{} were not parked any more.\n",

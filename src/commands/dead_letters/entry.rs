@@ -11,8 +11,27 @@ pub(super) fn utc(time: UtcTime) -> Option<String> {
     time.map(|time| time.to_string())
 }
 
+/// `body` is what the destination said word for word, where that was kept: JSON as it came, else its text.
 fn answer(answered: &Answered) -> Value {
-    json!({ "code": answered.code, "status": answered.status, "detail": answered.detail })
+    let Answered {
+        code,
+        status,
+        detail,
+        said,
+    } = answered;
+    let Some(said) = said else {
+        return json!({ "code": code, "status": status, "detail": detail });
+    };
+    let body: Value = serde_json::from_str(said).unwrap_or_else(|_| json!(said));
+    json!({ "code": code, "status": status, "detail": detail, "body": body })
+}
+
+/// The last answer, with what was said last, which may have come with one before.
+fn verdict(parked: &Parked) -> Option<Value> {
+    let mut last = parked.answers.last()?.clone();
+    let mut newest_first = parked.answers.iter().rev();
+    last.said = newest_first.find_map(|answered| answered.said.clone());
+    Some(answer(&last))
 }
 
 /// All of it but the event.
@@ -34,7 +53,7 @@ pub(super) fn entry(uplink: &str, parked: &Parked) -> Value {
         "attempts": parked.attempts,
         "first_attempt": utc(parked.first_attempt.utc),
         "last_attempt": utc(parked.last_attempt.utc),
-        "verdict": parked.answers.last().map(answer),
+        "verdict": verdict(parked),
         "answers": parked.answers.iter().map(answer).collect::<Vec<_>>(),
         "sequence": record.position.to_string(),
         "event_id": envelope.id,

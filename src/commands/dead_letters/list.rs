@@ -163,8 +163,8 @@ impl Found {
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.count));
         let mut text = format!(
-            "{:>8}  {:<8}  {:<28}  {:<9}  {:<19}\n",
-            "Events", "Class", "Code", "State", "Tried last (UTC)"
+            "{:>8}  {:<8}  {:<28}  {:<9}  Tried last (UTC)\n",
+            "Events", "Class", "Code", "State"
         );
         for ((class, code, state), group) in groups.iter().take(MAX_SHOWN) {
             let line = format!(
@@ -186,8 +186,8 @@ impl Found {
 
     fn each(&self) -> String {
         let head = format!(
-            "{:<12} {:<23} {:<12} {:<15} {:>4} {:<9}\n",
-            "Event", "Type", "Machine", "Code", "Sent", "State"
+            "{:<12} {:<23} {:<12} {:<15} {:>4} State\n",
+            "Event", "Type", "Machine", "Code", "Sent"
         );
         head + &self.rows
     }
@@ -222,7 +222,7 @@ impl Found {
 fn row(parked: &Parked) -> String {
     let envelope = &parked.record.envelope;
     format!(
-        "{:<12} {:<23} {:<12} {:<15} {:>4} {:<9}\n",
+        "{:<12} {:<23} {:<12} {:<15} {:>4} {}\n",
         words::place(parked.record.position),
         cut(&envelope.kind, 23),
         cut(envelope.equipment.as_deref().unwrap_or("gateway"), 12),
@@ -281,6 +281,7 @@ mod tests {
                 status: Some(422),
                 detail: "the order WO-100482, which this was made for, was closed at 09:10 by somebody else"
                     .into(),
+                said: None,
             }],
             audit: Vec::new(),
         }

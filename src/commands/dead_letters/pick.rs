@@ -86,6 +86,8 @@ pub(super) struct Picked {
     pub(super) uplink: String,
     /// Rising.
     pub(super) positions: Vec<Position>,
+    /// How many of them the gateway tries again by itself, so that one may be under way.
+    pub(super) retrying: u64,
     pub(super) unreadable: Unreadable,
 }
 
@@ -119,16 +121,18 @@ impl Pick {
         let mut ready = self.ready(letters)?;
         let mut all = Vec::new();
         for uplink in &letters.uplinks {
-            let mut positions = Vec::new();
+            let (mut positions, mut retrying) = (Vec::new(), 0);
             let unreadable = letters.read(uplink, |parked| {
                 if ready.wants(&parked) && parked.state != ParkedState::Discarded {
                     positions.push(parked.record.position);
+                    retrying += u64::from(parked.state == ParkedState::Retrying);
                 }
                 Ok(())
             })?;
             all.push(Picked {
                 uplink: uplink.clone(),
                 positions,
+                retrying,
                 unreadable,
             });
         }

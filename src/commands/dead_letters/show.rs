@@ -101,6 +101,10 @@ fn told(uplink: &str, parked: &Parked) -> String {
     let bytes = words::number(parked.record.payload.len() as u64);
     row("Bytes", format!("{bytes}, SHA-256"));
     row("", sha256(&parked.record.payload));
+    let said = parked.answers.iter().rev().find_map(|it| it.said.as_ref());
+    if let Some(said) = said {
+        writeln!(text, "\nWhat it said last:\n{}", words_of(said)).ok();
+    }
     text.push('\n');
     text.push_str(&content(&parked.record.payload));
     text.push('\n');
@@ -138,6 +142,22 @@ fn state(state: ParkedState) -> &'static str {
         ParkedState::Rejected => "rejected: it waits for `retry` or `discard`",
         ParkedState::Discarded => "discarded: gone with the next start of the gateway",
     }
+}
+
+/// What a destination said as people read it; what no terminal should see stays written out.
+fn words_of(said: &str) -> String {
+    let Ok(said) = serde_json::from_str::<serde_json::Value>(said) else {
+        return said.to_owned();
+    };
+    let mut text = String::new();
+    for letter in format!("{said:#}").chars() {
+        if letter.is_control() && letter != '\n' {
+            text.extend(letter.escape_default());
+        } else {
+            text.push(letter);
+        }
+    }
+    text
 }
 
 /// The event as people read it.

@@ -25,6 +25,8 @@ pub(super) struct Wish<'a> {
     pub(super) to: Bound,
     /// Whether the uplink wants events of this name.
     pub(super) wants: &'a dyn Fn(&str) -> bool,
+    /// Whether those go, too, of which it is not known any more that nobody discarded them.
+    pub(super) unsure: bool,
 }
 
 /// What was found beside the events that can be sent.
@@ -34,6 +36,8 @@ pub(super) struct Left {
     pub(super) waiting: u64,
     /// Parked, or discarded: they were never taken.
     pub(super) parked: u64,
+    /// Perhaps discarded: so old that the list of discards does not reach back to them.
+    pub(super) unsure: u64,
     /// Records that cannot be read.
     pub(super) unreadable: u64,
 }
@@ -45,6 +49,8 @@ pub(super) struct Kept<'a> {
     head: ShutHead,
     /// Never taken by the destination.
     never: BTreeSet<Position>,
+    /// Events up to that time may have been discarded without standing in `never`; `None` where it has all.
+    pub(super) list_from_ns: Option<i64>,
     names: Vec<Name>,
     pub(super) left: Left,
 }
@@ -80,12 +86,24 @@ impl<'a> Kept<'a> {
         };
         // Again: what was parked in between.
         never.extend(store.parked_positions(uplink).map_err(failure)?);
-        never.extend(store.discarded_positions(uplink).map_err(failure)?);
+        let listed = store.discarded_positions(uplink).map_err(failure)?;
+        // The list rotates, and no older discard stands in it than its first line. All younger ones do.
+        let list_from_ns = match head.discarded(uplink) <= listed.len() as u64 {
+            true => None,
+            false => Some(
+                store
+                    .discards_listed_since(uplink)
+                    .map_err(failure)?
+                    .map_or(i64::MAX, |since| since.0),
+            ),
+        };
+        never.extend(listed);
         Ok(Some(Kept {
             site,
             store,
             head,
             never,
+            list_from_ns,
             names,
             left: Left::default(),
         }))
@@ -190,6 +208,11 @@ impl<'a> Kept<'a> {
         }
         if self.never.contains(&at) {
             self.left.parked += 1;
+            return false;
+        }
+        let happened = record.envelope.time_ns;
+        if !wish.unsure && self.list_from_ns.is_some_and(|from| happened <= from) {
+            self.left.unsure += 1;
             return false;
         }
         true

@@ -1,13 +1,15 @@
 //! `millgate deliver`: talks to a destination of the settings itself, on a connection of its own.
 //!
-//! `test` sends one marked event, made by `sample`, and explains the answer in words; `resend` sends again what was
-//! delivered and `kept` still holds.
+//! `test` sends a marked event, made by `sample`, and `attempt` explains each step of its way in words; `resend`
+//! sends again what was delivered and `kept` still holds, within the `share` of the uplink's rate limit.
 
+mod attempt;
 mod kept;
 mod pace;
 mod resend;
 mod sample;
 mod sending;
+mod share;
 mod test;
 
 use super::buffer::quietly;

@@ -17,15 +17,22 @@ pub(super) struct Pace {
 impl Pace {
     /// At most so many events a second, from `now` on.
     pub(super) fn new(per_second: f64, now: Instant) -> Pace {
+        let mut pace = Pace {
+            gap: Duration::ZERO,
+            next: now,
+        };
+        pace.change(per_second);
+        pace
+    }
+
+    /// From the next one on, at most so many a second.
+    pub(super) fn change(&mut self, per_second: f64) {
         let per_second = if per_second.is_finite() {
             per_second.max(SLOWEST)
         } else {
             SLOWEST
         };
-        Pace {
-            gap: Duration::from_secs_f64(1.0 / per_second),
-            next: now,
-        }
+        self.gap = Duration::from_secs_f64(1.0 / per_second);
     }
 
     /// When the next one may go.

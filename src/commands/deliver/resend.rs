@@ -8,6 +8,7 @@ use super::super::{Exit, Failure, terminal};
 use super::Whither;
 use super::kept::{Kept, Left, Wish};
 use super::sending::{MAX_TOLD, Sending, Signals, Stopped};
+use super::share::Share;
 use crate::buffer::Record;
 use crate::deliver::{Courier, Timing};
 use crate::model::Position;
@@ -27,9 +28,13 @@ pub(super) struct Resend {
     /// The last one, in the same way; it is sent, too.
     #[arg(long, value_name = "NUMBER|TIME", value_parser = bound)]
     to: Bound,
-    /// At most so many, such as 200/s; never more than the uplink's own `rate_limit`.
+    /// At most so many, such as 200/s; never more than the uplink's own `rate_limit`, and beside a running gateway than half of
+    /// it.
     #[arg(long, default_value = "100/s", value_parser = rate)]
     rate: Rate,
+    /// Send those, too, that are older than the list of discards: somebody may have given some of them up.
+    #[arg(long)]
+    yes: bool,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -41,6 +46,15 @@ fn rate(text: &str) -> Result<Rate, String> {
         return Ok(rate);
     }
     Err("must be more than 0".into())
+}
+
+/// Whether nothing can lie between; a number and a time are not compared.
+fn is_after(from: Bound, to: Bound) -> bool {
+    match (from, to) {
+        (Bound::Number(from), Bound::Number(to)) => from > to,
+        (Bound::TimeNs(from), Bound::TimeNs(to)) => from > to,
+        (Bound::Number(_), Bound::TimeNs(_)) | (Bound::TimeNs(_), Bound::Number(_)) => false,
+    }
 }
 
 /// Why it ended early.
@@ -57,6 +71,10 @@ impl From<Failure> for Ended {
 
 impl Resend {
     pub(super) fn run(self) -> Result<(), Failure> {
+        if is_after(self.from, self.to) {
+            let error = anyhow!("`--from` is later than `--to`: there is nothing between them");
+            return Err(Failure::new(Exit::Usage, error));
+        }
         let (plant, uplink) = self.whither.find()?;
         let site = Which::of(&self.whither.config).site()?;
         let store = site.store()?;
@@ -70,6 +88,7 @@ impl Resend {
             from: self.from,
             to: self.to,
             wants: &wants,
+            unsure: self.yes,
         };
         let Some(mut kept) = Kept::of(&site, &store, &uplink.name)? else {
             let error = anyhow!(
@@ -81,34 +100,45 @@ impl Resend {
         };
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Exit::Software, error))?;
-        let mut sending = self.sending(courier, &uplink, &runtime)?;
+        let mut sending = self.sending(courier, &runtime)?;
         let mut sent = 0_u64;
-        let mut each = |part: Vec<Record>, bar: &mut Bar| {
-            let count = part.len() as u64;
-            let done = runtime.block_on(sending.send(part));
-            sent += count;
-            bar.show(sent);
-            done.map_err(Ended::Stopped)
+        let share = Share::new(&site, &uplink, self.rate);
+        if let Some(told) = share.told()? {
+            terminal::print_error(&told)?;
+        }
+        let mut each = |mut part: Vec<Record>, bar: &mut Bar| {
+            while !part.is_empty() {
+                let granted = match share.next(part.len()) {
+                    Ok(granted) => granted,
+                    Err(failure) => {
+                        sending.leave(part.drain(..));
+                        return Err(Ended::Failed(failure));
+                    }
+                };
+                let rest = part.split_off(granted.events.min(part.len()));
+                let count = part.len() as u64;
+                sending.set_rate(granted.per_second);
+                let done = runtime.block_on(sending.send(part));
+                part = rest;
+                if let Err(stopped) = done {
+                    sending.leave(part.drain(..));
+                    return Err(Ended::Stopped(stopped));
+                }
+                sent += count;
+                bar.show(sent);
+            }
+            Ok(())
         };
         let ended = kept.each(&wish, &mut each);
         let left = kept.left;
-        self.tell(&plant, &uplink, &sending, left, ended)
+        let list_from_ns = kept.list_from_ns;
+        self.tell(&plant, &uplink, &sending, (left, list_from_ns), ended)
     }
 
-    fn sending(
-        &self,
-        courier: Courier,
-        uplink: &Uplink,
-        runtime: &Runtime,
-    ) -> Result<Sending, Failure> {
+    fn sending(&self, courier: Courier, runtime: &Runtime) -> Result<Sending, Failure> {
         let _inside = runtime.enter();
         let signals = Signals::listen().map_err(|error| Failure::new(Exit::Software, error))?;
-        let own = uplink.rate_limit.map_or(f64::INFINITY, Rate::per_second);
-        Ok(Sending::new(
-            courier,
-            signals,
-            self.rate.per_second().min(own),
-        ))
+        Ok(Sending::new(courier, signals, self.rate.per_second()))
     }
 
     fn tell(
@@ -116,7 +146,7 @@ impl Resend {
         plant: &Plant,
         uplink: &Uplink,
         sending: &Sending,
-        left: Left,
+        (left, list_from_ns): (Left, Option<i64>),
         ended: Result<(), Ended>,
     ) -> Result<(), Failure> {
         let sum = &sending.sum;
@@ -137,23 +167,31 @@ impl Resend {
                 "go_on_from": first_open.map(|at| at.to_string()),
                 "waiting": left.waiting,
                 "parked": left.parked,
+                "perhaps_discarded": left.unsure,
                 "unreadable": left.unreadable,
             });
             terminal::print(&format!("{done:#}\n"))?;
         } else {
             terminal::print(&told(sending, uplink, left, nothing))?;
         }
+        terminal::print_error(&unsure(left, list_from_ns))?;
         match ended {
             Err(Ended::Failed(failure)) => Err(failure),
             Err(Ended::Stopped(stopped)) => Err(stop(stopped, first_open)),
             Ok(()) if nothing => Err(self.nothing(plant, left)),
-            Ok(()) if sum.rejected > 0 || left.unreadable > 0 => Err(Failure::told(Exit::Data)),
+            Ok(()) if sum.rejected + left.unreadable + left.unsure > 0 => {
+                Err(Failure::told(Exit::Data))
+            }
             Ok(()) => Ok(()),
         }
     }
 
     /// Why there was nothing to send.
     fn nothing(&self, plant: &Plant, left: Left) -> Failure {
+        if left.unsure > 0 {
+            let error = anyhow!("nothing was sent");
+            return Failure::new(Exit::Data, error);
+        }
         if left.waiting + left.parked > 0 {
             let error = anyhow!("none of the events in that range has been delivered yet");
             return Failure::new(Exit::NoInput, error);
@@ -206,6 +244,24 @@ fn told(sending: &Sending, uplink: &Uplink, left: Left, nothing: bool) -> String
         text += "some of the range cannot be read: `millgate buffer verify` says what\n";
     }
     text
+}
+
+/// That the list of discards does not reach back so far.
+fn unsure(left: Left, list_from_ns: Option<i64>) -> String {
+    let Some(from) = list_from_ns.filter(|_| left.unsure > 0) else {
+        return String::new();
+    };
+    let list = match from {
+        i64::MAX => "the list of discards (`discarded.jsonl`) is gone".to_owned(),
+        from => format!(
+            "the list of discards (`discarded.jsonl`) goes back to {} only",
+            words::utc(from)
+        ),
+    };
+    format!(
+        "{} not sent: {list}, so some of them may have been given up by somebody. `--yes` sends them, too\n",
+        words::events(left.unsure)
+    )
 }
 
 fn stop(stopped: Stopped, first_open: Option<Position>) -> Failure {

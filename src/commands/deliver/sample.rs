@@ -20,29 +20,41 @@ const AT: Position = Position { epoch: 0, seq: 1 };
 
 /// A completed operation: the first one of the settings; without any, a sign of life.
 pub(super) fn made(plant: &Plant) -> Record {
-    let mut plant = plant.clone();
-    plant.shadow = true;
     let clock = Clock::system();
     let now = clock.now();
     let first = plant.machines.iter().find_map(|machine| {
         let (name, operation) = machine.operations.first()?;
         Some((machine.name.clone(), name.clone(), operation.slot.clone()))
     });
-    let (scope, correlation, body) = match first {
-        Some((machine, name, slot)) => {
-            let report = operation(name, now);
-            let scope = Scope::Equipment {
-                id: machine,
-                slot: Some(slot),
-            };
-            (
-                scope,
-                Some(report.id),
-                Body::OperationCompleted(Box::new(report)),
-            )
-        }
-        None => (Scope::Gateway, None, Body::Heartbeat(heartbeat())),
+    let Some((machine, name, slot)) = first else {
+        return heartbeat_of(plant);
     };
+    let report = operation(name, now);
+    let scope = Scope::Equipment {
+        id: machine,
+        slot: Some(slot),
+    };
+    let correlation = Some(report.id);
+    let body = Body::OperationCompleted(Box::new(report));
+    rendered(plant, &clock, scope, correlation, body)
+}
+
+/// A sign of life of the gateway itself.
+pub(super) fn heartbeat_of(plant: &Plant) -> Record {
+    let body = Body::Heartbeat(heartbeat());
+    rendered(plant, &Clock::system(), Scope::Gateway, None, body)
+}
+
+fn rendered(
+    plant: &Plant,
+    clock: &Clock,
+    scope: Scope,
+    correlation: Option<Uuid>,
+    body: Body,
+) -> Record {
+    let mut plant = plant.clone();
+    plant.shadow = true;
+    let now = clock.now();
     let event = Event {
         position: AT,
         run: Uuid::new_v4(),

@@ -91,6 +91,16 @@ impl Sending {
         }
     }
 
+    /// From the next event on, at most so many a second.
+    pub(super) fn set_rate(&mut self, per_second: f64) {
+        self.pace.change(per_second);
+    }
+
+    /// These were handed over and never tried: where to go on from.
+    pub(super) fn leave(&mut self, records: impl Iterator<Item = Record>) {
+        self.waiting.extend(records);
+    }
+
     /// The first event that has no verdict.
     pub(super) fn first_open(&self) -> Option<Position> {
         let waiting = self.waiting.iter().map(|record| record.position);

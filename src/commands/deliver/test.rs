@@ -1,22 +1,24 @@
-//! `millgate deliver test`: one marked event to one destination, and each step of its way in words.
+//! `millgate deliver test`: one marked event to one destination, and one of the gateway itself where that goes elsewhere;
+//! `attempt` goes the way step by step, here is what the steps mean.
 
 use super::super::{Exit, Failure, terminal};
+use super::attempt::{Attempt, topic};
 use super::{Whither, sample};
 use crate::buffer::Record;
-use crate::deliver::way::{self, End};
 use crate::deliver::{Courier, Parcel, Said, Timing, Word, parcel};
 use crate::model::ParkClass;
 use crate::settings::shape::{Acknowledge, MqttVersion, Secret};
 use crate::settings::{Plant, Uplink, UplinkProtocol};
 use anyhow::{Context, anyhow};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Longest file of an event: more than any event has, and its white space.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Send one event that is marked as a test, and explain the answer in words.
+/// Send one event that is marked as a test, and explain the answer in words. Where the gateway's own events go elsewhere, one
+/// of them, too; and to each broker of `fallback`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Test {
     #[command(flatten)]
@@ -33,169 +35,150 @@ pub(super) struct Test {
 }
 
 /// One step, as it is told.
-struct Step {
-    what: String,
-    words: Vec<String>,
+pub(super) struct Step {
+    /// The broker it was made at, where there are several.
+    pub(super) server: Option<String>,
+    pub(super) what: String,
+    pub(super) words: Vec<String>,
     /// Where it ends here: the code to exit with.
-    exit: Option<Exit>,
+    pub(super) exit: Option<Exit>,
 }
 
 impl Step {
-    fn good(what: &str, words: Vec<String>) -> Step {
+    pub(super) fn good(what: &str, words: Vec<String>) -> Step {
         Step {
+            server: None,
             what: what.into(),
             words,
             exit: None,
         }
     }
 
-    fn bad(what: &str, exit: Exit, why: String) -> Step {
+    pub(super) fn bad(what: &str, exit: Exit, why: String) -> Step {
         Step {
+            server: None,
             what: what.into(),
             words: vec![why],
             exit: Some(exit),
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mark = if self.exit.is_some() { "NO" } else { "ok" };
         let words = self.words.join("\n               ");
         format!("{:<11}{mark}  {words}\n", self.what)
     }
 
     fn json(&self) -> Value {
-        json!({ "step": self.what, "ok": self.exit.is_none(), "words": self.words })
+        json!({
+            "server": self.server,
+            "step": self.what,
+            "ok": self.exit.is_none(),
+            "words": self.words,
+        })
     }
 }
 
 impl Test {
     pub(super) fn run(self) -> Result<(), Failure> {
         let (plant, uplink) = self.whither.find()?;
-        let record = self.record(&plant)?;
+        let records = self.records(&plant, &uplink)?;
         if self.dry_run {
-            return self.show(&plant, &uplink, &record);
+            return self.show(&plant, &uplink, &records);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Exit::Software, error))?;
-        let mut steps = Vec::new();
-        let tried = runtime.block_on(self.attempt(&plant, &uplink, &record, &mut steps));
-        tried?;
+        let mut attempt = Attempt::new(&plant, &records, !self.json);
+        runtime.block_on(attempt.run(&uplink))?;
+        let steps = attempt.steps;
         let exit = steps.iter().find_map(|step| step.exit);
         if self.json {
             let steps: Vec<Value> = steps.iter().map(Step::json).collect();
+            let ids = records.iter().map(|record| record.envelope.id.to_string());
+            let ids: Vec<String> = ids.collect();
             let result = json!({
                 "uplink": uplink.name,
                 "accepted": exit.is_none(),
                 "steps": steps,
-                "event_id": record.envelope.id,
+                "event_id": ids.first(),
+                "event_ids": ids,
             });
             terminal::print(&format!("{result:#}\n"))?;
         }
         exit.map_or(Ok(()), |exit| Err(Failure::told(exit)))
     }
 
-    fn record(&self, plant: &Plant) -> Result<Record, Failure> {
-        let Some(path) = &self.event else {
-            return Ok(sample::made(plant));
+    /// What is sent: the event of the file; else one of the settings, and a heartbeat where that is wanted and goes elsewhere.
+    fn records(&self, plant: &Plant, uplink: &Uplink) -> Result<Vec<Record>, Failure> {
+        if let Some(path) = &self.event {
+            let text = read(path)?;
+            let record = sample::read(&text, plant)
+                .map_err(|why| Failure::new(Exit::Data, anyhow!("{}: {why}", path.display())))?;
+            return Ok(vec![record]);
+        }
+        let first = sample::made(plant);
+        let config = |error| Failure::new(Exit::Config, error);
+        let courier = Courier::new(&plant.gateway, uplink, "test", Timing::default());
+        let own = sample::heartbeat_of(plant);
+        if !courier.map_err(config)?.wants(&own.envelope.kind) || first.envelope.equipment.is_none()
+        {
+            return Ok(vec![first]);
+        }
+        let place = |record: &Record| -> Result<Option<String>, Failure> {
+            let made = parcel(&plant.gateway, uplink, record).map_err(config)?;
+            Ok(made.ok().and_then(|it| topic(&it).or(it.url)))
         };
-        let text = read(path)?;
-        sample::read(&text, plant)
-            .map_err(|why| Failure::new(Exit::Data, anyhow!("{}: {why}", path.display())))
+        Ok(match place(&own)? {
+            Some(its) if Some(&its) != place(&first)?.as_ref() => vec![first, own],
+            _ => vec![first],
+        })
     }
 
     /// `--dry-run`
-    fn show(&self, plant: &Plant, uplink: &Uplink, record: &Record) -> Result<(), Failure> {
-        let made = parcel(&plant.gateway, uplink, record);
-        let made = made.map_err(|error| Failure::new(Exit::Config, error))?;
-        let Parcel { label, body, .. } =
-            made.map_err(|why| Failure::new(Exit::Data, anyhow!("it has no form there: {why}")))?;
-        let text = String::from_utf8_lossy(&body);
+    fn show(&self, plant: &Plant, uplink: &Uplink, records: &[Record]) -> Result<(), Failure> {
+        let mut shown = Vec::new();
+        for record in records {
+            let made = parcel(&plant.gateway, uplink, record);
+            let made = made.map_err(|error| Failure::new(Exit::Config, error))?;
+            let why = |why| Failure::new(Exit::Data, anyhow!("it has no form there: {why}"));
+            shown.push(made.map_err(why)?);
+        }
         if self.json {
-            let label: serde_json::Map<String, Value> = label
-                .into_iter()
-                .map(|(name, value)| (name, value.into()))
-                .collect();
-            let shown = json!({ "uplink": uplink.name, "label": label, "body": text });
-            return terminal::print(&format!("{shown:#}\n"));
+            let mut all = shown.iter().map(parcel_json);
+            let mut first = all.next().unwrap_or_default();
+            first.insert("uplink".into(), uplink.name.clone().into());
+            first.insert("also".into(), all.map(Value::Object).collect());
+            return terminal::print(&format!("{:#}\n", Value::Object(first)));
         }
-        let mut shown = String::new();
-        for (name, value) in &label {
-            shown += &format!("{name}: {value}\n");
-        }
-        let pretty: Option<Value> = serde_json::from_slice(&body).ok();
-        let text = pretty.map_or(text.into_owned(), |json| format!("{json:#}"));
-        terminal::print(&format!("{shown}\n{text}\n"))?;
+        let all: Vec<String> = shown.iter().map(parcel_text).collect();
+        terminal::print(&all.join("\n"))?;
         terminal::print_error("nothing was sent\n")
     }
+}
 
-    /// Step by step, until one ends it.
-    async fn attempt(
-        &self,
-        plant: &Plant,
-        uplink: &Uplink,
-        record: &Record,
-        steps: &mut Vec<Step>,
-    ) -> Result<(), Failure> {
-        let mut tell = |step: Step| -> Result<bool, Failure> {
-            if !self.json {
-                terminal::print(&step.text())?;
-            }
-            let goes_on = step.exit.is_none();
-            steps.push(step);
-            Ok(goes_on)
-        };
-        let courier = Courier::new(&plant.gateway, uplink, "test", Timing::default());
-        let mut courier = courier.map_err(|error| Failure::new(Exit::Config, error))?;
-        if !tell(settings(uplink, &courier, record))? {
-            return Ok(());
-        }
-        let made = parcel(&plant.gateway, uplink, record);
-        let parcel = match made.map_err(|error| Failure::new(Exit::Config, error))? {
-            Ok(parcel) => parcel,
-            Err(why) => {
-                let why = format!("the event has no form there: {why}");
-                return tell(Step::bad("event", Exit::Data, why)).map(drop);
-            }
-        };
-        for step in way::walk(uplink, parcel.url.as_deref()).await {
-            let exit = step.ends.map(|end| match end {
-                End::Settings => Exit::Config,
-                End::Unreachable => Exit::Unavailable,
-            });
-            let what = step.what.to_owned();
-            let words = step.words;
-            if !tell(Step { what, words, exit })? {
-                return Ok(());
-            }
-        }
-        let connected = courier.connect().await;
-        let is_mqtt = matches!(uplink.protocol, UplinkProtocol::Mqtt(_));
-        if is_mqtt || connected.is_err() {
-            let step = match connected {
-                Ok(()) => Step::good("login", vec!["the broker lets us in".into()]),
-                Err(why) => Step::bad("login", blame(&why), why),
-            };
-            if !tell(step)? {
-                return Ok(());
-            }
-        }
-        match (
-            &parcel.url,
-            parcel.label.iter().find(|(name, _)| name == "topic"),
-        ) {
-            (Some(url), _) => tell(Step::good("URL", vec![url.clone()]))?,
-            (None, Some((_, topic))) => tell(Step::good("topic", vec![topic.clone()]))?,
-            (None, None) => true,
-        };
-        courier.send(record);
-        let step = match courier.next().await {
-            Ok(said) => answer(uplink, record, &said),
-            Err(why) => Step::bad("answer", blame(&why), why),
-        };
-        tell(step).map(drop)
-    }
+fn parcel_json(parcel: &Parcel) -> Map<String, Value> {
+    let label = parcel.label.iter().cloned();
+    let label: Map<String, Value> = label.map(|(name, value)| (name, value.into())).collect();
+    let body = String::from_utf8_lossy(&parcel.body).into_owned();
+    Map::from_iter([
+        ("label".to_owned(), label.into()),
+        ("body".to_owned(), body.into()),
+    ])
+}
+
+fn parcel_text(parcel: &Parcel) -> String {
+    let label = parcel.label.iter();
+    let label: String = label
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect();
+    let pretty: Option<Value> = serde_json::from_slice(&parcel.body).ok();
+    let body = match pretty {
+        Some(json) => format!("{json:#}"),
+        None => String::from_utf8_lossy(&parcel.body).into_owned(),
+    };
+    format!("{label}\n{body}\n")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -215,21 +198,15 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// What the settings say, and whether the secrets that they name can be read.
-fn settings(uplink: &Uplink, courier: &Courier, record: &Record) -> Step {
+pub(super) fn settings(uplink: &Uplink, courier: &Courier, records: &[Record]) -> Step {
     for secret in secrets(&uplink.protocol) {
         if let Err(error) = secret.read() {
             return Step::bad("settings", Exit::Config, error.to_string());
         }
     }
     let mut words = vec![format!("{} to {}", uplink.name, courier.destination())];
-    if let UplinkProtocol::Mqtt(mqtt) = &uplink.protocol
-        && !mqtt.fallback.is_empty()
-    {
-        let others = mqtt.fallback.join(", ");
-        words.push(format!("its `fallback` is not tried here: {others}"));
-    }
-    let kind = &record.envelope.kind;
-    if !courier.wants(kind) {
+    let kinds = records.iter().map(|record| &record.envelope.kind);
+    for kind in kinds.filter(|kind| !courier.wants(kind)) {
         words.push(format!(
             "its `events:` leave out {kind}, which is sent all the same: the gateway would not"
         ));
@@ -256,7 +233,7 @@ fn secrets(protocol: &UplinkProtocol) -> Vec<&Secret> {
 }
 
 /// Whose matter it is that the connection ends.
-fn blame(why: &str) -> Exit {
+pub(super) fn blame(why: &str) -> Exit {
     if why.contains("check `user`") {
         Exit::NoPermission
     } else if why.contains(": set `") || why.contains(": write `") {
@@ -266,13 +243,18 @@ fn blame(why: &str) -> Exit {
     }
 }
 
-fn answer(uplink: &Uplink, record: &Record, said: &Said) -> Step {
+pub(super) fn answer(uplink: &Uplink, record: &Record, said: &Said) -> Step {
     let (exit, advice) = meaning(uplink, said);
     let mut words = vec![match said.word {
         Word::Accepted => "accepted".to_owned(),
         _ => said.reason.clone(),
     }];
     words.extend(advice.into_iter().map(str::to_owned));
+    if said.reason.contains("(0x10)") && record.envelope.equipment.is_none() {
+        words.push(
+            "the gateway's own events have a topic of their own: subscribe to it, too, or leave `gateway.*` out of `events:`; each of them would stop all that come after it".into(),
+        );
+    }
     if exit.is_none() {
         words.push(format!(
             "look there for the event {}: it says `test: true`, and is not to be booked",
@@ -280,9 +262,8 @@ fn answer(uplink: &Uplink, record: &Record, said: &Said) -> Step {
         ));
     }
     Step {
-        what: "answer".into(),
-        words,
         exit,
+        ..Step::good("answer", words)
     }
 }
 

@@ -1,10 +1,12 @@
 //! What an HTTP answer means for an event. A pure rule over status, a few headers and a short body.
 //!
-//! `responses:` of the settings come first, then what a MES says in B2MML, then the status (DESIGN of delivery: it blames
-//! nobody, the event or the destination).
+//! `responses:` of the settings come first, then what a MES says in B2MML or as a verdict with the id of the event, then the
+//! status (DESIGN of delivery: it blames nobody, the event or the destination) with `retryable` of the body. A verdict without an
+//! id, or with another one, says nothing: it may be about anything, so the status decides.
 
-use super::super::uplink::{Trouble, Verdict, printable};
-use super::super::verdict::{self, MAX_DETAIL_CHARS, code_text, park_class};
+use super::super::said;
+use super::super::uplink::{Doubt, Trouble, Verdict, printable};
+use super::super::verdict::{self, MAX_DETAIL_CHARS, Word, code_text, park_class, wrong_place};
 use super::bod;
 use super::rules::Rules;
 use super::wait;
@@ -19,6 +21,9 @@ use uuid::Uuid;
 /// Longest address of a verdict.
 const MAX_LOCATION_BYTES: usize = 2_048;
 
+/// What to check where the server knows us and does not want us, or does not know us.
+const LOGIN: &str = "the server does not let this gateway in: check `bearer`, `basic` or `oauth2`, and the rights there";
+
 /// How jobs say that they came to nothing.
 const FAILED: [&str; 5] = ["failed", "failure", "error", "cancelled", "canceled"];
 
@@ -32,10 +37,12 @@ pub(super) struct Reply {
     is_problem: bool,
     pub(super) body: Vec<u8>,
     json: Option<Value>,
-    /// The body was longer than is read.
+    /// The body was longer than is read, or did not come to its end in time.
     pub(super) cut: bool,
     /// The answer broke off in the middle: why.
     broken: Option<String>,
+    /// It repeats what logs us in: nothing of it is told or kept.
+    echoes: bool,
 }
 
 /// How the answers of one server are read.
@@ -62,7 +69,32 @@ impl Reply {
             body,
             cut: false,
             broken: None,
+            echoes: false,
         }
+    }
+
+    /// The same, of which nothing is told where it repeats one of these secrets.
+    pub(super) fn without<'a>(mut self, mut secrets: impl Iterator<Item = &'a String>) -> Reply {
+        let body = &self.body;
+        self.echoes = secrets.any(|secret| {
+            let mut parts = body.windows(secret.len().max(1));
+            parts.any(|part| part == secret.as_bytes())
+        });
+        self
+    }
+
+    /// Takes the words of an answer that repeats a secret out of what is told.
+    pub(super) fn silence(&self, trouble: &mut Trouble) {
+        if self.echoes {
+            let status = self.status.as_u16();
+            trouble.reason = format!("{status}: its words repeat what logs this gateway in");
+            (trouble.code, trouble.said) = (None, None);
+        }
+    }
+
+    /// A text of the answer, unless it may repeat a secret.
+    pub(super) fn words_at(&self, pointer: &str) -> Option<&Value> {
+        self.at(pointer).filter(|_| !self.echoes)
     }
 
     /// A good status whose body broke off: the server may have died on it.
@@ -73,14 +105,35 @@ impl Reply {
         }
     }
 
+    /// Whether this can come from the place of a job: a page for people or a wrong way cannot.
+    pub(super) fn may_be_of_a_job(&self) -> bool {
+        match self.status.as_u16() {
+            303 => true,
+            200..=299 => !self.is_page(),
+            400..=499 => self.json.is_some(),
+            _ => false,
+        }
+    }
+
+    fn is_page(&self) -> bool {
+        let start = self.body.trim_ascii_start();
+        let begins = |with: &str| {
+            let start = start.get(..with.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
+        };
+        begins("<!doctype html") || begins("<html")
+    }
+
     /// Trouble with the status, the code and the words of this answer.
     pub(super) fn trouble(&self, what: &str) -> Trouble {
         let status = self.status.as_u16();
+        let code = self.code().filter(|_| !self.echoes);
         Trouble {
             reason: format!("{status}{}: {what}", self.detail()),
             at_least: self.retry_after,
-            code: Some(self.code().unwrap_or_else(|| status.to_string())),
+            code: Some(code.unwrap_or_else(|| status.to_string())),
             status: Some(status),
+            said: self.words_at("").map(said::json),
         }
     }
 
@@ -113,14 +166,43 @@ impl Reply {
 
     /// What the body says, if it says it as JSON or problem+json (RFC 9457) does.
     fn detail(&self) -> String {
-        ["/code", "/title", "/detail", "/message", "/error"]
+        let said = ["/code", "/title", "/detail", "/message", "/error"]
             .iter()
-            .filter_map(|place| self.at(place)?.as_str())
+            .filter_map(|place| self.words_at(place)?.as_str())
             .fold(String::new(), |mut text, part| {
                 text.push(' ');
                 text.push_str(&printable(part, MAX_DETAIL_CHARS));
                 text
-            })
+            });
+        said + &self.words_at("").map(wrong_place).unwrap_or_default()
+    }
+
+    /// Whether the body says that the same event can be taken later.
+    fn retryable(&self) -> Option<bool> {
+        self.at("/retryable")?.as_bool()
+    }
+
+    /// The word of a MES on this event, where the status does not blame the destination.
+    fn word(&self, id: Uuid) -> Option<Verdict> {
+        let status = self.status.as_u16();
+        let blames = matches!(status, 300..=399 | 401 | 403 | 407 | 429 | 502..=504);
+        if blames || self.cut || id.is_nil() {
+            return None;
+        }
+        Some(self.told(verdict::word_on(self.json.as_ref()?, id)?))
+    }
+
+    /// What a word means that came with this status.
+    fn told(&self, mut word: Word) -> Verdict {
+        word.retry_after = word.retry_after.or(self.retry_after);
+        if self.echoes {
+            (word.code, word.detail, word.said) = (None, None, None);
+        }
+        let mut verdict = word.verdict();
+        if let Verdict::Rejected(_, trouble) | Verdict::Refused(trouble) = &mut verdict {
+            trouble.status = Some(self.status.as_u16());
+        }
+        verdict
     }
 
     /// The body says that this event is there already.
@@ -130,9 +212,11 @@ impl Reply {
     }
 }
 
-/// The verdict that an answer gives to the one event of its request, or to all of a batch.
+/// The verdict that an answer gives to the one event of its request, or to all of a batch, whose id is nil.
 pub(super) fn verdict(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
-    special(reply, reading, id).unwrap_or_else(|| by_status(reply, reading.on_202))
+    let by_word = || reply.word(id);
+    let said = special(reply, reading, id).or_else(by_word);
+    said.unwrap_or_else(|| by_status_and_body(reply, reading.on_202))
 }
 
 /// What is said otherwise than by the status.
@@ -147,7 +231,7 @@ fn special(reply: &Reply, reading: &Reading, id: Uuid) -> Option<Verdict> {
 
 /// The verdict on this event at the place where a server keeps it: in the words of a verdict or of a job, or by the status.
 pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
-    if let Some(settled) = special(reply, reading, id) {
+    if let Some(settled) = special(reply, reading, id).or_else(|| reply.word(id)) {
         return settled;
     }
     // 303: what came of it stands elsewhere, so something came of it (RFC 9110, 15.4.4).
@@ -155,12 +239,10 @@ pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
         return Verdict::Accepted;
     }
     if !reply.status.is_success() {
-        return by_status(reply, reading.on_202);
+        return by_status_and_body(reply, reading.on_202);
     }
-    let words = verdict::words(&reply.body).unwrap_or_default();
-    let ours = words.into_iter().find(|word| word.id == Some(id));
-    if let Some(word) = ours.or_else(|| verdict::word(&reply.body).ok()) {
-        return word.verdict();
+    if let Ok(word) = verdict::word(&reply.body) {
+        return reply.told(word);
     }
     let state = reply.at("/status").or_else(|| reply.at("/state"));
     let state = state.and_then(Value::as_str).unwrap_or_default();
@@ -171,7 +253,23 @@ pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
     Verdict::Accepted
 }
 
+/// The status, and `retryable` of a problem+json: whether the server wants to see a refused event again.
+fn by_status_and_body(reply: &Reply, on_202: On202) -> Verdict {
+    let verdict = by_status(reply, on_202);
+    match (verdict, reply.retryable()) {
+        (Verdict::Rejected(_, trouble) | Verdict::Conflict(trouble), Some(true)) => {
+            Verdict::Refused(trouble)
+        }
+        (
+            Verdict::Conflict(trouble) | Verdict::Refused(trouble) | Verdict::Unanswered(trouble),
+            Some(false),
+        ) if !reply.status.is_success() => Verdict::Rejected(reply.park_class(), trouble),
+        (verdict, _) => verdict,
+    }
+}
+
 fn by_status(reply: &Reply, on_202: On202) -> Verdict {
+    let way = |words| Verdict::InDoubt(Doubt::Way, reply.trouble(words));
     match reply.status.as_u16() {
         202 if on_202 == On202::Retry => Verdict::Unanswered(
             reply.trouble("202 without `Location` is no verdict here (`on_202: retry`)"),
@@ -179,19 +277,18 @@ fn by_status(reply: &Reply, on_202: On202) -> Verdict {
         200..=299 => Verdict::Accepted,
         409 if reply.is_duplicate() => Verdict::Accepted,
         409 => Verdict::Conflict(reply.trouble("the event contradicts what the server has")),
-        300..=399 => Verdict::Unavailable(reply.trouble(
-            "redirects are not followed: write the final URL into the settings",
-        )),
-        401 | 403 => Verdict::Unavailable(reply.trouble(
-            "the server does not let this gateway in: check `bearer`, `basic` or `oauth2`, and the rights there",
-        )),
-        404 | 410 if !reply.is_problem => Verdict::Unavailable(reply.trouble(
-            "there is nothing at this URL: check its path",
-        )),
-        407 => Verdict::Unavailable(reply.trouble(
-            "the proxy does not let this gateway through: check `proxy_user`",
-        )),
-        429 | 502 | 503 | 504 => Verdict::Unavailable(reply.trouble("the server asks for a pause")),
+        300..=399 => way("redirects are not followed: write the final URL into the settings"),
+        401 => Verdict::Unavailable(reply.trouble(LOGIN)),
+        403 => way(LOGIN),
+        404 | 410 if !reply.is_problem => way("there is nothing at this URL: check its path"),
+        407 => Verdict::Unavailable(
+            reply.trouble("the proxy does not let this gateway through: check `proxy_user`"),
+        ),
+        429 => Verdict::Unavailable(reply.trouble("the server asks for a pause")),
+        502..=504 => Verdict::InDoubt(
+            Doubt::Event,
+            reply.trouble("the server, or what is behind it, takes nothing at present"),
+        ),
         408 | 425 | 500..=599 => Verdict::Unanswered(reply.trouble("the server failed")),
         400 | 404 | 410 | 413 | 415 | 422 => Verdict::Rejected(
             reply.park_class(),

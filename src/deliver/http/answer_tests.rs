@@ -10,6 +10,8 @@ enum Class {
     Conflict,
     Refused,
     Unanswered,
+    Event,
+    Way,
     Unavailable,
 }
 
@@ -40,7 +42,9 @@ fn class(reply: &Reply) -> Class {
         Verdict::Rejected(..) => Class::Business,
         Verdict::Conflict(_) => Class::Conflict,
         Verdict::Refused(_) => Class::Refused,
-        Verdict::Unanswered(_) | Verdict::Pending(_) => Class::Unanswered,
+        Verdict::Unanswered(_) | Verdict::Pending(_) | Verdict::Undivided(_) => Class::Unanswered,
+        Verdict::InDoubt(Doubt::Event, _) => Class::Event,
+        Verdict::InDoubt(Doubt::Way, _) => Class::Way,
         Verdict::Unavailable(_) => Class::Unavailable,
     }
 }
@@ -54,12 +58,9 @@ fn each_status_blames_nobody_the_event_or_the_destination() {
         (&[409], Class::Conflict),
         (&[402, 405, 406, 417, 418], Class::Refused),
         (&[408, 425, 500, 501, 507], Class::Unanswered),
-        (
-            &[
-                301, 302, 307, 308, 401, 403, 404, 407, 410, 429, 502, 503, 504,
-            ],
-            Class::Unavailable,
-        ),
+        (&[502, 503, 504], Class::Event),
+        (&[301, 302, 307, 308, 403, 404, 410], Class::Way),
+        (&[401, 407, 429], Class::Unavailable),
     ] {
         for status in statuses {
             assert_eq!(class(&reply(*status, &[], "")), expected, "{status}");
@@ -94,7 +95,7 @@ fn headers_and_body_decide_where_the_status_does_not() {
 
 #[test]
 fn a_wait_that_the_server_asks_for_goes_with_its_verdict() {
-    let Verdict::Unavailable(trouble) = said(&reply(503, &[("retry-after", "120")], "")) else {
+    let Verdict::InDoubt(_, trouble) = said(&reply(503, &[("retry-after", "120")], "")) else {
         panic!("503 pauses");
     };
     assert_eq!(trouble.at_least, Some(Duration::from_secs(120)));
@@ -154,7 +155,7 @@ fn at_its_place_a_verdict_stands_in_words_or_in_the_status() {
         (200, foreign.as_str(), "Accepted"),
         (303, "", "Accepted"),
         (422, "", "Rejected"),
-        (503, "", "Unavailable"),
+        (503, "", "InDoubt(Event"),
         (500, "", "Unanswered"),
     ] {
         let found = located(&reply(status, &[], body), &Reading::default(), id);
@@ -163,4 +164,96 @@ fn at_its_place_a_verdict_stands_in_words_or_in_the_status() {
             "{status} {body}: {found:?}"
         );
     }
+}
+
+/// An event that a MES speaks of in the tests below.
+const EVENT: &str = "0193a1f2-6c1e-7b1d-9f55-00000002cf9f";
+
+fn on_event(status: u16, body: &str) -> Verdict {
+    let id = EVENT.parse().expect("an id");
+    verdict(&reply(status, &[], body), &Reading::default(), id)
+}
+
+#[test]
+fn a_verdict_with_the_id_of_the_event_counts_whatever_the_status_says_of_it() {
+    let said = |status: &str| format!(r#"{{"id":"{EVENT}","status":"{status}","code":"x"}}"#);
+    let foreign = said("rejected").replace("cf9f", "cf9e");
+    let list = format!(r#"{{"results":[{foreign},{}]}}"#, said("rejected"));
+    let twice = format!("[{},{}]", said("retry"), said("accepted"));
+    for (status, body, expected) in [
+        (200, said("rejected").as_str(), "Rejected(Business"),
+        (200, &said("retry"), "Refused"),
+        (200, &said("duplicate"), "Accepted"),
+        (202, &said("rejected"), "Rejected(Business"),
+        (422, &said("accepted"), "Accepted"),
+        (500, &said("rejected"), "Rejected(Business"),
+        (200, &list, "Rejected(Business"),
+        (200, &twice, "Accepted"),
+        // What is not known to be about this event: the status decides.
+        (200, &foreign, "Accepted"),
+        (200, r#"{"status":"rejected"}"#, "Accepted"),
+        (200, r#"{"id":7,"status":"rejected"}"#, "Accepted"),
+        (200, r#"{"id":"x","status":"rejected"}"#, "Accepted"),
+        (200, &said("unheard-of"), "Accepted"),
+        // The destination is at fault, whoever wrote the body.
+        (401, &said("accepted"), "Unavailable"),
+        (503, &said("rejected"), "InDoubt(Event"),
+    ] {
+        let found = format!("{:?}", on_event(status, body));
+        assert!(found.starts_with(expected), "{status} {body}: {found}");
+    }
+    let mut cut = reply(200, &[], &said("rejected"));
+    cut.cut = true;
+    let id = EVENT.parse().expect("an id");
+    assert_eq!(verdict(&cut, &Reading::default(), id), Verdict::Accepted);
+}
+
+#[test]
+fn the_words_of_the_catalogue_are_understood_whole() {
+    let rejected = r#"{"id":"0193a1f2-6c1e-7b1d-9f55-00000002cf9f","source":"urn:acme:gw:plant1-press-gw07",
+        "status":"rejected","code":"order-closed","title":"Work order is closed","detail":"WO-100482 was closed at 09:10",
+        "retryable":false,"errors":[{"pointer":"/data/operation/order/id","code":"order-closed"}],
+        "mes":{"system":"mes-plant1","ref":"IE-99123","at":"2026-11-22T09:14:38.200Z"}}"#;
+    let problem = r##"{"type":"urn:millgate:problem:order-closed","title":"Work order is closed","status":422,
+        "detail":"WO-100482 was closed at 09:10","instance":"urn:uuid:0193a1f2-6c1e-7b1d-9f55-00000002cf9f",
+        "code":"order-closed","retryable":false,"errors":[{"pointer":"#/data/operation/order/id","code":"order-closed"}]}"##;
+    for (status, body) in [(200, rejected), (422, problem)] {
+        let Verdict::Rejected(ParkClass::Business, trouble) = on_event(status, body) else {
+            panic!("rejected: {body}");
+        };
+        assert_eq!(trouble.code.as_deref(), Some("order-closed"));
+        assert_eq!(trouble.status, Some(status));
+        let words = &trouble.reason;
+        assert!(words.contains("WO-100482 was closed at 09:10"), "{words}");
+        assert!(words.contains("/data/operation/order/id"), "{words}");
+        let said: Value = serde_json::from_str(&trouble.said.expect("a copy")).expect("JSON");
+        assert_eq!(said, serde_json::from_str::<Value>(body).expect("JSON"));
+    }
+    let accepted = rejected.replace(r#""rejected""#, r#""accepted""#);
+    assert_eq!(on_event(200, &accepted), Verdict::Accepted);
+}
+
+#[test]
+fn retryable_says_whether_a_refused_event_comes_again() {
+    for (status, retryable, expected) in [
+        (422, "true", "Refused"),
+        (400, "true", "Refused"),
+        (409, "true", "Refused"),
+        (409, "false", "Rejected(Business"),
+        (417, "false", "Rejected(Business"),
+        (500, "false", "Rejected(Business"),
+        (422, "false", "Rejected(Business"),
+        (422, "\"yes\"", "Rejected(Business"),
+        (500, "true", "Unanswered"),
+        // Not about the event.
+        (503, "false", "InDoubt(Event"),
+        (401, "false", "Unavailable"),
+        (200, "false", "Accepted"),
+    ] {
+        let body = format!(r#"{{"title":"no","retryable":{retryable}}}"#);
+        let found = format!("{:?}", on_event(status, &body));
+        assert!(found.starts_with(expected), "{status} {retryable}: {found}");
+    }
+    let body = format!(r#"{{"id":"{EVENT}","status":"rejected","retryable":true}}"#);
+    assert!(matches!(on_event(200, &body), Verdict::Refused(_)));
 }

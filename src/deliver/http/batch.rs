@@ -13,8 +13,19 @@ use uuid::Uuid;
 pub(super) enum Judged {
     /// Each event has its verdict, in the order of the batch.
     Each(Vec<Verdict>),
+    /// The batch as a whole failed, or the destination did: the same verdict for all, and no word on any of them.
+    All(Verdict),
     /// The batch as a whole is refused: which event is guilty shows when each goes alone.
     Singly,
+}
+
+/// The verdict for each of `count` events of one request that has this verdict: without an answer, nobody knows which of them
+/// was the cause.
+pub(super) fn shared(verdict: Verdict, count: usize) -> Verdict {
+    match verdict {
+        Verdict::Unanswered(trouble) if count > 1 => Verdict::Undivided(trouble),
+        other => other,
+    }
 }
 
 /// The events as a JSON list.
@@ -56,17 +67,15 @@ pub(super) fn judged(reply: &Reply, reading: &Reading, records: &[Record]) -> Ju
         .any(|record| by_id.contains_key(&record.envelope.id));
     match whole {
         // A destination at fault, a lost answer: nothing is known of any event.
-        Verdict::Unavailable(_) | Verdict::Unanswered(_) if !knows_some => {
-            Judged::Each(records.iter().map(|_| whole.clone()).collect())
+        Verdict::Unavailable(_) | Verdict::InDoubt(..) | Verdict::Unanswered(_) if !knows_some => {
+            Judged::All(shared(whole, records.len()))
         }
         Verdict::Accepted if reply.cut => {
-            let why = "the answer is longer than 64 KiB, and its list of verdicts cannot be read";
+            let why = "the answer is longer than 64 KiB, or did not end in time, and its list of verdicts cannot be read";
             let cut = Verdict::Unanswered(reply.trouble(why));
-            Judged::Each(records.iter().map(|_| cut.clone()).collect())
+            Judged::All(cut)
         }
-        Verdict::Accepted if !knows_some && !has_list(reply) => {
-            Judged::Each(records.iter().map(|_| Verdict::Accepted).collect())
-        }
+        Verdict::Accepted if !knows_some && !has_list(reply) => Judged::All(Verdict::Accepted),
         _ if knows_some || matches!(whole, Verdict::Accepted) => {
             let each = records.iter().map(|record| {
                 let word = by_id.get(&record.envelope.id).cloned();
@@ -139,20 +148,17 @@ mod tests {
         let reply = Reply::new(status, &HeaderMap::new(), body.into());
         match judged(&reply, &Reading::default(), &records(3)) {
             Judged::Singly => "singly".into(),
+            Judged::All(verdict) => format!("all {}", name(&verdict)),
             Judged::Each(verdicts) => {
-                let names: Vec<String> = verdicts
-                    .iter()
-                    .map(|verdict| {
-                        format!("{verdict:?}")
-                            .split(['(', ' '])
-                            .next()
-                            .unwrap()
-                            .to_owned()
-                    })
-                    .collect();
+                let names: Vec<String> = verdicts.iter().map(name).collect();
                 names.join(" ")
             }
         }
+    }
+
+    fn name(verdict: &Verdict) -> String {
+        let shown = format!("{verdict:?}");
+        shown.split(['(', ' ']).next().unwrap().to_owned()
     }
 
     fn list(said: &[(u64, &str)]) -> String {
@@ -192,18 +198,18 @@ mod tests {
             (200, hole.as_str(), "Accepted Unanswered Accepted"),
             (200, twice.as_str(), "Accepted Accepted Unanswered"),
             (200, foreign.as_str(), "Unanswered Unanswered Unanswered"),
-            (200, "", "Accepted Accepted Accepted"),
-            (204, "", "Accepted Accepted Accepted"),
-            (200, r#"{"ok":true}"#, "Accepted Accepted Accepted"),
+            (200, "", "all Accepted"),
+            (204, "", "all Accepted"),
+            (200, r#"{"ok":true}"#, "all Accepted"),
             (207, "garbage", "Unanswered Unanswered Unanswered"),
-            (503, "", "Unavailable Unavailable Unavailable"),
-            (401, "", "Unavailable Unavailable Unavailable"),
-            (500, "", "Unanswered Unanswered Unanswered"),
+            (503, "", "all InDoubt"),
+            (401, "", "all Unavailable"),
+            (500, "", "all Undivided"),
             (400, "", "singly"),
             (413, "", "singly"),
             (422, "[]", "singly"),
             (409, "", "singly"),
-            (409, r#"{"code":"duplicate"}"#, "Accepted Accepted Accepted"),
+            (409, r#"{"code":"duplicate"}"#, "all Accepted"),
         ] {
             assert_eq!(judge(status, body), expected, "{status} {body}");
         }
@@ -222,9 +228,7 @@ mod tests {
     fn a_list_that_is_too_long_settles_nothing() {
         let mut reply = Reply::new(StatusCode::OK, &HeaderMap::new(), Vec::new());
         reply.cut = true;
-        let Judged::Each(each) = judged(&reply, &Reading::default(), &records(3)) else {
-            panic!("no refusal");
-        };
-        assert!(each.iter().all(|one| matches!(one, Verdict::Unanswered(_))));
+        let judged = judged(&reply, &Reading::default(), &records(3));
+        assert!(matches!(judged, Judged::All(Verdict::Unanswered(_))));
     }
 }

@@ -1,5 +1,6 @@
 //! What an answer in B2MML says of the document that was sent: `Acknowledge...` or `ConfirmBOD`. Pure.
 
+use super::super::said;
 use super::super::uplink::{Verdict, printable};
 use super::super::verdict::{MAX_CODE_CHARS, MAX_DETAIL_CHARS, park_class};
 use super::answer::Reply;
@@ -16,7 +17,7 @@ pub(super) fn verdict(reply: &Reply, id: Uuid) -> Option<Verdict> {
         return None;
     }
     if reply.cut {
-        let why = "the answer is longer than 64 KiB, and the word of the MES stands in it";
+        let why = "the answer is longer than 64 KiB, or did not end in time, and the word of the MES stands in it";
         return Some(Verdict::Unanswered(reply.trouble(why)));
     }
     let said = match b2mml::verdicts(&reply.body) {
@@ -62,6 +63,8 @@ fn rejected(reply: &Reply, said: &BodVerdict) -> Verdict {
         reply.status.as_u16()
     );
     trouble.code = code.or(trouble.code);
+    trouble.said = Some(said::text(&String::from_utf8_lossy(&reply.body)));
+    reply.silence(&mut trouble);
     Verdict::Rejected(class, trouble)
 }
 

@@ -5,8 +5,10 @@ use super::super::uplink::with_causes;
 use super::answer::Reply;
 use super::encode::base64;
 use crate::settings::SecretError;
-use crate::settings::shape::{self, User};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use crate::settings::shape::{self, HeaderText, User};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue,
+};
 use reqwest::{Client, Proxy, Response, redirect, retry};
 use std::time::Duration;
 
@@ -95,7 +97,11 @@ pub(super) fn fixed_headers(http: &shape::Http) -> Result<HeaderMap, ClientError
     for (name, value) in &http.headers {
         // Names and values have been checked with the settings.
         if let Ok(name) = HeaderName::try_from(name.as_str()) {
-            headers.insert(name, HeaderValue::try_from(value.as_str())?);
+            let value = match value {
+                HeaderText::Plain(text) => HeaderValue::try_from(text.as_str())?,
+                HeaderText::Secret(secret) => secret_value(secret.read()?.expose().to_owned())?,
+            };
+            headers.insert(name, value);
         }
     }
     if let Some(bearer) = &http.bearer {
@@ -107,7 +113,26 @@ pub(super) fn fixed_headers(http: &shape::Http) -> Result<HeaderMap, ClientError
     Ok(headers)
 }
 
-/// Reads as much of an answer as its verdict needs.
+/// Shortest secret that is looked for in answers: a shorter one would be found everywhere.
+const MIN_SECRET_CHARS: usize = 6;
+
+/// What header lines carry that must not come back in what is kept of an answer: without the scheme before it.
+pub(super) fn secrets_in(headers: &HeaderMap) -> Vec<String> {
+    let secret = headers.values().filter(|value| value.is_sensitive());
+    secret.filter_map(secret_of).collect()
+}
+
+/// The secret in one header value.
+pub(super) fn secret_of(value: &HeaderValue) -> Option<String> {
+    let word = value.to_str().ok()?.rsplit(' ').next()?;
+    (word.len() >= MIN_SECRET_CHARS).then(|| word.to_owned())
+}
+
+/// Reads as much of an answer as its verdict needs, within the time-out of the request.
+///
+/// A good status is a verdict by itself, and what its body says besides is needed only where it can be another one. So a body
+/// without end is cut, one that does not come in time as well, unless it is JSON, in which a verdict may stand. One that breaks
+/// off is no acceptance (RFC 9112, 8): the server may have died on it, and better twice than not at all.
 pub(super) async fn read(mut response: Response) -> Reply {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
@@ -128,7 +153,10 @@ pub(super) async fn read(mut response: Response) -> Reply {
                 }
             }
             Ok(None) => break,
-            // An incomplete message is no acceptance (RFC 9112, 8): better twice than not at all.
+            Err(error) if error.is_timeout() && !is_json(&headers) => {
+                cut = true;
+                break;
+            }
             Err(error) if status.is_success() => {
                 return Reply::broken(with_causes(&error.without_url()));
             }
@@ -138,4 +166,13 @@ pub(super) async fn read(mut response: Response) -> Reply {
     let mut reply = Reply::new(status, &headers, body);
     reply.cut = cut;
     reply
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| {
+        String::from_utf8_lossy(kind)
+            .to_ascii_lowercase()
+            .contains("json")
+    })
 }

@@ -4,12 +4,14 @@
 use super::super::handshake;
 use super::super::uplink::{Trouble, Verdict, printable, with_causes};
 use super::answer::{Reading, Reply};
-use super::client::read;
+use super::client::{read, secret_of};
 use super::login::Login;
+use super::place::{Front, Place};
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -54,6 +56,9 @@ pub(super) struct Wire {
     pub(super) client: Client,
     pub(super) login: Option<Arc<Login>>,
     pub(super) reading: Arc<Reading>,
+    pub(super) front: Arc<Front>,
+    /// What each request carries and nobody is to see.
+    pub(super) secrets: Arc<[String]>,
 }
 
 /// What came of a request.
@@ -78,48 +83,80 @@ impl Wire {
             Ok(reply) => reply,
             Err(verdict) => return Came::Nothing(verdict),
         };
-        match self.location_of(&reply, &url) {
+        match self.location_of(&reply) {
             None => Came::Reply(reply),
-            Some(Ok(place)) => self.poll(place, &reply).await,
-            Some(Err(trouble)) => Came::Nothing(Verdict::Unavailable(trouble)),
+            Some(location) => {
+                let location = location.to_owned();
+                let places = self.front.places(&url, &location);
+                self.poll(places.into(), &location, reply).await
+            }
         }
     }
 
-    /// Where the verdict will be, if the answer says that it is elsewhere: on this server, or it is not looked for.
-    fn location_of(&self, reply: &Reply, asked: &Url) -> Option<Result<Url, Trouble>> {
-        if reply.status != StatusCode::ACCEPTED || self.reading.rules.verdict(reply).is_some() {
-            return None;
+    /// What names the place of the verdict, if the answer says that it is elsewhere.
+    fn location_of<'a>(&self, reply: &'a Reply) -> Option<&'a str> {
+        let elsewhere =
+            reply.status == StatusCode::ACCEPTED && self.reading.rules.verdict(reply).is_none();
+        reply.location.as_deref().filter(|_| elsewhere)
+    }
+
+    /// Asks for a verdict until it is there, at most [`PENDING_WITHIN`]. The server has the event: what fails meanwhile does
+    /// not send it again. Where none of the places knows of it, `first` counts, unless one of them is the server's own word.
+    async fn poll(&self, mut places: VecDeque<Place>, location: &str, first: Reply) -> Came {
+        let until = Instant::now() + PENDING_WITHIN;
+        let mut trouble = first.trouble("the server has not decided yet");
+        let mut wait = FIRST_POLL;
+        let mut gone = None;
+        while let Some(place) = places.pop_front() {
+            let mut known = !place.guessed;
+            let mut there = place.url.clone();
+            let came = loop {
+                let asked = trouble.at_least.take().unwrap_or(wait);
+                if Instant::now() + asked > until {
+                    break Came::Pending(there, trouble.clone());
+                }
+                sleep(asked).await;
+                wait = wait.saturating_mul(2).min(LONGEST_POLL);
+                match self.look(there.clone()).await {
+                    Came::Nothing(Verdict::Unavailable(found) | Verdict::Unanswered(found)) => {
+                        trouble = found;
+                    }
+                    Came::Pending(further, found) => {
+                        let status = found.status.unwrap_or_default();
+                        known |= status < 300;
+                        there = further;
+                        trouble = found;
+                        if !known && status < 408 {
+                            break Came::Pending(there, trouble.clone());
+                        }
+                    }
+                    other => break other,
+                }
+            };
+            match came {
+                Came::Gone(_) if !place.guessed => gone = Some(came),
+                Came::Gone(_) => {}
+                Came::Pending(..) if !known => {}
+                Came::Located(reply) if self.is_no_job(&reply, known) => {}
+                came => {
+                    self.front.found(&place, location);
+                    return came;
+                }
+            }
+            // The next place at once.
+            trouble.at_least = Some(Duration::ZERO);
         }
-        let place = asked.join(reply.location.as_ref()?);
-        Some(match place {
-            Ok(place) if place.origin() == asked.origin() => Ok(place),
-            Ok(_) | Err(_) => Err(reply.trouble(
-                "the verdict is to be fetched from another server, which is not done: let the server answer with a `Location` of its own",
-            )),
+        gone.unwrap_or_else(|| {
+            self.front.missing(location);
+            Came::Reply(first)
         })
     }
 
-    /// Asks for a verdict until it is there, at most [`PENDING_WITHIN`].
-    async fn poll(&self, place: Url, first: &Reply) -> Came {
-        let until = Instant::now() + PENDING_WITHIN;
-        let mut place = place;
-        let mut trouble = first.trouble("the server has not decided yet");
-        let mut wait = FIRST_POLL;
-        loop {
-            let asked = trouble.at_least.take().unwrap_or(wait);
-            if Instant::now() + asked > until {
-                return Came::Pending(place, trouble);
-            }
-            sleep(asked).await;
-            wait = wait.saturating_mul(2).min(LONGEST_POLL);
-            match self.look(place).await {
-                Came::Pending(there, found) => {
-                    place = there;
-                    trouble = found;
-                }
-                other => return other,
-            }
-        }
+    /// Nothing that tells of a job. What the server named itself may look like anything.
+    fn is_no_job(&self, reply: &Reply, known: bool) -> bool {
+        let no_way_in = reply.status == StatusCode::METHOD_NOT_ALLOWED;
+        let is_odd = no_way_in || (!known && !reply.may_be_of_a_job());
+        is_odd && self.reading.rules.verdict(reply).is_none()
     }
 
     /// Asks once for a verdict.
@@ -134,10 +171,11 @@ impl Wire {
             Ok(reply) => reply,
             Err(verdict) => return Came::Nothing(verdict),
         };
-        match self.location_of(&reply, &place) {
-            Some(Ok(further)) => return Came::Pending(further, still(&reply)),
-            Some(Err(trouble)) => return Came::Nothing(Verdict::Unavailable(trouble)),
-            None => {}
+        if let Some(location) = self.location_of(&reply) {
+            let further = self.front.places(&place, location).into_iter().next();
+            let further = further.filter(|further| !further.guessed);
+            let there = further.map_or(place, |further| further.url);
+            return Came::Pending(there, still(&reply));
         }
         if self.reading.rules.verdict(&reply).is_some() {
             return Came::Located(reply);
@@ -145,6 +183,10 @@ impl Wire {
         match reply.status.as_u16() {
             202 => Came::Pending(place, still(&reply)),
             200..=299 if is_working(&reply) => Came::Pending(place, still(&reply)),
+            300..=302 | 304..=399 | 401 | 403 | 407 | 408 | 425 | 429 | 500..=599 => {
+                let why = "the server has this event and does not tell what became of it";
+                Came::Pending(place, reply.trouble(why))
+            }
             404 | 410 => {
                 Came::Gone(reply.trouble(
                     "there is no verdict any more at the `Location` that the server named",
@@ -183,6 +225,7 @@ impl Wire {
             mut headers,
             body,
         } = outgoing;
+        let own = token.as_ref().and_then(secret_of);
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token);
         }
@@ -193,7 +236,10 @@ impl Wire {
             request.body(body)
         };
         match request.send().await {
-            Ok(response) => Ok(read(response).await),
+            Ok(response) => {
+                let reply = read(response).await;
+                Ok(reply.without(self.secrets.iter().chain(&own)))
+            }
             Err(error) => Err(not_answered(&error)),
         }
     }

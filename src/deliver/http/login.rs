@@ -27,7 +27,7 @@ const MOST_AHEAD: Duration = Duration::from_secs(30);
 const MAX_WORDS_CHARS: usize = 160;
 
 /// The tokens of one uplink.
-pub(super) struct Login {
+pub(in crate::deliver) struct Login {
     settings: OAuth2,
     /// Proxy, certificates and times are those of the uplink.
     http: Http,
@@ -45,9 +45,11 @@ enum Known {
 }
 
 #[derive(Clone)]
-struct Token {
+pub(super) struct Token {
     value: HeaderValue,
     renew_at: Instant,
+    /// How long it lives, where the endpoint says so.
+    life: Option<Duration>,
 }
 
 impl Login {
@@ -85,6 +87,15 @@ impl Login {
         }
     }
 
+    /// Fetches a token, unless one is here: how long it lives, where the endpoint says so.
+    pub(in crate::deliver) async fn life(&self) -> Result<Option<Duration>, Trouble> {
+        self.bearer().await?;
+        Ok(match &*self.known.lock().await {
+            Known::Token(token) => token.life,
+            Known::Nothing | Known::Failed(..) => None,
+        })
+    }
+
     /// This token was refused: the next who asks gets another.
     pub(super) async fn refuse(&self, refused: &HeaderValue) {
         let mut known = self.known.lock().await;
@@ -116,7 +127,7 @@ impl Login {
         };
         if reply.is_broken().is_some() || reply.cut {
             return Err(without_token(
-                "its answer is not whole, or longer than 64 KiB",
+                "its answer is not whole, late, or longer than 64 KiB",
             ));
         }
         if !reply.status.is_success() {
@@ -199,7 +210,7 @@ fn unreachable(verdict: Verdict) -> Trouble {
 }
 
 /// The token of a good answer (RFC 6749, 5.1).
-fn token_in(body: Option<&Value>, asked_at: Instant) -> Result<Token, String> {
+pub(super) fn token_in(body: Option<&Value>, asked_at: Instant) -> Result<Token, String> {
     let body = body.ok_or("its answer is no JSON")?;
     let text = |key: &str| body.get(key).and_then(Value::as_str);
     let token = text("access_token").ok_or("its answer has no `access_token`")?;
@@ -211,11 +222,13 @@ fn token_in(body: Option<&Value>, asked_at: Instant) -> Result<Token, String> {
     }
     let value = secret_value(format!("Bearer {token}"))
         .map_err(|_| "its token has characters that no HTTP header can carry")?;
-    let life = body.get("expires_in").and_then(life).unwrap_or(UNTOLD_LIFE);
+    let told = body.get("expires_in").and_then(life);
+    let life = told.unwrap_or(UNTOLD_LIFE);
     let ahead = (life / 10).min(MOST_AHEAD);
     Ok(Token {
         value,
         renew_at: asked_at + (life - ahead),
+        life: told,
     })
 }
 

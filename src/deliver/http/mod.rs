@@ -1,10 +1,13 @@
 //! An HTTP server as a destination: a request for each event or for several, settled by what it answers.
 //!
 //! In reading order: `plan` says what is sent, `own` makes requests of the server's own form, `sending` sends them,
-//! `exchange` is one request and its answer, `answer`, `rules` and `batch` say what an answer means; `client` and `login`
-//! are the way there. The client is made anew, secrets and all, whenever the destination was at fault.
+//! `exchange` is one request and its answer, `place` where a verdict is that comes later, `answer`, `rules` and `batch` say
+//! what an answer means; `client` and `login` are the way there. The client is made anew, secrets and all, whenever the
+//! destination was at fault.
 
 mod answer;
+#[cfg(any(test, fuzzing))]
+pub mod anything;
 mod batch;
 mod bod;
 mod client;
@@ -12,6 +15,7 @@ mod encode;
 mod exchange;
 mod login;
 mod own;
+mod place;
 mod plan;
 mod rules;
 mod sending;
@@ -19,6 +23,7 @@ mod shown;
 mod wait;
 
 pub(super) use own::check::check as check_requests;
+pub(super) use own::doubt::doubts as doubts_of_requests;
 pub use shown::{Shown, http_request};
 
 use super::setup::SetupError;
@@ -27,18 +32,25 @@ use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
 use crate::settings::shape::{Format, Http};
 use answer::Reading;
-use client::{ClientError, Line, fixed_headers};
+use client::{ClientError, Line, fixed_headers, secrets_in};
 use exchange::Wire;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use login::Login;
+use place::Front;
 use plan::Plan;
 use reqwest::Client;
 use rules::Rules;
 use sending::{Places, Sending, Step};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A client is that old at least when an answer that may blame one event only has it made anew: as long as a destination that
+/// takes nothing waits between two attempts at the most.
+const RENEW_AFTER: Duration = Duration::from_secs(30);
 
 /// One HTTP server.
 pub(super) struct HttpUplink {
@@ -48,7 +60,12 @@ pub(super) struct HttpUplink {
     reading: Arc<Reading>,
     login: Option<Arc<Login>>,
     places: Places,
+    front: Arc<Front>,
+    /// What the client's requests carry and nobody is to see.
+    secrets: Arc<[String]>,
     client: Option<Client>,
+    /// When the client was made.
+    made_at: Instant,
     under_way: FuturesUnordered<BoxFuture<'static, Step>>,
     /// Verdicts that are to be told.
     ready: VecDeque<Answer>,
@@ -78,7 +95,10 @@ impl HttpUplink {
             settings: http.clone(),
             timing,
             places: Places::default(),
+            front: Arc::new(Front::of(name)),
+            secrets: Arc::default(),
             client: None,
+            made_at: Instant::now(),
             under_way: FuturesUnordered::new(),
             ready: VecDeque::new(),
         })
@@ -89,31 +109,43 @@ impl HttpUplink {
         self.plan.destination(&self.settings)
     }
 
+    /// Who fetches tokens, where the settings want them.
+    pub(super) fn login(&self) -> Option<&Login> {
+        self.login.as_deref()
+    }
+
     /// A client with secrets and certificates as they are now.
-    fn client(&self) -> Result<Client, ClientError> {
+    fn client(&mut self) -> Result<Client, ClientError> {
         let http = &self.settings;
+        let headers = fixed_headers(http)?;
+        let secrets = secrets_in(&headers);
         let requests = http
             .requests
             .values()
             .filter_map(|one| Some(one.target()?.1));
         let mut urls = http.url.as_deref().into_iter().chain(requests);
-        Line {
+        let client = Line {
             tls: http.tls.as_ref(),
             encrypted: urls.any(|url| url.starts_with("https:")),
             proxy: http.proxy.as_deref(),
             proxy_user: http.proxy_user.as_ref(),
-            headers: fixed_headers(http)?,
+            headers,
             connect_within: self.timing.connect_within,
             timeout: http.timeout.get(),
             connections: usize::from(http.in_flight),
         }
-        .client()
+        .client()?;
+        self.secrets = secrets.into();
+        Ok(client)
     }
 
     fn start(&mut self, sending: Sending) {
         let made = match self.client.take() {
             Some(client) => Ok(client),
-            None => self.client(),
+            None => {
+                self.made_at = Instant::now();
+                self.client()
+            }
         };
         match made {
             Ok(client) => {
@@ -121,6 +153,8 @@ impl HttpUplink {
                     client: client.clone(),
                     login: self.login.clone(),
                     reading: Arc::clone(&self.reading),
+                    front: Arc::clone(&self.front),
+                    secrets: Arc::clone(&self.secrets),
                 };
                 let step = sending.step(wire, Arc::clone(&self.plan), self.places.clone());
                 self.under_way.push(step.boxed());
@@ -161,7 +195,7 @@ impl Uplink for HttpUplink {
 
     fn send(&mut self, events: &[&Record]) {
         let records = events.iter().map(|record| (*record).clone()).collect();
-        self.start(Sending { records, singly: 0 });
+        self.start(Sending::of(records));
     }
 
     async fn next(&mut self) -> Result<Answer, Fault> {
@@ -174,9 +208,12 @@ impl Uplink for HttpUplink {
                 None => std::future::pending().await,
             }
         };
-        if matches!(answer.verdict, Verdict::Unavailable(_)) {
-            // A new token or certificate may be there at the next attempt.
-            self.client = None;
+        // A new token or certificate may be there at the next attempt.
+        match answer.verdict {
+            Verdict::Unavailable(_) => self.client = None,
+            // Others may be taken over the connections that there are.
+            Verdict::InDoubt(..) if self.made_at.elapsed() >= RENEW_AFTER => self.client = None,
+            _ => {}
         }
         Ok(answer)
     }

@@ -10,6 +10,7 @@ use crate::buffer::Record;
 use crate::settings::shape::{Format, Http};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
+use std::collections::BTreeSet;
 
 /// The IETF's Idempotency-Key draft: a string in double quotes.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -21,6 +22,8 @@ pub(super) struct Plan {
     format: Format,
     /// Most events in one request; above 1, all are batches.
     pub(super) batch: usize,
+    /// Its requests go to several servers: one that cannot be reached says nothing of the others.
+    pub(super) has_several_hosts: bool,
     own: OwnRequests,
 }
 
@@ -45,6 +48,7 @@ impl Plan {
             url,
             format,
             own,
+            has_several_hosts: hosts(http) > 1,
         })
     }
 
@@ -127,10 +131,25 @@ impl Plan {
     }
 }
 
+/// How many servers the requests go to, as the settings write them.
+fn hosts(http: &Http) -> usize {
+    let own = http
+        .requests
+        .values()
+        .filter_map(|one| Some(one.target()?.1));
+    let urls = http.url.as_deref().into_iter().chain(own);
+    let host = |url: &str| url.split('/').take(3).collect::<Vec<_>>().join("/");
+    urls.map(host).collect::<BTreeSet<String>>().len()
+}
+
 fn parse(name: &str, url: &str) -> Result<Url, SetupError> {
     let wrong = |shown: &str, reason: &str| SetupError::Url {
         uplink: name.to_owned(),
-        url: shown.to_owned(),
+        url: shown
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
         reason: reason.to_owned(),
     };
     let parsed = Url::parse(url).map_err(|error| wrong(url, &error.to_string()))?;

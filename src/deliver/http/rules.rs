@@ -60,7 +60,7 @@ impl Rules {
             match &rule.within {
                 None => return Some(rule.verdict(reply)),
                 Some(_) if reply.cut => {
-                    let why = "the answer is longer than 64 KiB, and `responses` look into it";
+                    let why = "the answer is longer than 64 KiB, or did not end in time, and `responses` look into it";
                     return Some(Verdict::Unanswered(reply.trouble(why)));
                 }
                 Some((pointer, test)) if test.holds(reply.at(pointer)) => {
@@ -130,7 +130,7 @@ impl Rule {
         let mut trouble = reply.trouble(words);
         let said = |said: &Option<Said>, text: fn(&Value) -> Option<String>| match said {
             Some(Said::Value(fixed)) => Some(fixed.clone()),
-            Some(Said::Pointer(pointer)) => reply.at(pointer).and_then(text),
+            Some(Said::Pointer(pointer)) => reply.words_at(pointer).and_then(text),
             None => None,
         };
         if let Some(code) = said(&self.code, code_text) {

@@ -2,9 +2,9 @@
 //!
 //! Each step is one request. Whatever it brings, each event of the sending gets exactly one verdict.
 
-use super::super::uplink::{Answer, Verdict};
+use super::super::uplink::{Answer, Doubt, Verdict};
 use super::answer::{located, verdict};
-use super::batch::{Judged, judged};
+use super::batch::{Judged, judged, shared};
 use super::exchange::{Came, Wire};
 use super::plan::Plan;
 use crate::buffer::Record;
@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most places of pending verdicts that are remembered. An event whose place is forgotten is sent again, with the same key.
 const MAX_PLACES: usize = 1_024;
+
+/// After so many answers in a row that may blame the destination, the others of a sending are not asked for.
+const MOST_DOUBTS: usize = 2;
 
 /// Where the verdicts of events will be that the server has and has not decided on.
 #[derive(Clone, Default)]
@@ -45,6 +48,19 @@ pub(super) struct Sending {
     pub(super) records: VecDeque<Record>,
     /// So many of the first ones go alone: as a batch they were refused.
     pub(super) singly: usize,
+    /// So many requests in a row brought answers that may blame the destination.
+    pub(super) doubts: usize,
+}
+
+impl Sending {
+    /// Of these events.
+    pub(super) fn of(records: VecDeque<Record>) -> Sending {
+        Sending {
+            records,
+            singly: 0,
+            doubts: 0,
+        }
+    }
 }
 
 /// What one step brought.
@@ -80,22 +96,35 @@ impl Sending {
             verdict,
         };
         let mut answers: Vec<Answer> = now.iter().zip(verdicts).map(answer).collect();
-        // A destination that takes nothing is not asked for each of the others.
-        let away = answers.iter().find_map(|one| match &one.verdict {
-            Verdict::Unavailable(trouble) => Some(trouble.clone()),
-            _ => None,
-        });
-        if let Some(trouble) = away {
+        if let Some(verdict) = self.for_the_rest(&answers) {
             let others = self.records.drain(..);
             answers.extend(others.map(|record| Answer {
                 position: record.position,
-                verdict: Verdict::Unavailable(trouble.clone()),
+                verdict: verdict.clone(),
             }));
         }
         Step {
             answers,
             rest: self,
         }
+    }
+
+    /// What the answers to one request mean for those that are still to be asked for: a destination that takes nothing is
+    /// not asked for each of them. One that may be away is asked once more.
+    fn for_the_rest(&mut self, answers: &[Answer]) -> Option<Verdict> {
+        let mut in_doubt = None;
+        for answer in answers {
+            match &answer.verdict {
+                Verdict::Unavailable(trouble) => {
+                    return Some(Verdict::Unavailable(trouble.clone()));
+                }
+                Verdict::InDoubt(_, trouble) => in_doubt = Some(trouble),
+                _ => {}
+            }
+        }
+        self.doubts = in_doubt.map_or(0, |_| self.doubts + 1);
+        let trouble = in_doubt.filter(|_| self.doubts >= MOST_DOUBTS)?;
+        Some(Verdict::Undivided(trouble.clone()))
     }
 
     /// How many events the next request has.
@@ -129,6 +158,7 @@ async fn verdicts(
         Came::Reply(reply) if plan.is_batch(records) => {
             match judged(&reply, &wire.reading, records) {
                 Judged::Each(verdicts) => Some(verdicts),
+                Judged::All(verdict) => all(&verdict),
                 Judged::Singly => None,
             }
         }
@@ -137,12 +167,14 @@ async fn verdicts(
             Some(records.iter().map(of).collect())
         }
         Came::Located(reply) => {
-            records
-                .iter()
-                .for_each(|record| places.forget(record.position));
-            let each = records
-                .iter()
-                .map(|record| located(&reply, &wire.reading, record.envelope.id));
+            let each = records.iter().map(|record| {
+                let verdict = located(&reply, &wire.reading, record.envelope.id);
+                // A server that lets nobody in still has the event, and its verdict there.
+                if !matches!(verdict, Verdict::Unavailable(_)) {
+                    places.forget(record.position);
+                }
+                verdict
+            });
             Some(each.collect())
         }
         Came::Gone(trouble) => {
@@ -157,6 +189,9 @@ async fn verdicts(
                 .for_each(|record| places.put(record.position, &place));
             all(&Verdict::Pending(trouble))
         }
-        Came::Nothing(verdict) => all(&verdict),
+        Came::Nothing(Verdict::Unavailable(trouble)) if plan.has_several_hosts => {
+            all(&Verdict::InDoubt(Doubt::Way, trouble))
+        }
+        Came::Nothing(verdict) => all(&shared(verdict, records.len())),
     }
 }

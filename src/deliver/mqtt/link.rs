@@ -249,7 +249,9 @@ fn no_room() -> Verdict {
 /// The status is for others: that a broker does not take it stops nothing.
 fn tell_status(way: &Way, verdict: &Verdict) {
     match verdict {
-        Verdict::Rejected(_, trouble) | Verdict::Unavailable(trouble)
+        Verdict::Rejected(_, trouble)
+        | Verdict::InDoubt(_, trouble)
+        | Verdict::Unavailable(trouble)
             if trouble.status != Some(0x10) =>
         {
             warn!(uplink = %way.uplink, "the broker does not take the gateway's status: {}", trouble.reason);

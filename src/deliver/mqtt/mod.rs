@@ -16,6 +16,7 @@ mod v5;
 
 pub use address::AddressError;
 pub use topic::TemplateError;
+pub(super) use topic::{TopicTemplate, fixed};
 
 use super::setup::SetupError;
 use super::timing::Timing;
@@ -34,7 +35,6 @@ use session::{Login, Session};
 use status::{Presence, Status};
 use std::sync::Arc;
 use std::time::Duration;
-use topic::TopicTemplate;
 
 /// Shortest and longest keep-alive that both protocol versions can express and the library takes.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(65_535));
@@ -87,11 +87,10 @@ impl MqttUplink {
         let fallback: Result<Vec<Address>, SetupError> =
             mqtt.fallback.iter().map(address).collect();
         let (shortest, longest) = KEEP_ALIVE;
-        let client_id = mqtt.client_id.clone();
         Ok(MqttUplink {
             servers: Servers::new(address(&mqtt.url)?, fallback?),
             version: mqtt.version,
-            client_id: client_id.unwrap_or_else(|| format!("{}-{name}", gateway.id)),
+            client_id: client_id(gateway, name, mqtt),
             user: mqtt.user.clone(),
             tls: mqtt.tls.clone(),
             keep_alive: mqtt.keep_alive.get().clamp(shortest, longest),
@@ -162,6 +161,12 @@ impl MqttUplink {
             answers: self.answers(),
         })
     }
+}
+
+/// Under which name an uplink is known to its broker.
+pub(super) fn client_id(gateway: &shape::Gateway, uplink: &str, mqtt: &shape::Mqtt) -> String {
+    let own = mqtt.client_id.clone();
+    own.unwrap_or_else(|| format!("{}-{uplink}", gateway.id))
 }
 
 async fn open(version: MqttVersion, login: Login) -> Result<Session, Fault> {

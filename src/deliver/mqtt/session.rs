@@ -107,6 +107,8 @@ pub(super) struct Session {
     pub(super) receive_maximum: u16,
     /// Largest packet that the broker takes.
     pub(super) max_packet_bytes: usize,
+    /// The broker keeps retained messages; to send one where it does not is an error of the protocol (MQTT 5, 3.2.2.3.5).
+    retains: bool,
 }
 
 impl Session {
@@ -129,7 +131,13 @@ impl Session {
             receive_maximum,
             max_packet_bytes: usize::try_from(max_packet_bytes.min(MAX_OUTGOING_BYTES))
                 .unwrap_or(usize::MAX),
+            retains: true,
         }
+    }
+
+    /// Where the broker says whether it keeps retained messages: what is to be kept goes without that where it does not.
+    pub(super) fn retaining(self, retains: bool) -> Session {
+        Session { retains, ..self }
     }
 
     /// Hands a message to the event loop; false when its queue is full.
@@ -141,6 +149,7 @@ impl Session {
             content_type,
             answer,
         } = message;
+        let retain = retain && self.retains;
         match &self.client {
             Client::V3(client) => client
                 .publish_bytes(topic, QoS::AtLeastOnce, retain, payload)

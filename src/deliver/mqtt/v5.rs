@@ -1,6 +1,6 @@
 //! MQTT 5 over the library's second event loop. See `session` for what both versions share.
 
-use super::super::uplink::{Fault, Trouble, Verdict};
+use super::super::uplink::{Doubt, Fault, Trouble, Verdict};
 use super::address::Address;
 use super::answers::{Heard, hear};
 use super::session::{self, Client, Login, MAX_INCOMING_BYTES, Notice, PACKET_IDS, Session};
@@ -42,7 +42,8 @@ pub(super) async fn open(login: Login) -> Result<Session, Fault> {
         run,
         limits.receive_maximum,
         limits.max_packet_bytes,
-    ))
+    )
+    .retaining(limits.retains))
 }
 
 fn options(login: Login) -> MqttOptions {
@@ -75,13 +76,20 @@ fn options(login: Login) -> MqttOptions {
     options
 }
 
-/// What a broker's greeting allows (MQTT 5, 3.2.2.3).
+/// What a broker's greeting allows (MQTT 5, 3.2.2.3). Topic aliases, wildcards, shared subscriptions and subscription
+/// identifiers are never used, so what it says about them changes nothing; the keep-alive that it wants is kept by the library.
 #[derive(Debug, PartialEq, Eq)]
 struct Limits {
     receive_maximum: u16,
     max_packet_bytes: u32,
     keep_alive_off: bool,
+    /// It keeps retained messages.
+    retains: bool,
 }
+
+/// Without acknowledgements nothing can be settled.
+const NO_QOS_1: &str =
+    "the broker does not acknowledge anything (maximum QoS 0): allow QoS 1 there";
 
 impl Limits {
     fn of(greeting: &ConnAck) -> Result<Limits, Fault> {
@@ -90,18 +98,17 @@ impl Limits {
                 receive_maximum: u16::MAX,
                 max_packet_bytes: u32::MAX,
                 keep_alive_off: false,
+                retains: true,
             });
         };
         if properties.max_qos == Some(0) {
-            return Err(Fault(
-                "the broker does not acknowledge anything (maximum QoS 0): allow QoS 1 there"
-                    .into(),
-            ));
+            return Err(Fault(NO_QOS_1.into()));
         }
         Ok(Limits {
             receive_maximum: properties.receive_max.unwrap_or(u16::MAX),
             max_packet_bytes: properties.max_packet_size.unwrap_or(u32::MAX),
             keep_alive_off: properties.server_keep_alive == Some(0),
+            retains: properties.retain_available != Some(0),
         })
     }
 }
@@ -148,8 +155,8 @@ fn notice(event: &Event, answers: Option<&str>) -> Option<Notice> {
     }
 }
 
-/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). Reasons that blame the topic's rights, the quota or the missing
-/// subscriber hold for every event; the others for this one.
+/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). A used-up quota holds for every event; missing rights and subscribers for all
+/// or for those of the topic; the others for this one.
 fn verdict(ack: &PubAck) -> Verdict {
     let said = session::said(
         ack.properties
@@ -159,18 +166,23 @@ fn verdict(ack: &PubAck) -> Verdict {
     let trouble = |what: &str| Trouble::new(format!("{what}{said}"));
     match ack.reason {
         PubAckReason::Success => Verdict::Accepted,
-        PubAckReason::NoMatchingSubscribers => Verdict::Unavailable(
+        PubAckReason::NoMatchingSubscribers => Verdict::InDoubt(
+            Doubt::Way,
             trouble(
                 "nobody has subscribed to the topic (0x10): is the MES connected to the broker, and to this topic?",
             )
             .coded(0x10, "0x10"),
         ),
-        PubAckReason::NotAuthorized => Verdict::Unavailable(trouble(
-            "this client may not publish to the topic (0x87): check the broker's permissions",
-        )),
-        PubAckReason::QuotaExceeded => {
-            Verdict::Unavailable(trouble("the broker's quota is used up (0x97)"))
-        }
+        PubAckReason::NotAuthorized => Verdict::InDoubt(
+            Doubt::Way,
+            trouble(
+                "this client may not publish to the topic (0x87): check the broker's permissions",
+            )
+            .coded(0x87, "0x87"),
+        ),
+        PubAckReason::QuotaExceeded => Verdict::Unavailable(
+            trouble("the broker's quota is used up (0x97)").coded(0x97, "0x97"),
+        ),
         PubAckReason::TopicNameInvalid => Verdict::Rejected(
             ParkClass::Schema,
             trouble("the broker does not accept the topic (0x90): check `topic`")
@@ -246,6 +258,10 @@ fn refusal(code: ConnectReturnCode) -> String {
         ConnectReturnCode::ClientIdentifierNotValid | ConnectReturnCode::BadClientId => {
             "it does not take the client id: set `client_id`".into()
         }
+        ConnectReturnCode::RetainNotSupported => {
+            "it keeps no retained messages (0x9A): allow them there, or leave out `status`".into()
+        }
+        ConnectReturnCode::QoSNotSupported => NO_QOS_1.into(),
         other => format!("{other:?}"),
     }
 }
@@ -253,7 +269,137 @@ fn refusal(code: ConnectReturnCode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rumqttc::v5::mqttbytes::v5::PubAckProperties;
+    use rumqttc::v5::mqttbytes::v5::{ConnAckProperties, PubAckProperties};
+
+    /// A greeting that says nothing but this.
+    fn greeting(change: impl FnOnce(&mut ConnAckProperties)) -> ConnAck {
+        let mut properties = ConnAckProperties {
+            session_expiry_interval: None,
+            receive_max: None,
+            max_qos: None,
+            retain_available: None,
+            max_packet_size: None,
+            assigned_client_identifier: None,
+            topic_alias_max: None,
+            reason_string: None,
+            user_properties: Vec::new(),
+            wildcard_subscription_available: None,
+            subscription_identifiers_available: None,
+            shared_subscription_available: None,
+            server_keep_alive: None,
+            response_information: None,
+            server_reference: None,
+            authentication_method: None,
+            authentication_data: None,
+        };
+        change(&mut properties);
+        ConnAck {
+            session_present: false,
+            code: ConnectReturnCode::Success,
+            properties: Some(properties),
+        }
+    }
+
+    #[test]
+    fn a_greeting_limits_what_it_names_and_nothing_else() {
+        let nothing = Limits {
+            receive_maximum: u16::MAX,
+            max_packet_bytes: u32::MAX,
+            keep_alive_off: false,
+            retains: true,
+        };
+        let bare = ConnAck {
+            properties: None,
+            ..greeting(|_| {})
+        };
+        assert_eq!(Limits::of(&bare), Ok(nothing));
+        let of = |change: fn(&mut ConnAckProperties)| {
+            let limits = Limits::of(&greeting(change)).expect("it can be used");
+            let Limits {
+                receive_maximum,
+                max_packet_bytes,
+                keep_alive_off,
+                retains,
+            } = limits;
+            (receive_maximum, max_packet_bytes, keep_alive_off, retains)
+        };
+        let (window, bytes) = (u16::MAX, u32::MAX);
+        for (what, said, allowed) in [
+            ("nothing", of(|_| {}), (window, bytes, false, true)),
+            (
+                "receive maximum 1",
+                of(|it| it.receive_max = Some(1)),
+                (1, bytes, false, true),
+            ),
+            (
+                "10,000 bytes",
+                of(|it| it.max_packet_size = Some(10_000)),
+                (window, 10_000, false, true),
+            ),
+            (
+                "no aliases",
+                of(|it| it.topic_alias_max = Some(0)),
+                (window, bytes, false, true),
+            ),
+            (
+                "aliases",
+                of(|it| it.topic_alias_max = Some(10)),
+                (window, bytes, false, true),
+            ),
+            (
+                "QoS 1",
+                of(|it| it.max_qos = Some(1)),
+                (window, bytes, false, true),
+            ),
+            (
+                "no retain",
+                of(|it| it.retain_available = Some(0)),
+                (window, bytes, false, false),
+            ),
+            (
+                "retain",
+                of(|it| it.retain_available = Some(1)),
+                (window, bytes, false, true),
+            ),
+            (
+                "no wildcards",
+                of(|it| it.wildcard_subscription_available = Some(0)),
+                (window, bytes, false, true),
+            ),
+            (
+                "no shared ones",
+                of(|it| it.shared_subscription_available = Some(0)),
+                (window, bytes, false, true),
+            ),
+            (
+                "no pings",
+                of(|it| it.server_keep_alive = Some(0)),
+                (window, bytes, true, true),
+            ),
+            (
+                "pings at 2 s",
+                of(|it| it.server_keep_alive = Some(2)),
+                (window, bytes, false, true),
+            ),
+        ] {
+            assert_eq!(said, allowed, "{what}");
+        }
+        let Err(Fault(why)) = Limits::of(&greeting(|it| it.max_qos = Some(0))) else {
+            panic!("without acknowledgements nothing is sent");
+        };
+        assert!(why.contains("QoS 1"), "{why}");
+    }
+
+    #[test]
+    fn a_broker_that_refuses_retained_messages_or_qos_1_is_told_in_words() {
+        for (code, word) in [
+            (ConnectReturnCode::RetainNotSupported, "`status`"),
+            (ConnectReturnCode::QoSNotSupported, "QoS 1"),
+        ] {
+            let said = refusal(code);
+            assert!(said.contains(word), "{said}");
+        }
+    }
 
     #[test]
     fn only_success_settles_and_each_other_reason_blames_event_or_destination() {
@@ -266,10 +412,17 @@ mod tests {
         for reason in [
             PubAckReason::NoMatchingSubscribers,
             PubAckReason::NotAuthorized,
-            PubAckReason::QuotaExceeded,
         ] {
-            assert!(matches!(of(reason), Verdict::Unavailable(_)), "{reason:?}");
+            let verdict = of(reason);
+            assert!(
+                matches!(verdict, Verdict::InDoubt(Doubt::Way, _)),
+                "{reason:?}"
+            );
         }
+        assert!(matches!(
+            of(PubAckReason::QuotaExceeded),
+            Verdict::Unavailable(_)
+        ));
         for reason in [
             PubAckReason::TopicNameInvalid,
             PubAckReason::PayloadFormatInvalid,

@@ -1,9 +1,11 @@
 //! What follows when an event of a window is not taken: another attempt, or a file of its own. Pure.
 
-use super::super::uplink::Terms;
+use super::super::uplink::{Doubt, Terms};
+use super::line::FAILURES_BEFORE_ASIDE;
 use super::lists::Stage;
 use super::{HELD_BYTES, HELD_EVENTS, Window};
 use crate::buffer::MAX_ABOVE;
+use crate::buffer::Record;
 use crate::model::Position;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,17 @@ pub(in crate::deliver) enum Failure {
     Conflict,
     /// No verdict.
     Unanswered,
+    /// An answer that may blame the destination, while others are taken.
+    Doubted(Doubt),
+}
+
+/// What an answer means that may blame the destination as well as the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::deliver) enum Doubted {
+    /// It is the event's own: others are taken.
+    Own,
+    /// There is no telling yet. The event is due again; it was sent at that time.
+    Unclear(Instant),
 }
 
 /// What follows from a failure.
@@ -33,6 +46,8 @@ pub(in crate::deliver) enum Failure {
 pub(in crate::deliver) enum Consequence {
     /// It is tried again after that time.
     Again(Duration),
+    /// It is tried again when another one of its lane was taken.
+    Waits,
     /// It is to be parked: it fails again and again while others pass.
     Suspect,
     /// It is to be parked: the conflict stays.
@@ -50,7 +65,15 @@ impl Window {
         failure: Failure,
     ) -> Option<(Instant, Consequence)> {
         let sent_at = self.under_way(position)?;
-        self.count_failure(position);
+        let lane = self.lane(position)?;
+        let others_pass = self.others_pass(position, &lane);
+        self.blame.fails(sent_at, &lane);
+        // Where its way is at fault, the event is no suspect.
+        if failure == Failure::Doubted(Doubt::Way) {
+            self.note_failing(position);
+        } else {
+            self.count_failure(position);
+        }
         let entry = self.entries.get_mut(&position)?;
         if failure == Failure::Conflict {
             entry.conflicts += 1;
@@ -58,14 +81,78 @@ impl Window {
         if entry.conflicts > CONFLICT_RETRIES {
             return Some((sent_at, Consequence::StillInConflict));
         }
-        if entry.failures >= SUSPECT_FAILURES {
+        if entry.failures >= SUSPECT_FAILURES && failure != Failure::Doubted(Doubt::Way) {
             return Some((sent_at, Consequence::Suspect));
         }
+        entry.unanswered = failure == Failure::Unanswered;
+        entry.failed_at = Some(sent_at);
+        entry.fails = entry.fails.saturating_add(1);
+        entry.own |= matches!(failure, Failure::Doubted(_));
+        let fails = entry.fails;
+        // What the MES says of an event is about that event.
+        let of_its_lane = matches!(failure, Failure::Unanswered | Failure::Doubted(_))
+            && others_pass
+            && !self.lists.is_strict();
+        if of_its_lane && self.waits_for_its_lane(position, &lane) {
+            let wait = self.next_wait(position, at_least);
+            if let Some(entry) = self.entries.get_mut(&position) {
+                entry.not_before = Some(now + wait);
+            }
+            self.stage(position, Stage::Waiting);
+            return Some((sent_at, Consequence::Waits));
+        }
+        let proven = others_pass || at_least.is_some() || failure != Failure::Unanswered;
+        self.note_proof(position, proven);
         let wait = self.postpone(position, now, at_least);
-        if let Some(entry) = self.entries.get_mut(&position) {
-            entry.unanswered = failure == Failure::Unanswered;
+        self.lists.failed(position, &lane.key, fails);
+        if of_its_lane {
+            self.tries_lane(position, lane);
         }
         Some((sent_at, Consequence::Again(wait)))
+    }
+
+    /// An answer to the event may blame the destination as well. It is the event's own where others are taken; else the
+    /// event is due again.
+    pub(in crate::deliver) fn doubt(&mut self, position: Position) -> Option<Doubted> {
+        let sent_at = self.under_way(position)?;
+        let lane = self.lane(position)?;
+        let entry = self.entries.get_mut(&position)?;
+        if entry.together {
+            entry.alone = true;
+            entry.failed_at = Some(sent_at);
+            self.stage(position, Stage::Due);
+            return Some(Doubted::Unclear(sent_at));
+        }
+        // One that failed on its own account does so again.
+        let is_own = entry.own || entry.fails >= FAILURES_BEFORE_ASIDE;
+        if is_own || self.others_pass(position, &lane) {
+            return Some(Doubted::Own);
+        }
+        if let Some(entry) = self.entries.get_mut(&position) {
+            entry.failed_at = Some(sent_at);
+            entry.fails = entry.fails.max(1);
+        }
+        self.blame.fails(sent_at, &lane);
+        self.stage(position, Stage::Due);
+        Some(Doubted::Unclear(sent_at))
+    }
+
+    /// A request with this event and others failed as a whole: it goes alone, at once. Returns when it was sent.
+    pub(in crate::deliver) fn divide(&mut self, position: Position) -> Option<Instant> {
+        let sent_at = self.under_way(position)?;
+        if let Some(entry) = self.entries.get_mut(&position) {
+            entry.alone = true;
+            entry.unanswered = true;
+        }
+        self.stage(position, Stage::Due);
+        Some(sent_at)
+    }
+
+    /// Whether later ones of its key wait behind an event that failed.
+    pub(in crate::deliver) fn holds_its_key(&self, position: Position, terms: &Terms) -> bool {
+        let key = |record: &Record| record.envelope.partition_key.clone();
+        let key = self.record(position).map(key).unwrap_or_default();
+        terms.one_per_key && !self.lists.is_aside(position, &key)
     }
 
     /// One more failure of the event, if others were accepted since the one before.
@@ -78,9 +165,16 @@ impl Window {
             entry.failures += 1;
             entry.passed_before = passed;
         }
+        self.note_failing(position);
+    }
+
+    fn note_failing(&mut self, position: Position) {
+        let Some(entry) = self.entries.get(&position) else {
+            return;
+        };
         let key = &entry.record.envelope.partition_key;
         if !self.failing.contains_key(key) {
-            self.failing.insert(key.clone(), passed);
+            self.failing.insert(key.clone(), self.passed);
         }
     }
 
@@ -90,6 +184,12 @@ impl Window {
         now: Instant,
         at_least: Option<Duration>,
     ) -> Duration {
+        let wait = self.next_wait(position, at_least);
+        self.stage(position, Stage::Postponed(now + wait));
+        wait
+    }
+
+    fn next_wait(&mut self, position: Position, at_least: Option<Duration>) -> Duration {
         let seed = self.seeds.u64(..);
         let timing = self.timing;
         let Some(entry) = self.entries.get_mut(&position) else {
@@ -98,11 +198,8 @@ impl Window {
         let backoff = entry
             .backoff
             .get_or_insert_with(|| Box::new(timing.backoff(seed)));
-        let wait = backoff
-            .next_wait()
-            .max(at_least.unwrap_or_default().min(timing.longest_asked_wait));
-        self.stage(position, Stage::Postponed(now + wait));
-        wait
+        let asked = at_least.unwrap_or_default().min(timing.longest_asked_wait);
+        backoff.next_wait().max(asked)
     }
 
     /// The event that keeps others from being read or settled although they could be delivered.
@@ -111,7 +208,7 @@ impl Window {
         let key = &entry.record.envelope.partition_key;
         let held = self.lists.is_held(key);
         let waits = match entry.stage {
-            Stage::Postponed(_) => true,
+            Stage::Postponed(_) | Stage::Waiting => true,
             Stage::Taken(_) => entry.silences > 0,
             Stage::Due => held,
             Stage::Sent(_) | Stage::Parking => false,
@@ -125,8 +222,9 @@ impl Window {
             && self.lists.taken.is_empty();
         // Where nobody passes, the destination has an error for each: then nobody is held back.
         let since = self.failing.get(key);
-        let others_pass =
-            held || since.is_some_and(|since| self.passed >= since + PASSED_BEFORE_HELD);
+        let others_pass = held
+            || since.is_some_and(|since| self.passed >= since + PASSED_BEFORE_HELD)
+            || self.is_of_a_lane_not_taken(*oldest);
         let under_way = terms.in_flight.saturating_mul(terms.batch);
         let at_limit = self.above() + under_way as u64 >= MAX_ABOVE;
         (at_limit || full && idle && others_pass).then_some(*oldest)

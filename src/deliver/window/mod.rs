@@ -4,12 +4,16 @@
 //! It outlives connections: what was under way on a lost one is due again, what was accepted is not sent again. Events pass
 //! one that cannot be sent, up to a limit; one that would hold them back further is parked.
 
+mod blame;
 mod failure;
+mod lanes;
+mod line;
 mod lists;
+mod probing;
 mod sending;
 mod taken;
 
-pub(super) use failure::{Consequence, Failure};
+pub(super) use failure::{Consequence, Doubted, Failure};
 pub(super) use sending::Started;
 pub(super) use taken::Patience;
 
@@ -18,8 +22,9 @@ use super::uplink::Terms;
 use crate::backoff::Backoff;
 use crate::buffer::{Fate, Record, Settled};
 use crate::model::Position;
+use blame::{Blame, Lane};
 use lists::{Lists, Stage};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Instant;
 
 /// Events read beyond those that may be sent, so that the wire never waits for the disk: at 20,000 events/s
@@ -44,11 +49,18 @@ pub(super) struct Window {
     passed: u64,
     /// By partition key that fails: [`Window::passed`] when it began to.
     failing: HashMap<String, u64>,
+    blame: Blame,
+    /// Of each lane that is not taken while others pass, the one event that tries it.
+    lanes: HashMap<Lane, Position>,
+    /// They failed again and again while nothing was taken.
+    unproven: BTreeSet<Position>,
     /// How many events of each sending are under way.
     sendings: HashMap<u64, usize>,
     last_sending: u64,
     /// What became of events since [`Window::take_settled`].
     fates: Vec<(Position, Fate)>,
+    /// How many of these were delivered.
+    untold: usize,
     timing: Timing,
     seeds: fastrand::Rng,
 }
@@ -63,6 +75,10 @@ struct Entry {
     stage: Stage,
     /// With which sending it is under way.
     sending: u64,
+    /// It went together with others the last time.
+    together: bool,
+    /// It goes alone: a request with others failed as a whole.
+    alone: bool,
     /// It was sent before, and no verdict came.
     unanswered: bool,
     /// Waits of this event alone.
@@ -74,6 +90,16 @@ struct Entry {
     silences: u32,
     /// Failures since each of which others were accepted.
     failures: u32,
+    /// All its failures; answers that blamed the destination count as one.
+    fails: u32,
+    /// An answer that may blame the destination was shown to be its own.
+    own: bool,
+    /// So many of the last of them while nothing else was taken.
+    unproven: u32,
+    /// When it was sent the last time that it failed.
+    failed_at: Option<Instant>,
+    /// It waits for its lane, and until then.
+    not_before: Option<Instant>,
     conflicts: u32,
     /// Lost connections on which it was the oldest one without a verdict.
     losses: u32,
@@ -106,12 +132,22 @@ impl Window {
             held_bytes: 0,
             passed: 0,
             failing: HashMap::new(),
+            blame: Blame::default(),
+            lanes: HashMap::new(),
+            unproven: BTreeSet::new(),
             sendings: HashMap::new(),
             last_sending: 0,
             fates: Vec::new(),
+            untold: 0,
             timing,
             seeds: fastrand::Rng::with_seed(seed),
         }
+    }
+
+    /// The same where an event that is not taken holds the later ones of its key, whatever the reason.
+    pub(super) fn strict(mut self) -> Window {
+        self.lists.be_strict();
+        self
     }
 
     /// What to read next: after which position, and how many at most. `None` while there is enough.
@@ -164,6 +200,8 @@ impl Window {
                 nth,
                 stage: Stage::Due,
                 sending: 0,
+                together: false,
+                alone: false,
                 unanswered: false,
                 backoff: None,
                 attempts: 0,
@@ -171,6 +209,11 @@ impl Window {
                 last_sent: None,
                 silences: 0,
                 failures: 0,
+                fails: 0,
+                own: false,
+                unproven: 0,
+                failed_at: None,
+                not_before: None,
                 conflicts: 0,
                 losses: 0,
                 passed_before: self.passed,
@@ -189,6 +232,8 @@ impl Window {
             self.failing.remove(&entry.record.envelope.partition_key);
         }
         self.fates.push((position, Fate::Delivered));
+        self.passes(position, sent_at);
+        self.untold += 1;
         self.leave(position);
         Some(sent_at)
     }
@@ -196,6 +241,9 @@ impl Window {
     /// The event was not the cause: it is due again at once. Returns when it was sent.
     pub(super) fn put_back(&mut self, position: Position) -> Option<Instant> {
         let sent_at = self.under_way(position)?;
+        let entry = self.entries.get(&position)?;
+        // The next attempt may show whether others fare better.
+        self.blame.has_sent(&entry.record.envelope.partition_key);
         self.stage(position, Stage::Due);
         Some(sent_at)
     }
@@ -212,6 +260,7 @@ impl Window {
             first_sent: entry.first_sent,
         };
         self.stage(position, Stage::Parking);
+        self.hand_on_lane(position);
         Some(parkable)
     }
 
@@ -245,7 +294,7 @@ impl Window {
         let entry = self.entries.get(&position)?;
         match entry.stage {
             Stage::Sent(_) | Stage::Taken(_) => entry.last_sent,
-            Stage::Due | Stage::Postponed(_) | Stage::Parking => None,
+            Stage::Due | Stage::Postponed(_) | Stage::Waiting | Stage::Parking => None,
         }
     }
 
@@ -275,8 +324,14 @@ impl Window {
         (self.read_count - oldest.nth).saturating_sub(held) + carried
     }
 
+    /// How many were delivered since [`Window::take_settled`].
+    pub(super) fn untold(&self) -> usize {
+        self.untold
+    }
+
     /// What was settled since this was asked before.
     pub(super) fn take_settled(&mut self) -> Settled {
+        self.untold = 0;
         Settled {
             up_to: self.settled(),
             fates: std::mem::take(&mut self.fates),

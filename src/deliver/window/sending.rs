@@ -1,8 +1,8 @@
 //! Which events of a window go next, and which of them together. Pure.
 
 use super::super::uplink::Terms;
-use super::Window;
 use super::lists::Stage;
+use super::{Entry, Window};
 use crate::buffer::MAX_ABOVE;
 use crate::model::Position;
 use std::collections::BTreeSet;
@@ -33,9 +33,7 @@ impl Window {
         if self.sendings.len() >= most.min(terms.in_flight) {
             return started;
         }
-        while let Some(position) = self.lists.postponed_until(now) {
-            self.stage(position, Stage::Due);
-        }
+        self.wake(now);
         self.last_sending += 1;
         let mut bytes = 0;
         // Those behind others of their key that go with the same sending.
@@ -50,10 +48,15 @@ impl Window {
                 break;
             };
             bytes += entry.record.payload.len();
-            if !started.is_empty() && bytes > SENDING_BYTES || !self.has_room_above(position) {
+            let alone = batch > 1 && self.goes_alone(position);
+            let closes = !started.is_empty() && (bytes > SENDING_BYTES || alone);
+            if closes || !self.has_room_above(position) {
                 break;
             }
             started.push(self.start_one(position, now));
+            if alone {
+                break;
+            }
             if terms.one_per_key
                 && let Some(entry) = self.entries.get(&position)
             {
@@ -61,7 +64,31 @@ impl Window {
                 behind.extend(self.lists.behind(position, key));
             }
         }
+        if started.len() > 1 {
+            for one in &started {
+                if let Some(entry) = self.entries.get_mut(&one.position) {
+                    entry.together = true;
+                }
+            }
+        }
         started
+    }
+
+    /// Those whose time has come are due.
+    pub(super) fn wake(&mut self, now: Instant) {
+        while let Some(position) = self.lists.postponed_until(now) {
+            self.stage(position, Stage::Due);
+        }
+    }
+
+    /// What may make the sending of others fail goes alone.
+    fn goes_alone(&self, position: Position) -> bool {
+        let failed = |entry: &Entry| entry.alone || entry.fails > 0;
+        self.entries.get(&position).is_some_and(failed)
+            || !self.blame.is_clear()
+                && self
+                    .lane(position)
+                    .is_some_and(|lane| self.blame.is_known(&lane))
     }
 
     /// Each that is under way may soon be settled above the oldest one.
@@ -78,6 +105,7 @@ impl Window {
         let mut again = false;
         if let Some(entry) = self.entries.get_mut(&position) {
             entry.sending = sending;
+            entry.together = false;
             if entry.first_sent.is_none() {
                 entry.first_sent = Some(now);
                 entry.passed_before = passed;

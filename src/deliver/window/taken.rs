@@ -40,6 +40,7 @@ impl Window {
             return None;
         };
         self.stage(position, Stage::Taken(now + patience.first));
+        self.passes(position, sent_at);
         Some(sent_at)
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::buffer::MAX_ABOVE;
+use crate::deliver::uplink::Doubt;
 use crate::model::{Class, Envelope};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,7 +224,10 @@ fn a_batch_takes_the_next_ones_of_its_keys_in_order_and_none_of_a_key_that_is_un
         panic!("again");
     };
     assert_eq!(start_all(&mut window, now, &terms), [6]);
-    assert_eq!(start_all(&mut window, now + wait, &terms), [2, 4, 8]);
+    // What failed goes alone.
+    assert_eq!(start_all(&mut window, now + wait, &terms), [2]);
+    assert!(window.accept(at(2)).is_some());
+    assert_eq!(start_all(&mut window, now + wait, &terms), [4, 8]);
 }
 
 #[test]
@@ -244,7 +248,12 @@ fn play(random: &mut fastrand::Rng) {
     };
     let mut now = Instant::now();
     let mut window = Window::new(at(0), (0, at(0)), Timing::default(), random.u64(..));
+    if terms.one_per_key && random.bool() {
+        window = window.strict();
+    }
     let keys = ["a", "b", "c"];
+    // How often what fails does so.
+    let trouble = random.u32(1..10);
     let mut accepted = BTreeSet::new();
     let mut under_way = BTreeSet::new();
     let mut parking = BTreeSet::new();
@@ -254,11 +263,22 @@ fn play(random: &mut fastrand::Rng) {
         if let Some((after, most)) = window.wants(&terms) {
             let last = EVENTS.min(after.seq + most as u64);
             let records = (after.seq + 1..=last)
-                .map(|seq| record(seq, keys[(seq % 3) as usize]))
+                .map(|seq| {
+                    let mut record = record(seq, keys[(seq % 3) as usize]);
+                    record.envelope.kind = ["started", "completed"][(seq % 2) as usize].into();
+                    record
+                })
                 .collect();
             window.take_in(records, |record| record.position.seq % 10 != 0);
         }
-        for sending in start_sendings(&mut window, now, &terms) {
+        let sendings = if random.u32(0..4) == 0 {
+            let probe = window.start_probe(now, &terms, 1);
+            assert!(probe.len() <= 1);
+            vec![probe.iter().map(|one| one.position.seq).collect()]
+        } else {
+            start_sendings(&mut window, now, &terms)
+        };
+        for sending in sendings {
             assert!(sending.is_sorted() && sending.len() <= terms.batch);
             for seq in &sending {
                 let same_key = |other: &&u64| **other % 3 == seq % 3;
@@ -276,7 +296,11 @@ fn play(random: &mut fastrand::Rng) {
         now += SECOND * random.u32(0..40);
         let out: Vec<u64> = under_way.iter().copied().collect();
         let seq = random.choice(out).unwrap_or(0);
-        match if seq == 0 { 9 } else { random.u32(0..10) } {
+        match if seq == 0 {
+            19
+        } else {
+            random.u32(0..2 * trouble)
+        } {
             0 => {
                 assert_eq!(window.connection_lost(now), None);
                 under_way.clear();
@@ -286,7 +310,7 @@ fn play(random: &mut fastrand::Rng) {
                 let failure = failure[random.usize(0..3)];
                 let (_, consequence) = window.fail(at(seq), now, None, failure).expect("sent");
                 under_way.remove(&seq);
-                if !matches!(consequence, Consequence::Again(_)) {
+                if !matches!(consequence, Consequence::Again(_) | Consequence::Waits) {
                     assert!(window.park(at(seq)).is_some());
                     parking.insert(seq);
                 }
@@ -299,6 +323,22 @@ fn play(random: &mut fastrand::Rng) {
             2 => {
                 assert!(window.put_back(at(seq)).is_some());
                 under_way.remove(&seq);
+            }
+            4 => {
+                assert!(window.divide(at(seq)).is_some());
+                under_way.remove(&seq);
+            }
+            5..=8 => {
+                let doubt = [Doubt::Event, Doubt::Way][random.usize(0..2)];
+                under_way.remove(&seq);
+                if window.doubt(at(seq)) == Some(Doubted::Own) {
+                    let failure = Failure::Doubted(doubt);
+                    let (_, consequence) = window.fail(at(seq), now, None, failure).expect("sent");
+                    if consequence == Consequence::Suspect {
+                        assert!(window.park(at(seq)).is_some());
+                        parking.insert(seq);
+                    }
+                }
             }
             _ if seq == 0 => {}
             _ => {

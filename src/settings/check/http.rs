@@ -5,7 +5,7 @@ use super::uplink::{check_secret, check_tls, check_user, scheme, within};
 use super::{http_answers, http_requests, join, url};
 use crate::settings::problem::shown;
 use crate::settings::report::Report;
-use crate::settings::shape::{Format, Http, OAuth2, Uplink};
+use crate::settings::shape::{Format, HeaderText, Http, OAuth2, OnReject, Uplink};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) fn check(uplink: &Uplink, http: &Http, path: &str, report: &mut Repor
         check_tls(safe, http.tls.as_ref(), ["http", "https"], path, report);
     }
     login(http, path, report);
-    headers(http.headers.iter(), &[], &join(path, "headers"), report);
+    own_headers(http, &join(path, "headers"), report);
     proxy(http, path, report);
     batch(uplink, http, path, report);
     http_answers::check(&http.responses, &join(path, "responses"), report);
@@ -69,6 +69,19 @@ pub(super) fn check(uplink: &Uplink, http: &Http, path: &str, report: &mut Repor
 
 /// True for an encrypted address, false for a plain one.
 fn address_of(address: &str, at: &str, report: &mut Report) -> Option<bool> {
+    let fault = if address.contains(['{', '}']) {
+        Some("an address without expressions: `requests:` has addresses that depend on the event")
+    } else if address.contains('#') {
+        Some(
+            "what follows `#` never leaves the gateway: take it away, or write %23 for a `#` that is meant",
+        )
+    } else {
+        None
+    };
+    if let Some(fault) = fault {
+        report.add(at, fault);
+        return None;
+    }
     match url::parse(address) {
         Ok(url) => scheme(url.scheme, ["http", "https"], at, report),
         Err(wrong) => {
@@ -95,7 +108,14 @@ fn login(http: &Http, path: &str, report: &mut Report) {
         check_secret(secret, &join(path, "bearer"), report);
     }
     if let Some(user) = &http.basic {
-        check_user(user, &join(path, "basic"), report);
+        let at = join(path, "basic");
+        check_user(user, &at, report);
+        if user.name.contains(':') {
+            report.add(
+                join(&at, "name"),
+                "a colon ends the user's name where it is sent (RFC 7617): the server would take the rest for the password",
+            );
+        }
     }
     if let Some(oauth2) = &http.oauth2 {
         token(oauth2, &join(path, "oauth2"), report);
@@ -109,6 +129,34 @@ fn token(oauth2: &OAuth2, path: &str, report: &mut Report) {
         report.add(join(path, "client"), "the client id is empty");
     }
     check_secret(&oauth2.secret, &join(path, "secret"), report);
+}
+
+/// Those of all requests. Who it is may be told in a way of the server's own, as long as it is a secret.
+fn own_headers(http: &Http, path: &str, report: &mut Report) {
+    let fixed = |text: &HeaderText| match text {
+        HeaderText::Plain(text) => text.clone(),
+        HeaderText::Secret(_) => String::new(),
+    };
+    let texts: Vec<(&String, String)> = http
+        .headers
+        .iter()
+        .map(|(name, text)| (name, fixed(text)))
+        .collect();
+    let logs_in = http.bearer.is_some() || http.basic.is_some() || http.oauth2.is_some();
+    let secret = |name: &str| matches!(http.headers.get(name), Some(HeaderText::Secret(_)));
+    for (name, value) in &texts {
+        let is_login = name.eq_ignore_ascii_case("authorization") && secret(name) && !logs_in;
+        let allowed: &[&str] = if is_login { &["authorization"] } else { &[] };
+        headers(std::iter::once((*name, value)), allowed, path, report);
+    }
+    if texts.len() > MAX_HEADERS {
+        report.add(path, format!("more than {MAX_HEADERS} header lines"));
+    }
+    for (name, text) in &http.headers {
+        if let HeaderText::Secret(secret) = text {
+            check_secret(secret, &join(path, name), report);
+        }
+    }
 }
 
 /// Names that a header line can have, values without control characters, and none that the gateway writes itself but those
@@ -150,7 +198,9 @@ pub(super) fn headers<'a>(
 
 fn instead(name: &str) -> &'static str {
     match name {
-        "authorization" => "; `bearer`, `basic` or `oauth2` make it",
+        "authorization" => {
+            "; `bearer`, `basic` or `oauth2` make it, or `{ credential: NAME }` with all of it, alone"
+        }
         "proxy-authorization" => "; `proxy_user` makes it",
         _ => "",
     }
@@ -188,6 +238,9 @@ fn batch(uplink: &Uplink, http: &Http, path: &str, report: &mut Report) {
         return;
     }
     let at = join(path, "batch");
+    if uplink.on_reject == OnReject::Hold {
+        report.add(&at, "with `on_reject: hold` the verdict on an event comes before the next of its machine goes, so each goes alone: take `batch` away, or `on_reject`");
+    }
     if uplink.format == Format::B2mml {
         report.add(&at, "a batch is CloudEvents JSON: with `format: b2mml` each event goes alone, take `batch` away");
     } else if http.url.is_none() {

@@ -47,6 +47,7 @@ pub(super) use device::{MAX_SKEW, every, lost_after};
 pub(super) use lines::{EVERY as POLL_EVERY, TIMEOUT as POLL_TIMEOUT};
 pub(super) use modbus::{MAX_GAP, MAX_REGISTERS, kind};
 pub(super) use opc_ua::queue;
+pub use url::broker;
 pub(super) use warning::warnings;
 
 use super::plant::{Machine, Plant};

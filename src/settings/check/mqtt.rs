@@ -2,13 +2,14 @@
 
 use super::uplink::{check_tls, check_user, scheme, within};
 use super::{join, template, url};
+use crate::settings::problem::shown;
 use crate::settings::report::Report;
 use crate::settings::shape::{Acknowledge, Mqtt};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// MQTT counts its keep-alive in seconds of 16 bits.
-const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(65_535);
+/// MQTT counts its keep-alive in seconds of 16 bits; below 5 s the library would not go.
+const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(65_535);
 /// Longest MQTT client id in bytes.
 const MAX_CLIENT_ID_BYTES: usize = 256;
 
@@ -36,12 +37,6 @@ pub(super) fn check(mqtt: &Mqtt, acknowledge: Acknowledge, path: &str, report: &
             "nobody listens to it: write `acknowledge: mes` beside `mqtt`, so that the word of the MES counts, or take `answers` away",
         );
     }
-    if mqtt.answers.is_some() && mqtt.answers == mqtt.status {
-        report.add(
-            join(path, "status"),
-            "the same topic as `answers`: give the status one of its own",
-        );
-    }
     let good =
         |id: &str| (1..=MAX_CLIENT_ID_BYTES).contains(&id.len()) && !id.contains(char::is_control);
     if mqtt.client_id.as_ref().is_some_and(|id| !good(id)) {
@@ -57,7 +52,7 @@ pub(super) fn check(mqtt: &Mqtt, acknowledge: Acknowledge, path: &str, report: &
         "keep_alive",
         mqtt.keep_alive,
         KEEP_ALIVE,
-        "1s to 65535s",
+        "5s to 65535s",
         path,
         report,
     );
@@ -73,8 +68,17 @@ fn servers(mqtt: &Mqtt, path: &str, report: &mut Report) {
     }
     for (nth, url) in mqtt.fallback.iter().enumerate() {
         let at = join(&at, &nth.to_string());
-        if mqtt.url == *url || mqtt.fallback.iter().take(nth).any(|other| other == url) {
-            report.add(&at, "it stands here twice");
+        let mut before = std::iter::once(&mqtt.url).chain(mqtt.fallback.iter().take(nth));
+        let here = url::broker(url);
+        if let Some(other) =
+            before.find(|other| *other == url || here.is_some() && url::broker(other) == here)
+        {
+            let message = format!(
+                "{} is the same broker as {}: nothing would stand in for it; take one of them away",
+                shown(url),
+                shown(other)
+            );
+            report.add(&at, message);
         }
         match (safe, server(url, &at, report)) {
             (Some(first), Some(other)) if first != other => report.add(

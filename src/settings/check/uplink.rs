@@ -5,9 +5,8 @@ use crate::model::{EventKind, UplinkId};
 use crate::settings::plant::{Plant, Uplink, UplinkProtocol};
 use crate::settings::problem::{nearest, shown};
 use crate::settings::report::Report;
-use crate::settings::shape::{self, AckTimeout, Acknowledge, File, Mqtt, Secret, Tls, User};
+use crate::settings::shape::{self, AckTimeout, Acknowledge, File, Secret, Tls, User};
 use crate::settings::units::{Period, Rate};
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -20,8 +19,6 @@ const FASTEST_PER_S: f64 = 100_000.0;
 
 /// Checks all destinations and adds them to the plant.
 pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
-    let mut clients = HashMap::new();
-    let mut answers = HashMap::new();
     for (name, shape) in &file.uplinks {
         let path = join("uplinks", name);
         names::name("an uplink", name, &path, report);
@@ -31,22 +28,6 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
             (Some(mqtt), None) => {
                 let path = join(&path, "mqtt");
                 mqtt::check(mqtt, shape.acknowledge, &path, report);
-                let client = (mqtt.url.clone(), mqtt.client_id.clone());
-                if let Some(other) = clients.insert(client, name) {
-                    let message = format!(
-                        "`{other}` uses the same client id at the same broker, which would throw one of them out: give each its own"
-                    );
-                    report.add(join(&path, "client_id"), message);
-                }
-                if shape.acknowledge == Acknowledge::Mes
-                    && let Some(other) = hears_same(mqtt, name, &mut answers)
-                {
-                    let message = format!(
-                        "`{other}` hears the same answers at the same broker, and a verdict meant for one of them would settle the events of both: give each its own topic, such as \"{}/{name}\"",
-                        mqtt.answers()
-                    );
-                    report.add(join(&path, "answers"), message);
-                }
                 UplinkProtocol::Mqtt(mqtt.clone())
             }
             (None, Some(http)) => {
@@ -87,6 +68,12 @@ pub(super) fn check(file: &File, plant: &mut Plant, report: &mut Report) {
 fn check_waits(shape: &shape::Uplink, path: &str, report: &mut Report) {
     let AckTimeout { first, then_up_to } = shape.ack_timeout;
     let at = join(path, "ack_timeout");
+    if shape.acknowledge == Acknowledge::Broker && shape.ack_timeout != AckTimeout::default() {
+        report.add(
+            &at,
+            "nobody waits so long: it is the patience with the word of the MES; write `acknowledge: mes` beside `mqtt`, or take `ack_timeout` away",
+        );
+    }
     within("first", first, ACK_FIRST, "1s to 1h", &at, report);
     within(
         "then_up_to",
@@ -109,20 +96,6 @@ fn check_waits(shape: &shape::Uplink, path: &str, report: &mut Report) {
             "a rate is 1/h to 100000/s; leave it out for as many as the destination takes",
         );
     }
-}
-
-/// An earlier uplink that hears the verdicts of this one's MES: events have one id for all uplinks.
-fn hears_same<'a>(
-    mqtt: &'a Mqtt,
-    name: &'a str,
-    answers: &mut HashMap<(&'a str, &'a str), &'a str>,
-) -> Option<&'a str> {
-    let servers = std::iter::once(&mqtt.url).chain(&mqtt.fallback);
-    let mut others = servers.filter_map(|server| {
-        let other = answers.insert((server.trim_end_matches('/'), mqtt.answers()), name)?;
-        (other != name).then_some(other)
-    });
-    others.next()
 }
 
 /// Each pattern must match an event that exists: `*`, `operation.*`, `operation.completed`.
@@ -219,6 +192,11 @@ pub(super) fn check_tls(
 pub(super) fn check_user(user: &User, path: &str, report: &mut Report) {
     if user.name.is_empty() {
         report.add(join(path, "name"), "the user's name is empty");
+    } else if user.name.contains(char::is_control) {
+        report.add(
+            join(path, "name"),
+            "the user's name has a control character",
+        );
     }
     check_secret(&user.password, &join(path, "password"), report);
 }

@@ -1,10 +1,32 @@
-//! The address of a destination, taken apart just far enough to say what is wrong with it.
+//! The address of a destination, taken apart just far enough to say what is wrong with it, and whether two of them mean
+//! the same broker.
 
 /// `scheme://host[:port][/path]`
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Url<'a> {
     pub(super) scheme: &'a str,
+    host: &'a str,
+    port: Option<u16>,
     pub(super) path: &'a str,
+}
+
+/// Host and port of a broker, the same for all ways to write them: letters of any case, a port left out, the names of this
+/// computer's own loopback. `None` for what is no address of a broker.
+#[must_use]
+pub fn broker(address: &str) -> Option<(String, u16)> {
+    let url = parse(address).ok()?;
+    let usual = match url.scheme {
+        "mqtt" => 1883,
+        "mqtts" => 8883,
+        _ => return None,
+    };
+    let host = url.host.to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    let host = match host {
+        "127.0.0.1" | "::1" => "localhost",
+        other => other,
+    };
+    Some((host.to_owned(), url.port.unwrap_or(usual)))
 }
 
 /// Takes an address apart. The error never repeats it: it may hold a password.
@@ -31,15 +53,19 @@ pub(super) fn parse(text: &str) -> Result<Url<'_>, String> {
     if host.is_empty() {
         return Err("the host is missing: write".into());
     }
-    if !port.is_empty() {
-        let number = port
-            .strip_prefix(':')
-            .and_then(|digits| digits.parse::<u16>().ok());
-        if number.is_none_or(|number| number == 0) {
-            return Err("the port is a number from 1 to 65535: write".into());
-        }
+    let number = port
+        .strip_prefix(':')
+        .and_then(|digits| digits.parse::<u16>().ok())
+        .filter(|number| *number > 0);
+    if !port.is_empty() && number.is_none() {
+        return Err("the port is a number from 1 to 65535: write".into());
     }
-    Ok(Url { scheme, path })
+    Ok(Url {
+        scheme,
+        host,
+        port: number,
+        path,
+    })
 }
 
 #[cfg(test)]
@@ -73,6 +99,29 @@ mod tests {
         ] {
             let message = parse(bad).unwrap_err();
             assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_broker_is_the_same_however_it_is_written() {
+        let at = |address| broker(address).unwrap();
+        for (one, other) in [
+            ("mqtt://Broker.Plant1", "mqtt://broker.plant1:1883/"),
+            ("mqtts://b", "mqtts://b.:8883"),
+            ("mqtt://localhost", "mqtt://127.0.0.1:1883"),
+            ("mqtt://[::1]:9", "mqtt://LOCALHOST:9"),
+        ] {
+            assert_eq!(at(one), at(other));
+        }
+        for (one, other) in [
+            ("mqtt://b", "mqtts://b"),
+            ("mqtt://b", "mqtt://b:1884"),
+            ("mqtt://127.0.0.1", "mqtt://127.0.0.2"),
+        ] {
+            assert_ne!(at(one), at(other));
+        }
+        for none in ["http://b", "b:1883", "mqtt://:1"] {
+            assert_eq!(broker(none), None);
         }
     }
 }

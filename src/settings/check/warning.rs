@@ -1,11 +1,14 @@
 //! What is allowed and probably not meant, and what the box alone can tell: told by `check`, stops nothing.
 
 use super::register::looks_like_a_manual;
+use super::uplink::matches_event;
 use super::{doubtful, join, line_warning, untyped};
 use crate::settings::problem::Problem;
 use crate::settings::shape::{
-    Acknowledge, Device, Equipment, File, Http, Machine, Operation, Secret, Tls, Uplink, User,
+    Acknowledge, Device, Equipment, File, Format, HeaderText, Http, Machine, MqttVersion,
+    Operation, Secret, Tls, Uplink, User,
 };
+use crate::settings::{names_a_secret, secrets_in_query};
 use indexmap::IndexMap;
 use std::path::Path;
 
@@ -109,6 +112,13 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
             let message = "an event counts as delivered when the broker has it: whether the MES gets it from there is the broker's business; `acknowledge: mes` waits for its word";
             found.push(Problem::new(&path, message));
         }
+        if mqtt.version == MqttVersion::V5
+            && uplink.format == Format::Cloudevents
+            && matches_any(&uplink.events, "gateway.heartbeat")
+        {
+            let message = "the gateway's own events go to {enterprise}/{site}/_gw/{gateway}/evt/{type}: where nobody subscribes to that, an MQTT 5 broker says so (0x10), and they hold up all others; `millgate deliver test` tries it, `events:` can leave `gateway.*` out";
+            found.push(Problem::new(join(&path, "topic"), message));
+        }
         let urls = std::iter::once(&mqtt.url).chain(&mqtt.fallback);
         public_trust(urls.map(String::as_str), mqtt.tls.as_ref(), &path, found);
         if let Some(user) = &mqtt.user {
@@ -120,6 +130,11 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
     if let Some(http) = &uplink.http {
         http_secrets(http, &join(path, "http"), found);
     }
+}
+
+fn matches_any(patterns: &[String], name: &str) -> bool {
+    let mut patterns = patterns.iter();
+    patterns.any(|pattern| matches_event(pattern, name))
 }
 
 fn http_secrets(http: &Http, path: &str, found: &mut Vec<Problem>) {
@@ -146,12 +161,55 @@ fn http_secrets(http: &Http, path: &str, found: &mut Vec<Problem>) {
         let trust = oauth2.tls.as_ref().or(http.tls.as_ref());
         public_trust([oauth2.token_url.as_str()], trust, &path, found);
     }
+    for (name, text) in &http.headers {
+        let path = join(&join(path, "headers"), name);
+        match text {
+            HeaderText::Secret(secret) => {
+                plain_password(url.unwrap_or_default(), &path, found);
+                self::secret(secret, &path, found);
+            }
+            HeaderText::Plain(text) if names_a_secret(name) && !text.is_empty() => {
+                found.push(Problem::new(path, IN_CLEAR));
+            }
+            HeaderText::Plain(_) => {}
+        }
+    }
+    in_addresses(http, path, found);
     if let Some(user) = &http.proxy_user {
         self::user(user, &join(path, "proxy_user"), found);
     }
     tls(http.tls.as_ref(), &join(path, "tls"), found);
     let all = http.url.iter().map(String::as_str).chain(requests());
     public_trust(all, http.tls.as_ref(), path, found);
+}
+
+/// What is told where the file has a secret in clear.
+const IN_CLEAR: &str =
+    "this looks like a secret, and it stands in this file: write `{ credential: NAME }`";
+
+/// Secrets in addresses and in header lines of `requests`, where they can only stand in clear.
+fn in_addresses(http: &Http, path: &str, found: &mut Vec<Problem>) {
+    const ELSEWHERE: &str = "looks like a secret, and it stands in this file and in the logs of servers: let the server take it as a header line, `headers: { NAME: { credential: NAME } }`";
+    let url = http.url.iter().map(|url| (join(path, "url"), url.as_str()));
+    let requests = http.requests.iter().filter_map(|(pattern, request)| {
+        let (method, url) = request.target()?;
+        let at = join(&join(path, "requests"), pattern);
+        Some((join(&at, &method.to_ascii_lowercase()), url))
+    });
+    for (at, url) in url.chain(requests) {
+        for name in secrets_in_query(url) {
+            found.push(Problem::new(at.clone(), format!("`{name}` {ELSEWHERE}")));
+        }
+    }
+    for (pattern, request) in &http.requests {
+        let at = join(&join(&join(path, "requests"), pattern), "headers");
+        for name in request.headers.keys().filter(|name| names_a_secret(name)) {
+            found.push(Problem::new(
+                join(&at, name),
+                format!("`{name}` {ELSEWHERE}"),
+            ));
+        }
+    }
 }
 
 /// Without a `ca` the authorities of the system are trusted: it must have some.

@@ -38,9 +38,9 @@ pub struct Http {
     #[serde(default = "defaults::http_batch")]
     #[schemars(range(min = 1, max = 100))]
     pub batch: u8,
-    /// Header lines that each request carries besides.
+    /// Header lines that each request carries besides; a key or token is `{ credential: NAME }` or `{ file: PATH }`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub headers: IndexMap<String, String>,
+    pub headers: IndexMap<String, HeaderText>,
     /// Proxy on the way, `http://HOST:PORT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
@@ -56,6 +56,16 @@ pub struct Http {
     /// Requests of the server's own form, by event name or pattern such as `operation.*`; the narrowest counts.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub requests: IndexMap<String, Request>,
+}
+
+/// The value of a header line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum HeaderText {
+    /// Fixed, for everybody to see.
+    Plain(String),
+    /// Where its secret is, such as the key of an interface.
+    Secret(Secret),
 }
 
 /// Tokens by client credentials.

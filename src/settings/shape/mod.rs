@@ -20,7 +20,7 @@ pub use calendar::{Calendar, Dated, Shift};
 pub use device::{Deadband, Device, Heartbeat, Linear, Tag, TagType, Timestamps, Trim};
 pub use equipment::{Counter, Counts, Equipment, ModeRule, PiecesFrom, StateRule};
 pub use http::{
-    Http, OAuth2, On202, RejectClass, Request, Response, Said, SendClient, Then, Where,
+    HeaderText, Http, OAuth2, On202, RejectClass, Request, Response, Said, SendClient, Then, Where,
 };
 pub use lines::{Decimal, Encoding, LinePart, Lines};
 pub use modbus::{Addresses, ByteOrder, ModbusRtu, ModbusTcp};

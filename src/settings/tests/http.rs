@@ -120,6 +120,67 @@ fn a_proxy_is_plain_and_header_lines_are_not_the_gateways_own() {
 }
 
 #[test]
+fn a_header_line_is_a_text_or_where_its_secret_is() {
+    let headers = |lines: &str| format!("{URL}, headers: {{ {lines} }}");
+    right(&headers(
+        "X-Api-Key: { credential: mes-key }, X-Site: P1, X-Line: \"7\", X-Empty: \"\"",
+    ));
+    right(&headers("Authorization: { file: /etc/millgate/key }"));
+    wrong(
+        &headers("X-Api-Key: { credential: a/b }"),
+        "a/b",
+        "a credential is the name of a file",
+    );
+    wrong(
+        &headers("X-Api-Key: { credentials: k }"),
+        "X-Api-Key:",
+        "a secret never stands in this file",
+    );
+    wrong(
+        &format!(
+            "{}, bearer: {{ credential: t }}",
+            headers("Authorization: { credential: k }")
+        ),
+        "Authorization:",
+        "`bearer`, `basic` or `oauth2` make it",
+    );
+    let secret = "{ credential: k }";
+    let whole = text(&headers(&format!("X-Api-Key: {secret}, X-Site: P1")));
+    let loaded = load(&whole).unwrap();
+    let again = load(&crate::settings::effective(&loaded.file)).unwrap();
+    assert_eq!(again.plant.digest, loaded.plant.digest);
+}
+
+#[test]
+fn a_secret_that_stands_in_the_file_is_warned_of_by_its_name_and_not_repeated() {
+    for (keys, says) in [
+        (
+            format!("{URL}, headers: {{ X-Api-Key: canary }}"),
+            Some("this looks like a secret"),
+        ),
+        (format!("{URL}, headers: {{ X-Plant: canary }}"), None),
+        (
+            "url: \"https://h/e?plant=1&api_key=canary\", tls: { ca: /ca }".to_owned(),
+            Some("`api_key` looks like a secret"),
+        ),
+        (
+            "url: \"http://h/e\", headers: { X-Api-Key: { file: /dev/null } }".to_owned(),
+            Some("travels unencrypted"),
+        ),
+    ] {
+        let warnings = load(&text(&keys)).unwrap().warnings();
+        let of_headers = |one: &&crate::settings::Problem| {
+            one.path.contains("headers") || one.path.ends_with("url")
+        };
+        let told: Vec<_> = warnings.iter().filter(of_headers).collect();
+        let all = format!("{told:?}");
+        assert_eq!(told.is_empty(), says.is_none(), "{keys}: {all}");
+        assert!(says.is_none_or(|says| all.contains(says)), "{keys}: {all}");
+        assert!(!all.contains("canary"), "{all}");
+    }
+}
+
+#[test]
 fn what_answers_mean_is_told_entry_by_entry() {
     let responses = |entries: &str| format!("{URL}, responses: [ {entries} ]");
     right(&responses(
@@ -260,12 +321,60 @@ fn requests_have_one_method_a_fixed_host_and_events_that_come() {
 }
 
 #[test]
+fn addresses_and_users_are_what_can_be_sent() {
+    for (keys, mark, says) in [
+        (
+            "url: \"http://h/{{ data.gateway.id }}\"",
+            "\"http://h/{{",
+            "`requests:` has addresses that depend on the event",
+        ),
+        (
+            "url: \"http://h/e#top\"",
+            "\"http://h/e#",
+            "what follows `#` never leaves the gateway",
+        ),
+        (
+            "url: \"http://h/\", basic: { name: \"a:b\", password: { file: /p } }",
+            "\"a:b\"",
+            "a colon ends the user's name",
+        ),
+        (
+            "url: \"http://h/\", basic: { name: \"a\\tb\", password: { file: /p } }",
+            "\"a\\tb\"",
+            "has a control character",
+        ),
+        (
+            "url: \"http://u:canary@h/\"",
+            "\"http://u:",
+            "no name and no password in an address",
+        ),
+    ] {
+        wrong(keys, mark, says);
+    }
+}
+
+/// The example with an HTTP uplink of these keys, and one of the uplink's own.
+fn beside(line: &str, keys: &str) -> String {
+    let text = text(keys);
+    let at = text.find("    http: {").unwrap();
+    format!("{}    {line}\n{}", &text[..at], &text[at..])
+}
+
+#[test]
+fn a_verdict_that_is_waited_for_and_a_batch_exclude_each_other() {
+    let hold = |keys: &str| beside("on_reject: hold", keys);
+    assert!(load(&hold(URL)).is_ok());
+    let batch = told(&hold(&format!("{URL}, batch: 5")));
+    assert_eq!(batch.len(), 1);
+    assert!(
+        batch[0].1.contains("with `on_reject: hold` the verdict"),
+        "{batch:?}"
+    );
+}
+
+#[test]
 fn b2mml_goes_alone() {
-    let b2mml = |keys: &str| {
-        let text = text(keys);
-        let at = text.find("    http: {").unwrap();
-        format!("{}    format: b2mml\n{}", &text[..at], &text[at..])
-    };
+    let b2mml = |keys: &str| beside("format: b2mml", keys);
     assert!(load(&b2mml(URL)).is_ok());
     let batch = told(&b2mml(&format!("{URL}, batch: 5")));
     assert!(

@@ -289,11 +289,18 @@ impl<'a> Verifier<'a> {
     /// One of several kinds, told apart by whether it is a block.
     fn any_of(&mut self, node: &Node, choices: &'a [Value]) -> Option<Value> {
         let block = matches!(node.content, Content::Map(_));
-        let is_block = |choice: &&'a Value| {
-            self.resolved(choice).0.get("type").and_then(Value::as_str) == Some("object")
+        let kind = |choice: &'a Value| {
+            let schema = self.resolved(choice).0;
+            match array(schema, "oneOf").is_some_and(is_tagged) {
+                true => Some("object"),
+                false => schema.get("type").and_then(Value::as_str),
+            }
         };
+        let is_block = |choice: &&'a Value| kind(choice) == Some("object");
         let fitting = choices.iter().find(|choice| is_block(choice) == block)?;
-        if let Content::Plain(text) | Content::Quoted(text) = &node.content
+        let wants_text = kind(fitting) == Some("string");
+        if !wants_text
+            && let Content::Plain(text) | Content::Quoted(text) = &node.content
             && !text.starts_with(|letter: char| letter.is_ascii_digit() || "-+.".contains(letter))
             && !text.is_empty()
         {

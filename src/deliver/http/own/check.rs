@@ -16,13 +16,13 @@ use std::path::Path;
 const MAX_NAMES: usize = 24;
 
 /// A template and where it stands.
-struct Text<'a> {
+pub(super) struct Text<'a> {
     /// Path in the settings.
     path: String,
     /// The file, where it is one.
     file: Option<&'a Path>,
-    kind: Kind,
-    text: String,
+    pub(super) kind: Kind,
+    pub(super) text: String,
 }
 
 /// Everything that is wrong with the requests of an uplink, their files being beside the settings in `folder`.
@@ -39,7 +39,7 @@ pub(in crate::deliver) fn check(uplink: &Uplink, http: &Http, folder: &Path) -> 
 }
 
 /// The kinds of events that come to the request with this pattern.
-fn kinds(uplink: &Uplink, http: &Http, pattern: &str) -> Vec<EventKind> {
+pub(super) fn kinds(uplink: &Uplink, http: &Http, pattern: &str) -> Vec<EventKind> {
     let events = EventFilter::new(&uplink.events);
     let own = EventFilter::new(&[pattern.to_owned()]);
     let narrower = http
@@ -55,7 +55,7 @@ fn kinds(uplink: &Uplink, http: &Http, pattern: &str) -> Vec<EventKind> {
     EventKind::ALL.into_iter().filter(comes).collect()
 }
 
-fn texts<'a>(
+pub(super) fn texts<'a>(
     request: &'a Request,
     path: &str,
     folder: &Path,
@@ -128,7 +128,7 @@ fn of_text(text: &Text<'_>, kinds: &[EventKind]) -> Vec<Problem> {
     problems
 }
 
-fn starts(kinds: &[EventKind]) -> Vec<(EventKind, Place)> {
+pub(super) fn starts(kinds: &[EventKind]) -> Vec<(EventKind, Place)> {
     kinds
         .iter()
         .map(|kind| (*kind, Place::event(*kind)))
@@ -185,7 +185,7 @@ fn unknown(
 }
 
 impl Text<'_> {
-    fn problem(&self, offset: Option<usize>, message: &str) -> Problem {
+    pub(super) fn problem(&self, offset: Option<usize>, message: &str) -> Problem {
         let place = match (self.file, offset) {
             (Some(file), Some(offset)) => {
                 let before = self.text.get(..offset).unwrap_or_default();
@@ -215,7 +215,7 @@ impl Text<'_> {
     }
 
     /// Where a variable stands first, as it was written.
-    fn find(&self, variable: &str) -> Option<usize> {
+    pub(super) fn find(&self, variable: &str) -> Option<usize> {
         let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '.';
         let whole = |at: &usize| {
             let before = self
@@ -259,7 +259,7 @@ impl Text<'_> {
     }
 
     /// Whether the template asks if this, or what it is a part of, is there.
-    fn asks_for(&self, variable: &str) -> bool {
+    pub(super) fn asks_for(&self, variable: &str) -> bool {
         let mut whole = String::new();
         for part in variable.split('.') {
             if !whole.is_empty() {
@@ -277,7 +277,7 @@ impl Text<'_> {
 
     /// What is taken from the variables of simple loops, `{% for part in data.parts %}`: as it is written, the path that it
     /// means, and where it stands.
-    fn of_loops(&self) -> Vec<(String, String, usize)> {
+    pub(super) fn of_loops(&self) -> Vec<(String, String, usize)> {
         let Ok(head) = Regex::new(r"\{%-?\s*for\s+(\w+)\s+in\s+([A-Za-z_][\w.]*)") else {
             return Vec::new();
         };
@@ -316,7 +316,7 @@ impl Text<'_> {
 }
 
 /// An expression with blanks for what stands in quotes.
-fn without_texts(expression: &str) -> String {
+pub(super) fn without_texts(expression: &str) -> String {
     let mut quote = None;
     let mut plain = String::with_capacity(expression.len());
     let blank = |plain: &mut String, letter: char| {
@@ -351,7 +351,7 @@ fn meant(list: &str, loops: &BTreeMap<String, String>) -> String {
 }
 
 /// Where the expressions and blocks of a template are, until the end of the text.
-fn expressions(text: &str) -> Vec<(usize, usize)> {
+pub(super) fn expressions(text: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(start) = text.get(at..).and_then(|rest| rest.find('{')) {

@@ -1,8 +1,10 @@
 //! `requests:`: URL, header lines and body as a MES wants them, made from templates and the event.
 //!
-//! `template` knows the engine, `schema` what events have, `check` tells what is wrong with templates before anything is sent.
+//! `template` knows the engine, `schema` what events have, `check` tells what is wrong with templates before
+//! anything is sent, `doubt` what they take for granted.
 
 pub(in crate::deliver) mod check;
+pub(in crate::deliver) mod doubt;
 mod quotes;
 mod schema;
 mod template;

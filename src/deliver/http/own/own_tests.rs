@@ -241,6 +241,85 @@ fn variables_are_held_against_what_events_have_with_line_and_column() {
     }
 }
 
+/// What `check` doubts of an address and a body for completed operations.
+fn doubted(url: &str, body: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("b.json"), body).unwrap();
+    let request = json!({ "post": url, "body": "b.json" });
+    let http = json!({ "requests": { "operation.completed": request } });
+    let http: Http = serde_json::from_value(http).unwrap();
+    let uplink = Uplink::new(UplinkId(0), "sap", UplinkProtocol::Http(http.clone()));
+    assert_eq!(check(&uplink, &http, folder.path()), []);
+    let doubts = doubt::doubts(&uplink, &http, folder.path());
+    doubts.into_iter().map(|one| one.message).collect()
+}
+
+#[test]
+fn what_an_event_may_lack_is_doubted_unless_the_template_asks_for_it() {
+    for (body, doubts) in [
+        (
+            "{{ data.operation.order.id }}",
+            "`data.operation.order` may be null in operation.completed",
+        ),
+        ("{{ data.operation.segment }}", ""),
+        ("{{ id }} {{ data.operation.started_at }}", ""),
+        (
+            "{{ data.operation.order.id if data.operation.order else none }}",
+            "",
+        ),
+        (
+            "{% if data.operation.order %}{{ data.operation.order.id }}{% endif %}",
+            "",
+        ),
+        (
+            "{% if data.operation.order is not none %}{{ data.operation.order.id }}{% endif %}",
+            "",
+        ),
+        ("{{ data.operation.order.id | default('none') }}", ""),
+        ("{{ (data.operation.order.id) | default(none) }}", ""),
+        // What is asked for is not what is taken.
+        (
+            "{{ data.operation.order.id if data.operation.lot else none }}",
+            "`data.operation.order` may be null",
+        ),
+        (
+            "{{ data.operation.order.id if data.operation.order.id else none }}",
+            "`data.operation.order` may be null",
+        ),
+        (
+            "[{% for p in data.parameters %}{{ p.name }}{% endfor %}]",
+            "",
+        ),
+    ] {
+        let found = doubted("http://h/e", body);
+        assert_eq!(found.is_empty(), doubts.is_empty(), "{body}: {found:?}");
+        assert!(
+            found.iter().all(|one| one.contains(doubts)),
+            "{body}: {found:?}"
+        );
+        assert!(
+            found.iter().all(|one| one.starts_with("b.json:1:")),
+            "{found:?}"
+        );
+    }
+    // An address needs all of its parts.
+    for (url, doubts) in [
+        ("http://h/{{ data.operation.segment }}", 1),
+        (
+            "http://h/{{ data.operation.segment if data.operation.segment else 'x' }}",
+            0,
+        ),
+        ("http://h/{{ data.operation.segment | default('x') }}", 1),
+        (
+            "http://h/{{ data.operation.segment | default('x', true) }}",
+            0,
+        ),
+        ("http://h/{{ data.operation.id }}", 0),
+    ] {
+        assert_eq!(doubted(url, "1").len(), doubts, "{url}");
+    }
+}
+
 #[test]
 fn a_part_that_only_some_events_have_is_asked_for_first() {
     let bare = told("operation.*", "b.json", "{{ data.operation.duration_s }}");

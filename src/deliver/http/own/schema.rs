@@ -26,7 +26,54 @@ pub(super) enum Found {
     Nothing { good: usize, names: Vec<String> },
 }
 
+/// How a part of an event may be wanting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// It is there, and nothing.
+    Null,
+    /// It is not there.
+    Missing,
+}
+
 impl Place {
+    /// The first step of a path that an event may lack, counted from 0. Null at its end is a value like others, unless
+    /// `needs_all` says that it is not. Of lists it is not said whether they have so many entries.
+    pub(super) fn lacks(&self, path: &[&str], needs_all: bool) -> Option<(usize, Lack)> {
+        let mut here = self.clone();
+        for (at, name) in path.iter().enumerate() {
+            let Found::Place(next) = here.part(name) else {
+                return None;
+            };
+            if name.parse::<usize>().is_err() && !here.requires(name) {
+                return Some((at, Lack::Missing));
+            }
+            let is_last = at + 1 == path.len();
+            if next.may_be_null() && (needs_all || !is_last) {
+                return Some((at, Lack::Null));
+            }
+            here = next;
+        }
+        None
+    }
+
+    fn requires(&self, name: &str) -> bool {
+        let lists = self.0.iter().filter_map(|part| part.get("required"));
+        let mut names = lists.filter_map(Value::as_array).flatten();
+        names.any(|one| one.as_str() == Some(name))
+    }
+
+    fn may_be_null(&self) -> bool {
+        self.0.iter().any(|part| {
+            let of_type = match part.get("type") {
+                Some(Value::Array(types)) => types.iter().any(|one| one == "null"),
+                Some(one) => one == "null",
+                None => false,
+            };
+            let words = part.get("enum").and_then(Value::as_array);
+            of_type || words.is_some_and(|words| words.contains(&Value::Null))
+        })
+    }
+
     /// A whole event of this kind.
     pub(super) fn event(kind: EventKind) -> Place {
         let name = format!("millgate.{}.v1", kind.name());

@@ -1,0 +1,51 @@
+//! Verdicts on their way into the buffer's notes. Until they are there, a kill makes the next run send their events again, so
+//! they count as under way: after a kill no more comes twice than a window.
+
+use super::task::{Drain, wait_for};
+use crate::buffer::Closed;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+/// What the buffer was told and has not noted yet.
+#[derive(Default)]
+pub(super) struct Noting {
+    /// Its word on it.
+    pub(super) under_way: Option<BoxFuture<'static, ()>>,
+    /// Delivered events in it.
+    events: usize,
+}
+
+impl Drain {
+    /// Tells the buffer what was settled since, unless it is still noting what it was told before.
+    pub(super) async fn note_settled(&mut self) -> Result<(), Closed> {
+        if self.noting.under_way.is_some() {
+            return Ok(());
+        }
+        let events = self.window.untold();
+        let settled = self.window.take_settled();
+        if let Some(noted) = self.outlet.settle_noted(settled).await? {
+            // A buffer that has gone says so when it is asked next.
+            let under_way = Some(noted.map(drop).boxed());
+            self.noting = Noting { under_way, events };
+        }
+        Ok(())
+    }
+
+    /// Tells the buffer everything, and waits until it is noted.
+    pub(super) async fn settle_all(&mut self) -> Result<(), Closed> {
+        for _ in 0..2 {
+            if self.noting.under_way.is_some() {
+                wait_for(&mut self.noting.under_way).await;
+                self.noting = Noting::default();
+            }
+            self.note_settled().await?;
+        }
+        Ok(())
+    }
+
+    /// How many sendings of so many events a kill would repeat although their verdicts came.
+    pub(super) fn unnoted(&self, batch: usize) -> usize {
+        let events = self.noting.events + self.window.untold();
+        events.div_ceil(batch.max(1))
+    }
+}

@@ -1,0 +1,61 @@
+//! A thousand keep-alive connections that break at random moments, with an oracle that counts every id.
+
+use super::mes::{Mes, Reply};
+use super::mqtt_reconnects::hasty;
+use super::oracle::{Oracle, events};
+use super::run::{deliver_all, http};
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+
+const RECONNECTS: usize = 1_000;
+/// One request of so many breaks its connection.
+const ONE_OF: u8 = 4;
+
+/// How many connections were broken so far, and what decides about the next.
+struct Breaking {
+    broken: usize,
+    random: fastrand::Rng,
+}
+
+impl Breaking {
+    fn reply(&mut self) -> Reply {
+        if self.broken == RECONNECTS || self.random.u8(0..ONE_OF) > 0 {
+            return Reply::status(200);
+        }
+        self.broken += 1;
+        match self.random.bool() {
+            true => Reply::CloseBefore,
+            false => Reply::CloseInside,
+        }
+    }
+}
+
+async fn survive(batch: usize, count: u64) {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}, batch {batch}");
+    let oracle = Oracle::default();
+    let records = events(count);
+    let breaking = Arc::new(Mutex::new(Breaking {
+        broken: 0,
+        random: fastrand::Rng::with_seed(seed),
+    }));
+    let decides = Arc::clone(&breaking);
+    let mes = Mes::start(&oracle, move |_| decides.lock().unwrap().reply()).await;
+    let uplink = http(json!({ "url": mes.url(), "batch": batch }));
+    let health = deliver_all(&uplink, hasty(), &records, &oracle).await;
+    assert_eq!(breaking.lock().unwrap().broken, RECONNECTS);
+    assert!(mes.connections() > RECONNECTS);
+    oracle.check_repeats(&records, batch * RECONNECTS);
+    oracle.check_only_the_last_of_a_connection_come_again(batch);
+    assert_eq!(health.filtered.get(), 0);
+}
+
+#[tokio::test]
+async fn a_thousand_broken_keep_alive_connections_lose_nothing_and_repeat_a_request_each() {
+    survive(1, 6_000).await;
+}
+
+#[tokio::test]
+async fn the_same_in_batches_repeats_a_batch_each() {
+    survive(10, 60_000).await;
+}
