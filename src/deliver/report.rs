@@ -125,8 +125,13 @@ impl Report {
             return;
         };
         let consequence = if holds_its_key {
+            let until = if self.holds {
+                ""
+            } else {
+                " unless it fails again"
+            };
             format!(
-                "later events of {} wait behind it unless it fails twice",
+                "later events of {} wait behind it{until}",
                 record.envelope.partition_key
             )
         } else {
@@ -140,7 +145,7 @@ impl Report {
     /// A request with several events failed as a whole.
     pub(super) fn divided(&mut self, now: Instant, reason: &str) {
         // One line for all of its events.
-        if std::mem::replace(&mut self.divided_at, Some(now)) == Some(now) {
+        if self.divided_at.replace(now) == Some(now) {
             return;
         }
         if let Some(hidden) = self.divisions.may_speak(now) {

@@ -14,7 +14,7 @@ use crate::model::Position;
 use crate::settings::{Plant, Rate, Uplink};
 use anyhow::anyhow;
 use serde_json::json;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 /// Send delivered events again, with the ids they have.
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,9 @@ impl Resend {
         };
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Exit::Software, error))?;
-        let mut sending = self.sending(courier, &uplink, &runtime)?;
+        // Also at the end: a request that is given up needs its runtime.
+        let _inside = runtime.enter();
+        let mut sending = self.sending(courier, &uplink)?;
         let mut sent = 0_u64;
         let mut each = |part: Vec<Record>, bar: &mut Bar| {
             let count = part.len() as u64;
@@ -95,13 +97,7 @@ impl Resend {
         self.tell(&plant, &uplink, &sending, left, ended)
     }
 
-    fn sending(
-        &self,
-        courier: Courier,
-        uplink: &Uplink,
-        runtime: &Runtime,
-    ) -> Result<Sending, Failure> {
-        let _inside = runtime.enter();
+    fn sending(&self, courier: Courier, uplink: &Uplink) -> Result<Sending, Failure> {
         let signals = Signals::listen().map_err(|error| Failure::new(Exit::Software, error))?;
         let own = uplink.rate_limit.map_or(f64::INFINITY, Rate::per_second);
         Ok(Sending::new(

@@ -58,7 +58,7 @@ impl Window {
         let oldest = self.lists.next(terms.one_per_key)?;
         let behind = self.may_go_before(oldest, terms);
         let nth = self.blame.begins_anew(!behind.is_empty());
-        if nth % 2 == 0 || behind.is_empty() {
+        if nth.is_multiple_of(2) || behind.is_empty() {
             return Some(oldest);
         }
         let other_lane = behind.iter().find(|position| {
