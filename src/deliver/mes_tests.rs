@@ -153,6 +153,45 @@ async fn an_event_of_which_the_mes_never_speaks_delays_no_other_and_is_suspect_i
     }
 }
 
+/// The broker's word that nobody has subscribed to the topic.
+fn nobody() -> Vec<(Duration, Verdict)> {
+    let verdict = Verdict::InDoubt(Doubt::Way, Trouble::new("0x10"));
+    vec![(Duration::from_millis(10), verdict)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_nobody_reads_delays_no_other_and_an_outage_of_all_parks_nothing() {
+    let case = Case {
+        every: SECOND,
+        ..mes(900, 2 * HOUR)
+    };
+    let (log, settled) = play(case, |_, seq| match seq {
+        50 => nobody(),
+        _ => answered(Verdict::Accepted),
+    })
+    .await;
+    assert_eq!((settled, log.delivered), (49, 899));
+    assert_eq!(log.parked, []);
+    let begin = log.sent[0].1;
+    for (seq, at) in log.sent.iter().filter(|(seq, _)| *seq != 50) {
+        let came = begin + SECOND * u32::try_from(seq - 1).unwrap();
+        assert!(at.duration_since(came) <= SECOND, "{seq}");
+    }
+
+    let begin = TokioInstant::now();
+    let (log, settled) = play(mes(900, 2 * HOUR), move |_, _| {
+        if begin.elapsed() < HOUR {
+            nobody()
+        } else {
+            answered(Verdict::Accepted)
+        }
+    })
+    .await;
+    assert_eq!((settled, log.delivered), (900, 900));
+    assert_eq!((log.parked, log.destination.pauses), (Vec::new(), 1));
+    assert!(log.sent.len() - 900 <= 600, "{} attempts", log.sent.len());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_event_that_the_mes_wants_later_waits_and_others_pass() {
     let mut asked = Vec::new();

@@ -26,8 +26,11 @@ fn trouble() -> Trouble {
     Trouble::new("scripted")
 }
 
+/// A verdict and its name.
+type Named = (&'static str, fn() -> Verdict);
+
 /// What a destination may say to an event that it does not take.
-const ANSWERS: [(&str, fn() -> Verdict); 6] = [
+const ANSWERS: [Named; 6] = [
     ("rejected", || {
         Verdict::Rejected(ParkClass::Schema, trouble())
     }),
@@ -182,6 +185,9 @@ async fn an_event_that_is_never_acknowledged_delays_nobody_for_long() {
     }
 }
 
+/// A verdict on all, its name, and whether it pauses everything.
+type Outcome = (&'static str, fn() -> Verdict, bool);
+
 /// A destination that is away for an hour, and says so to each event.
 struct Outage {
     longest: Duration,
@@ -237,7 +243,7 @@ async fn an_outage_of_an_hour_parks_nothing_and_is_left_alone() {
         ("503", || Verdict::InDoubt(Doubt::Event, trouble()), true),
         ("0x10", || Verdict::InDoubt(Doubt::Way, trouble()), true),
         ("500", || Verdict::Unanswered(trouble()), false),
-    ] as [(&str, fn() -> Verdict, bool); 4]
+    ] as [Outcome; 4]
     {
         for terms in [mqtt(), http(1), http(100)] {
             for machines in [10, 1] {

@@ -125,8 +125,13 @@ impl Report {
             return;
         };
         let consequence = if holds_its_key {
+            let until = if self.holds {
+                ""
+            } else {
+                " unless it fails again"
+            };
             format!(
-                "later events of {} wait behind it unless it fails twice",
+                "later events of {} wait behind it{until}",
                 record.envelope.partition_key
             )
         } else {

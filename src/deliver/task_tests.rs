@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::buffer::ParkedState;
-use crate::deliver::uplink::{Answer, Trouble, Verdict};
+use crate::deliver::uplink::{Answer, Doubt, Trouble, Verdict};
 use crate::deliver::window::Patience;
 use crate::health::DestinationState;
 use crate::model::{Class, Envelope, ParkClass, Position, UplinkId};

@@ -15,7 +15,7 @@ use crate::model::Position;
 use crate::settings::{Plant, Rate, Uplink};
 use anyhow::anyhow;
 use serde_json::json;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 /// Send delivered events again, with the ids they have.
 #[derive(Debug, clap::Args)]
@@ -100,7 +100,9 @@ impl Resend {
         };
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new(Exit::Software, error))?;
-        let mut sending = self.sending(courier, &runtime)?;
+        // Also at the end: a request that is given up needs its runtime.
+        let _inside = runtime.enter();
+        let mut sending = self.sending(courier)?;
         let mut sent = 0_u64;
         let share = Share::new(&site, &uplink, self.rate);
         if let Some(told) = share.told()? {
@@ -135,8 +137,7 @@ impl Resend {
         self.tell(&plant, &uplink, &sending, (left, list_from_ns), ended)
     }
 
-    fn sending(&self, courier: Courier, runtime: &Runtime) -> Result<Sending, Failure> {
-        let _inside = runtime.enter();
+    fn sending(&self, courier: Courier) -> Result<Sending, Failure> {
         let signals = Signals::listen().map_err(|error| Failure::new(Exit::Software, error))?;
         Ok(Sending::new(courier, signals, self.rate.per_second()))
     }
