@@ -21,6 +21,7 @@ use millgate::settings::{Uplink, UplinkProtocol, shape};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -166,7 +167,43 @@ fn roomy(home: &Path) -> OpenOptions {
     }
 }
 
-/// Fills a store in `home`.
+/// Names the store to the child that only fills it, and what it is filled with.
+const CHILD: &str = "MILLGATE_FILL_STORE";
+
+/// True in the child, which has filled the store by then: the memory that takes is no matter of who drains it.
+pub(crate) fn has_filled() -> bool {
+    let Ok(asked) = std::env::var(CHILD) else {
+        return false;
+    };
+    let (numbers, home) = asked.split_once(' ').expect("a path");
+    let mut numbers = numbers
+        .split(',')
+        .map(|number| number.parse().expect("a number"));
+    let mut next = || numbers.next().expect("four numbers");
+    let (events, least, most, machines) = (next(), next(), next(), next());
+    let size = |bytes: u64| usize::try_from(bytes).expect("a size");
+    let stock = Stock {
+        events,
+        bytes: size(least)..=size(most),
+        machines,
+    };
+    fill(Path::new(home), &stock);
+    true
+}
+
+fn fill_in_child(home: &Path, stock: &Stock) -> Result<(), Failure> {
+    let (least, most) = (stock.bytes.start(), stock.bytes.end());
+    let numbers = format!("{},{least},{most},{}", stock.events, stock.machines);
+    let mut child = Command::new(std::env::current_exe()?);
+    let status = child
+        .env(CHILD, format!("{numbers} {}", home.display()))
+        .status()?;
+    status
+        .success()
+        .then_some(())
+        .ok_or_else(|| "the store could not be filled".into())
+}
+
 fn fill(home: &Path, stock: &Stock) {
     let (least, most) = stock.bytes.clone().into_inner();
     let payload = move |seq: u64, _: usize| {
@@ -185,10 +222,10 @@ fn fill(home: &Path, stock: &Stock) {
 pub(crate) async fn drain(uplink: &Uplink, live: &Live, stock: Stock) -> Result<Drained, Failure> {
     let home = tempfile::tempdir_in("target")?;
     let root = home.path().join("store");
-    tokio::task::block_in_place(|| fill(home.path(), &stock));
+    tokio::task::block_in_place(|| fill_in_child(home.path(), &stock))?;
     let stored_bytes = Files.used(&root)?;
     let (events, bytes) = (stock.events, *stock.bytes.start());
-    // What filling took is no matter: the most is counted anew.
+    // What was there before is no matter: the most is counted anew.
     std::fs::write("/proc/self/clear_refs", "5")?;
     let gateway = shape::Gateway {
         id: "gw07".into(),

@@ -2,9 +2,13 @@
 //! they count as under way: after a kill no more comes twice than a window.
 
 use super::task::{Drain, wait_for};
+use super::uplink::Terms;
 use crate::buffer::Closed;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+
+/// So many events may come again after a kill where less than that are ever under way: the window of MQTT.
+const MOST_REPEATED: usize = 64;
 
 /// What the buffer was told and has not noted yet.
 #[derive(Default)]
@@ -43,9 +47,16 @@ impl Drain {
         Ok(())
     }
 
-    /// How many sendings of so many events a kill would repeat although their verdicts came.
-    pub(super) fn unnoted(&self, batch: usize) -> usize {
-        let events = self.noting.events + self.window.untold();
-        events.div_ceil(batch.max(1))
+    /// How many sendings may be under way beside what a kill would repeat although its verdict came.
+    pub(super) fn repeatable(&self, terms: &Terms) -> usize {
+        let window = terms.in_flight.saturating_mul(terms.batch);
+        // Few requests at a time: waiting for the notes would leave some of them unused.
+        let window = if terms.one_per_key {
+            window.max(MOST_REPEATED)
+        } else {
+            window
+        };
+        let unnoted = self.noting.events + self.window.untold();
+        window.saturating_sub(unnoted) / terms.batch.max(1)
     }
 }

@@ -24,9 +24,9 @@ impl Drain {
             .as_ref()
             .is_some_and(|mes| mes.wants_nothing());
         let window = if wants_nothing { 1 } else { terms.in_flight };
-        // And what a kill would repeat, because the buffer has not noted its verdict.
-        let taken = self.window.taken_count() + self.unnoted(terms.batch);
-        let allowed = open.min(window.saturating_sub(taken));
+        let allowed = open
+            .min(window.saturating_sub(self.window.taken_count()))
+            .min(self.repeatable(terms));
         // Where events are counted, a parked one is not put off for ever.
         if self.pace.is_some() && self.live_went_last {
             self.send_parked(uplink, allowed, now);

@@ -14,6 +14,8 @@ const CUTS: usize = 50;
 const EVENTS: u64 = 8_000;
 /// Most requests, or events without their acknowledgement, that are under way.
 const WINDOW: usize = 8;
+/// What a kill may repeat where less than that is under way.
+const MOST_REPEATED: usize = 64;
 /// Between two faults so many more events come at the most; and they come at this pace, so that none of the faults is too late.
 const MOST_BETWEEN: usize = 60;
 const RATE: &str = "400/s";
@@ -74,7 +76,7 @@ async fn survive(port: u16, oracle: &Oracle, uplink: impl Fn(u16) -> String) {
     .await
     .expect("no panic");
     oracle.check(&stored());
-    oracle.check_repeats(&stored(), WINDOW * (KILLS + CUTS));
+    oracle.check_repeats(&stored(), MOST_REPEATED * KILLS + WINDOW * CUTS);
     println!("{} repeats", oracle.arrivals() as u64 - EVENTS);
     for account in crate::conserved::check(home.path()) {
         let elsewhere = account.parked + account.discarded + account.dropped;
