@@ -353,6 +353,15 @@ impl Store {
         self.committed_at = Some(now);
     }
 
+    /// The clock of ages, which goes on between two commits.
+    pub(super) fn powered_ns(&self, now: BootTime) -> u64 {
+        let since = self.committed_at.map(|commit| now.since(commit));
+        let since_ns = since.map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        });
+        self.head.powered_ns.saturating_add(since_ns)
+    }
+
     /// Encodes all events of the turns, each in its place.
     fn records(
         &self,

@@ -320,7 +320,7 @@ impl<'a> Task<'a> {
                 }
             }
             Request::Parked(request) => self.answer_parked(request)?,
-            Request::Look(look) => self.store.look(look)?,
+            Request::Look(look) => self.store.look(look, self.clock.now().boot)?,
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::buffer::generations::span_after;
 use crate::buffer::listing::MAX_DAMAGED;
 use crate::buffer::progress::Progress;
 use crate::buffer::{Changed, Closed, ParkedChange, ParkedRequest, Record, Request, Store};
-use crate::model::{DropReason, ParkedGroup, Position};
+use crate::model::{BootTime, DropReason, ParkedGroup, Position};
 use std::path::{Path, PathBuf};
 use tokio::sync::{mpsc, oneshot};
 
@@ -123,10 +123,10 @@ impl Inspector {
 
 impl Store {
     /// Answers; who asked may have gone away.
-    pub(in crate::buffer) fn look(&mut self, look: Look) -> Result<(), StoreError> {
+    pub(in crate::buffer) fn look(&mut self, look: Look, now: BootTime) -> Result<(), StoreError> {
         match look {
             Look::Status(reply) => {
-                let status = self.status()?;
+                let status = self.status(now)?;
                 reply.send(status).ok();
             }
             Look::CopyHead(name, reply) => {
@@ -200,7 +200,7 @@ impl Store {
         Ok(found.0)
     }
 
-    fn status(&mut self) -> Result<StoreStatus, StoreError> {
+    fn status(&mut self, now: BootTime) -> Result<StoreStatus, StoreError> {
         let last = self.last();
         let newest = at_any_rate(self.read(predecessor(last), 1, 0))?;
         let names = self.names()?;
@@ -233,7 +233,7 @@ impl Store {
             free_bytes: disk.space(&self.root).map_err(io)?.free,
             refusing: None,
             untold: self.head.untold.iter().map(|notice| notice.count).sum(),
-            powered_ns: self.head.powered_ns,
+            powered_ns: self.powered_ns(now),
         })
     }
 }

@@ -443,12 +443,9 @@ impl Store {
     }
 
     fn moment(&self, now: Stamp) -> Moment {
-        let since = self
-            .committed_at
-            .map_or(Duration::ZERO, |commit| now.boot.since(commit));
         Moment {
             utc: now.utc,
-            powered_ns: self.head.powered_ns.saturating_add(nanos(since)),
+            powered_ns: self.powered_ns(now.boot),
         }
     }
 }
