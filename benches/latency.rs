@@ -20,6 +20,7 @@ use millgate::gateway;
 use millgate::observe::Phases;
 use millgate::settings::{self, Plant};
 use rumqttc::{Event, Packet, QoS};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -263,15 +264,17 @@ impl Plc {
 fn serve(mut stream: TcpStream, word: &AtomicU16, last: &Mutex<Served>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = [0; 12];
-    let mut others = 0u16;
+    // One link serves all units.
+    let mut others = HashMap::<u8, u16>::new();
     loop {
         stream.read_exact(&mut request)?;
         let [first, second, _, _, _, _, unit, ..] = request;
         let value = if unit == 1 {
             word.load(Ordering::SeqCst)
         } else {
-            others = !others;
-            others
+            let word = others.entry(unit).or_default();
+            *word = !*word;
+            *word
         };
         let [high, low] = value.to_be_bytes();
         let answer = [first, second, 0, 0, 0, 5, unit, 3, 2, high, low];

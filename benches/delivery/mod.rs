@@ -39,8 +39,8 @@ const LIVE_MACHINES: u64 = 8;
 const LIVE_HEAD: &str = "{\"live\":\"";
 /// Digits of that number.
 const DIGITS: usize = 20;
-/// The longest that the last live events may need behind the backlog.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest that a drain may take: four times what 2.6 million events need at the goal.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// True where figures are wanted: `cargo test --benches` wants to know that a bench runs, not how fast.
 pub(crate) fn in_earnest() -> bool {
