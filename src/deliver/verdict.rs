@@ -26,6 +26,11 @@ const FORM_CODES: [&str; 6] = [
     "media-type",
 ];
 
+/// Words beside `rejected` that never mean that an event was taken.
+pub(super) const REFUSALS: [&str; 7] = [
+    "failed", "failure", "error", "refused", "denied", "invalid", "aborted",
+];
+
 /// What became of an event, by the word of the MES.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
@@ -119,13 +124,15 @@ fn words_in(body: &Value) -> Option<Vec<Word>> {
 
 fn word_of(value: &Value) -> Result<Word, WordError> {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
-    let status = match text("status").ok_or(WordError::NoStatus)? {
+    let said = text("status").ok_or(WordError::NoStatus)?;
+    let status = match said.to_ascii_lowercase().as_str() {
         "accepted" => Status::Accepted,
         "duplicate" => Status::Duplicate,
         // Contradicts itself; what is sent again in vain is parked all the same.
         "rejected" if value.get("retryable") == Some(&Value::Bool(true)) => Status::Retry,
         "rejected" => Status::Rejected,
         "retry" => Status::Retry,
+        refused if REFUSALS.contains(&refused) => Status::Rejected,
         _ => return Err(WordError::UnknownStatus),
     };
     let id = match value.get("id") {

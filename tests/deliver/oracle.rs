@@ -20,9 +20,19 @@ struct Seen {
     granted: HashSet<Uuid>,
     settled_early: Vec<Position>,
     times: HashMap<Uuid, usize>,
+    /// So many events may arrive behind a later one of their key: their first sendings never got here.
+    passed_at_most: usize,
 }
 
 impl Oracle {
+    /// One for a way on which requests are lost: over HTTP an event that failed twice lets the next one of its key pass.
+    pub(super) fn of_lost_requests(passed_at_most: usize) -> Oracle {
+        Oracle(Arc::new(Mutex::new(Seen {
+            passed_at_most,
+            ..Seen::default()
+        })))
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().expect("no test thread panicked")
     }
@@ -82,6 +92,8 @@ impl Oracle {
             .collect();
         let first = self.first_arrivals();
         let keys: HashSet<&str> = key_of.values().map(|(key, _)| *key).collect();
+        let passed_at_most = self.seen().passed_at_most;
+        let mut passed = 0;
         for key in keys {
             let order: Vec<usize> = first
                 .iter()
@@ -89,8 +101,13 @@ impl Oracle {
                 .filter(|(of, _)| *of == key)
                 .map(|(_, order)| *order)
                 .collect();
+            let mut newest = 0;
+            for place in &order {
+                passed += usize::from(*place < newest);
+                newest = newest.max(*place);
+            }
             assert!(
-                order.is_sorted(),
+                passed <= passed_at_most,
                 "{key}: first deliveries out of order: {order:?}"
             );
         }

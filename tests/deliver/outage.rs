@@ -10,7 +10,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 const EVENTS: usize = 30_000;
 const STROKES: usize = 20;
@@ -26,10 +25,6 @@ struct Inbox(Arc<Mutex<Vec<(String, String)>>>);
 impl Inbox {
     fn came(&self) -> Vec<(String, String)> {
         self.0.lock().unwrap().clone()
-    }
-
-    fn count(&self) -> usize {
-        self.0.lock().unwrap().len()
     }
 
     fn of(&self, machine: &str) -> usize {

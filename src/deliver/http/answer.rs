@@ -7,9 +7,9 @@
 use super::super::said;
 use super::super::uplink::{Doubt, Trouble, Verdict, printable};
 use super::super::verdict::{self, MAX_DETAIL_CHARS, Word, code_text, park_class, wrong_place};
-use super::bod;
 use super::rules::Rules;
 use super::wait;
+use super::{bod, job};
 use crate::model::ParkClass;
 use crate::settings::shape::{Format, On202};
 use reqwest::StatusCode;
@@ -23,9 +23,6 @@ const MAX_LOCATION_BYTES: usize = 2_048;
 
 /// What to check where the server knows us and does not want us, or does not know us.
 const LOGIN: &str = "the server does not let this gateway in: check `bearer`, `basic` or `oauth2`, and the rights there";
-
-/// How jobs say that they came to nothing.
-const FAILED: [&str; 5] = ["failed", "failure", "error", "cancelled", "canceled"];
 
 /// As much of an answer as a verdict needs.
 #[derive(Clone, Debug)]
@@ -75,10 +72,11 @@ impl Reply {
 
     /// The same, of which nothing is told where it repeats one of these secrets.
     pub(super) fn without<'a>(mut self, mut secrets: impl Iterator<Item = &'a String>) -> Reply {
-        let body = &self.body;
+        let (body, json) = (&self.body, self.json.as_ref());
         self.echoes = secrets.any(|secret| {
             let mut parts = body.windows(secret.len().max(1));
-            parts.any(|part| part == secret.as_bytes())
+            let as_it_is = parts.any(|part| part == secret.as_bytes());
+            as_it_is || json.is_some_and(|json| says(json, secret))
         });
         self
     }
@@ -212,6 +210,19 @@ impl Reply {
     }
 }
 
+/// Whether a text of the document has the secret, however it was escaped.
+fn says(json: &Value, secret: &str) -> bool {
+    match json {
+        Value::String(text) => text.contains(secret),
+        Value::Array(parts) => parts.iter().any(|part| says(part, secret)),
+        Value::Object(parts) => {
+            let mut parts = parts.iter();
+            parts.any(|(name, part)| name.contains(secret) || says(part, secret))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// The verdict that an answer gives to the one event of its request, or to all of a batch, whose id is nil.
 pub(super) fn verdict(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
     let by_word = || reply.word(id);
@@ -244,13 +255,15 @@ pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
     if let Ok(word) = verdict::word(&reply.body) {
         return reply.told(word);
     }
-    let state = reply.at("/status").or_else(|| reply.at("/state"));
-    let state = state.and_then(Value::as_str).unwrap_or_default();
-    if FAILED.contains(&state.to_ascii_lowercase().as_str()) {
-        let trouble = reply.trouble("the server could not process this event");
-        return Verdict::Rejected(reply.park_class(), trouble);
+    match job::state(reply) {
+        job::State::Failed => {
+            let trouble = reply.trouble("the server could not process this event");
+            Verdict::Rejected(reply.park_class(), trouble)
+        }
+        job::State::Done => Verdict::Accepted,
+        // Asked for only where it is not: whoever looks waits.
+        job::State::Working => Verdict::Unanswered(reply.trouble("the server has not decided yet")),
     }
-    Verdict::Accepted
 }
 
 /// The status, and `retryable` of a problem+json: whether the server wants to see a refused event again.
@@ -284,7 +297,8 @@ fn by_status(reply: &Reply, on_202: On202) -> Verdict {
         407 => Verdict::Unavailable(
             reply.trouble("the proxy does not let this gateway through: check `proxy_user`"),
         ),
-        429 => Verdict::Unavailable(reply.trouble("the server asks for a pause")),
+        // Limits are often those of one URL, or of one machine behind it.
+        429 => way("the server asks for a pause"),
         502..=504 => Verdict::InDoubt(
             Doubt::Event,
             reply.trouble("the server, or what is behind it, takes nothing at present"),

@@ -59,8 +59,8 @@ fn each_status_blames_nobody_the_event_or_the_destination() {
         (&[402, 405, 406, 417, 418], Class::Refused),
         (&[408, 425, 500, 501, 507], Class::Unanswered),
         (&[502, 503, 504], Class::Event),
-        (&[301, 302, 307, 308, 403, 404, 410], Class::Way),
-        (&[401, 407, 429], Class::Unavailable),
+        (&[301, 302, 307, 308, 403, 404, 410, 429], Class::Way),
+        (&[401, 407], Class::Unavailable),
     ] {
         for status in statuses {
             assert_eq!(class(&reply(*status, &[], "")), expected, "{status}");
@@ -256,4 +256,20 @@ fn retryable_says_whether_a_refused_event_comes_again() {
     }
     let body = format!(r#"{{"id":"{EVENT}","status":"rejected","retryable":true}}"#);
     assert!(matches!(on_event(200, &body), Verdict::Refused(_)));
+}
+
+#[test]
+fn a_secret_is_found_however_it_was_escaped() {
+    let secret = "ab/c+d==".to_owned();
+    for (body, echoes) in [
+        (r#"{"detail":"it was ab/c+d=="}"#, true),
+        (r#"{"detail":"it was ab\/c\u002Bd=="}"#, true),
+        (r#"{"ab\/c+d==":[{"x":1}]}"#, true),
+        (r#"{"detail":"it was ab/c"}"#, false),
+    ] {
+        let reply = Reply::new(StatusCode::CONFLICT, &HeaderMap::new(), body.into());
+        let mut trouble = Trouble::new("words");
+        reply.without([&secret].into_iter()).silence(&mut trouble);
+        assert_eq!(trouble.reason != "words", echoes, "{body}");
+    }
 }

@@ -5,6 +5,8 @@ use super::super::verdict::{Word, words};
 use super::answer::{Reading, Reply, verdict};
 use crate::buffer::Record;
 use bytes::Bytes;
+use reqwest::StatusCode;
+use serde_json::Value;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -66,6 +68,10 @@ pub(super) fn judged(reply: &Reply, reading: &Reading, records: &[Record]) -> Ju
         .iter()
         .any(|record| by_id.contains_key(&record.envelope.id));
     match whole {
+        // Something in it is known, or contradicts: not all of it, maybe.
+        _ if reply.status == StatusCode::CONFLICT && records.len() > 1 && !knows_some => {
+            Judged::Singly
+        }
         // A destination at fault, a lost answer: nothing is known of any event.
         Verdict::Unavailable(_) | Verdict::InDoubt(..) | Verdict::Unanswered(_) if !knows_some => {
             Judged::All(shared(whole, records.len()))
@@ -88,9 +94,14 @@ pub(super) fn judged(reply: &Reply, reading: &Reading, records: &[Record]) -> Ju
     }
 }
 
-/// 207 always has a list, even one that cannot be read.
+/// Whether verdicts are to be expected in the answer, also such as cannot be read: 207 always has a list, and a list of objects is
+/// one of verdicts, whatever words it has.
 fn has_list(reply: &Reply) -> bool {
-    reply.status.as_u16() == 207 || words(&reply.body).is_some_and(|words| !words.is_empty())
+    let listed = || match reply.at("") {
+        Some(Value::Array(list)) => list.is_empty() || list.iter().any(Value::is_object),
+        _ => words(&reply.body).is_some(),
+    };
+    reply.status == StatusCode::MULTI_STATUS || listed()
 }
 
 /// By event; the first final word on one counts, else its first.
@@ -209,7 +220,26 @@ mod tests {
             (413, "", "singly"),
             (422, "[]", "singly"),
             (409, "", "singly"),
-            (409, r#"{"code":"duplicate"}"#, "all Accepted"),
+            // One of them is there already; of the others nothing is known.
+            (409, r#"{"code":"duplicate"}"#, "singly"),
+            // Verdicts that cannot be read are none.
+            (200, "[]", "Unanswered Unanswered Unanswered"),
+            (
+                200,
+                r#"[{"id":"x","status":"REJECTED"}]"#,
+                "Unanswered Unanswered Unanswered",
+            ),
+            (
+                200,
+                r#"[{"id":1,"result":"no"}]"#,
+                "Unanswered Unanswered Unanswered",
+            ),
+            (
+                200,
+                r#"{"results":[{"status":"gone"}]}"#,
+                "Unanswered Unanswered Unanswered",
+            ),
+            (200, "[1,2,3]", "all Accepted"),
         ] {
             assert_eq!(judge(status, body), expected, "{status} {body}");
         }

@@ -124,8 +124,12 @@ pub(super) fn secrets_in(headers: &HeaderMap) -> Vec<String> {
 
 /// The secret in one header value.
 pub(super) fn secret_of(value: &HeaderValue) -> Option<String> {
-    let word = value.to_str().ok()?.rsplit(' ').next()?;
-    (word.len() >= MIN_SECRET_CHARS).then(|| word.to_owned())
+    secret_text(value.to_str().ok()?.rsplit(' ').next()?)
+}
+
+/// A secret that is long enough to be looked for.
+pub(super) fn secret_text(secret: &str) -> Option<String> {
+    (secret.len() >= MIN_SECRET_CHARS).then(|| secret.to_owned())
 }
 
 /// Reads as much of an answer as its verdict needs, within the time-out of the request.

@@ -5,12 +5,12 @@ use super::super::handshake;
 use super::super::uplink::{Trouble, Verdict, printable, with_causes};
 use super::answer::{Reading, Reply};
 use super::client::{read, secret_of};
+use super::job;
 use super::login::Login;
 use super::place::{Front, Place};
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, Url};
-use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,18 +25,6 @@ const FIRST_POLL: Duration = Duration::from_secs(1);
 const LONGEST_POLL: Duration = Duration::from_secs(30);
 /// Longest reason in the log.
 const MAX_REASON_CHARS: usize = 300;
-/// What bodies at a `Location` say while there is no verdict.
-const STILL_WORKING: [&str; 8] = [
-    "pending",
-    "queued",
-    "waiting",
-    "received",
-    "notstarted",
-    "running",
-    "processing",
-    "inprogress",
-];
-
 /// What is asked.
 #[derive(Clone, Debug)]
 pub(in crate::deliver) struct Outgoing {
@@ -182,7 +170,9 @@ impl Wire {
         }
         match reply.status.as_u16() {
             202 => Came::Pending(place, still(&reply)),
-            200..=299 if is_working(&reply) => Came::Pending(place, still(&reply)),
+            200..=299 if job::state(&reply) == job::State::Working => {
+                Came::Pending(place, still(&reply))
+            }
             300..=302 | 304..=399 | 401 | 403 | 407 | 408 | 425 | 429 | 500..=599 => {
                 let why = "the server has this event and does not tell what became of it";
                 Came::Pending(place, reply.trouble(why))
@@ -247,14 +237,6 @@ impl Wire {
 
 fn still(reply: &Reply) -> Trouble {
     reply.trouble("the server has not decided yet")
-}
-
-/// The body says that there is no verdict yet.
-fn is_working(reply: &Reply) -> bool {
-    let said = reply.at("/status").or_else(|| reply.at("/state"));
-    let said = said.and_then(Value::as_str).unwrap_or_default();
-    let plain = said.to_ascii_lowercase().replace(['_', '-', ' '], "");
-    STILL_WORKING.contains(&plain.as_str())
 }
 
 /// No answer: a destination that cannot be reached pauses everything, a request that got lost only its event.

@@ -13,6 +13,7 @@ mod bod;
 mod client;
 mod encode;
 mod exchange;
+mod job;
 mod login;
 mod own;
 mod place;
@@ -32,7 +33,7 @@ use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
 use crate::settings::shape::{Format, Http};
 use answer::Reading;
-use client::{ClientError, Line, fixed_headers, secrets_in};
+use client::{ClientError, Line, fixed_headers, secret_text, secrets_in};
 use exchange::Wire;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -118,7 +119,10 @@ impl HttpUplink {
     fn client(&mut self) -> Result<Client, ClientError> {
         let http = &self.settings;
         let headers = fixed_headers(http)?;
-        let secrets = secrets_in(&headers);
+        let mut secrets = secrets_in(&headers);
+        for user in http.basic.iter().chain(&http.proxy_user) {
+            secrets.extend(secret_text(user.password.read()?.expose()));
+        }
         let requests = http
             .requests
             .values()
