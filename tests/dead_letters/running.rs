@@ -2,7 +2,7 @@
 
 use super::mes::Mes;
 use super::{
-    Gateway, account, discarded, file, home, letters, settings_for, store, wait_parked, wait_until,
+    Gateway, account, discarded, home, letters, settings_for, store, wait_parked, wait_until,
 };
 
 #[test]
