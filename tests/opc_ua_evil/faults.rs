@@ -70,12 +70,17 @@ pub(super) async fn check(stage: Stage, deed: Deed, how: &str, words: &str) {
     let meddler = Meddler::start(server.port, stage, deed).await;
     let plc = Plc::start(Fault::Nothing).await;
     let mut cell = Cell::start(&(device(meddler.port, how) + &neighbour(plc.port)));
-    let lost = |content: &Content| matches!(content, Content::Lost(_));
+    // On a busy machine an answer may also be late for once: that is another loss.
+    let lost = |content: &Content| {
+        let Content::Lost(error) = content else {
+            return false;
+        };
+        error.detail.contains(words)
+    };
     let Content::Lost(error) = cell.until("evil", &what, undisturbed, lost).await else {
         unreachable!("a loss was waited for");
     };
     println!("    {what}: {}: {error}", error.code);
-    assert!(error.detail.contains(words), "{what}: {error:?}");
     assert!(error.detail.chars().count() <= 200, "{error:?}");
     assert!(!error.detail.contains(char::is_control), "{error:?}");
     let raw = ["Some(", "Ok(", "Err(", " { "];
