@@ -65,24 +65,38 @@ impl Drain {
                     self.report.divided(now, &trouble.reason);
                 }
             }
-            Verdict::InDoubt(doubt, trouble) => match self.window.doubt(position) {
-                Some(Doubted::Unclear(sent_at)) => {
-                    let wait = self.gate.doubt(sent_at, now, self.asked(&trouble));
-                    self.tell_pause(now, wait, &trouble);
-                }
-                Some(Doubted::Own) => {
-                    self.health.refused.add(1);
-                    let trouble = blaming(doubt, trouble);
-                    self.fail(position, now, trouble, Failure::Doubted(doubt), terms);
-                }
-                None => {}
-            },
+            Verdict::InDoubt(doubt, trouble) => {
+                self.take_doubt(position, now, doubt, trouble, terms);
+            }
             Verdict::Unavailable(trouble) => {
                 if let Some(sent_at) = self.window.put_back(position) {
                     self.close_gate(sent_at, now, trouble);
                 }
             }
         }
+    }
+
+    /// The answer may blame the destination as well as the event.
+    fn take_doubt(
+        &mut self,
+        position: Position,
+        now: Instant,
+        doubt: Doubt,
+        trouble: Trouble,
+        terms: &Terms,
+    ) {
+        let asked = self.asked(&trouble);
+        let wait = match self.window.doubt(position, now, asked) {
+            Some(Doubted::Unclear(sent_at)) => self.gate.doubt(sent_at, now, asked),
+            Some(Doubted::Together(sent_at)) => self.gate.doubt_together(sent_at, now),
+            Some(Doubted::Own) => {
+                self.health.refused.add(1);
+                let trouble = blaming(doubt, trouble);
+                return self.fail(position, now, trouble, Failure::Doubted(doubt), terms);
+            }
+            None => None,
+        };
+        self.tell_pause(now, wait, &trouble);
     }
 
     /// The destination takes nothing, as the answer to what was sent at `sent_at` says.

@@ -48,6 +48,8 @@ pub(super) struct Reading {
     pub(super) rules: Rules,
     pub(super) on_202: On202,
     pub(super) format: Format,
+    /// Requests go through a proxy of the settings.
+    pub(super) has_proxy: bool,
 }
 
 impl Reply {
@@ -227,7 +229,7 @@ fn says(json: &Value, secret: &str) -> bool {
 pub(super) fn verdict(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
     let by_word = || reply.word(id);
     let said = special(reply, reading, id).or_else(by_word);
-    said.unwrap_or_else(|| by_status_and_body(reply, reading.on_202))
+    said.unwrap_or_else(|| by_status_and_body(reply, reading))
 }
 
 /// What is said otherwise than by the status.
@@ -250,7 +252,7 @@ pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
         return Verdict::Accepted;
     }
     if !reply.status.is_success() {
-        return by_status_and_body(reply, reading.on_202);
+        return by_status_and_body(reply, reading);
     }
     if let Ok(word) = verdict::word(&reply.body) {
         return reply.told(word);
@@ -267,8 +269,8 @@ pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
 }
 
 /// The status, and `retryable` of a problem+json: whether the server wants to see a refused event again.
-fn by_status_and_body(reply: &Reply, on_202: On202) -> Verdict {
-    let verdict = by_status(reply, on_202);
+fn by_status_and_body(reply: &Reply, reading: &Reading) -> Verdict {
+    let verdict = by_status(reply, reading);
     match (verdict, reply.retryable()) {
         (Verdict::Rejected(_, trouble) | Verdict::Conflict(trouble), Some(true)) => {
             Verdict::Refused(trouble)
@@ -281,22 +283,23 @@ fn by_status_and_body(reply: &Reply, on_202: On202) -> Verdict {
     }
 }
 
-fn by_status(reply: &Reply, on_202: On202) -> Verdict {
+fn by_status(reply: &Reply, reading: &Reading) -> Verdict {
     let way = |words| Verdict::InDoubt(Doubt::Way, reply.trouble(words));
     match reply.status.as_u16() {
-        202 if on_202 == On202::Retry => Verdict::Unanswered(
+        202 if reading.on_202 == On202::Retry => Verdict::Unanswered(
             reply.trouble("202 without `Location` is no verdict here (`on_202: retry`)"),
         ),
         200..=299 => Verdict::Accepted,
         409 if reply.is_duplicate() => Verdict::Accepted,
         409 => Verdict::Conflict(reply.trouble("the event contradicts what the server has")),
         300..=399 => way("redirects are not followed: write the final URL into the settings"),
-        401 => Verdict::Unavailable(reply.trouble(LOGIN)),
-        403 => way(LOGIN),
+        // A login that has expired, or one that has no right to this machine or this URL.
+        401 | 403 => way(LOGIN),
         404 | 410 if !reply.is_problem => way("there is nothing at this URL: check its path"),
-        407 => Verdict::Unavailable(
+        407 if reading.has_proxy => Verdict::Unavailable(
             reply.trouble("the proxy does not let this gateway through: check `proxy_user`"),
         ),
+        407 => way("a proxy that the settings do not name wants a login: check `url` and `proxy`"),
         // Limits are often those of one URL, or of one machine behind it.
         429 => way("the server asks for a pause"),
         502..=504 => Verdict::InDoubt(

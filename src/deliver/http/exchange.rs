@@ -193,17 +193,16 @@ impl Wire {
         let token = login.bearer().await.map_err(Verdict::Unavailable)?;
         let reply = self.send(outgoing.clone(), Some(token.clone())).await?;
         if reply.status == StatusCode::FORBIDDEN {
-            login.refuse(&token).await;
+            login.forbid(&token).await;
         }
-        if reply.status != StatusCode::UNAUTHORIZED {
+        // It may have been called back ahead of its end. Once: a server that refuses a new one refuses us, or this event.
+        if reply.status != StatusCode::UNAUTHORIZED || !login.refuse(&token).await {
             return Ok(reply);
         }
-        // It may have been called back ahead of its end. Once: a server that refuses a new one refuses us.
-        login.refuse(&token).await;
         let token = login.bearer().await.map_err(Verdict::Unavailable)?;
         let reply = self.send(outgoing, Some(token.clone())).await?;
         if reply.status == StatusCode::UNAUTHORIZED {
-            login.refuse(&token).await;
+            login.renewed_in_vain().await;
         }
         Ok(reply)
     }

@@ -42,6 +42,7 @@ use login::Login;
 use place::Front;
 use plan::Plan;
 use reqwest::Client;
+use reqwest::header::HeaderMap;
 use rules::Rules;
 use sending::{Places, Sending, Step};
 use std::collections::VecDeque;
@@ -65,6 +66,8 @@ pub(super) struct HttpUplink {
     /// What the client's requests carry and nobody is to see.
     secrets: Arc<[String]>,
     client: Option<Client>,
+    /// The header lines that it was made with, secrets and all.
+    headers: HeaderMap,
     /// When the client was made.
     made_at: Instant,
     under_way: FuturesUnordered<BoxFuture<'static, Step>>,
@@ -88,6 +91,7 @@ impl HttpUplink {
             rules,
             on_202: http.on_202,
             format,
+            has_proxy: http.proxy.is_some(),
         };
         Ok(HttpUplink {
             plan: Arc::new(Plan::new(name, http, format)?),
@@ -99,6 +103,7 @@ impl HttpUplink {
             front: Arc::new(Front::of(name)),
             secrets: Arc::default(),
             client: None,
+            headers: HeaderMap::new(),
             made_at: Instant::now(),
             under_way: FuturesUnordered::new(),
             ready: VecDeque::new(),
@@ -119,6 +124,7 @@ impl HttpUplink {
     fn client(&mut self) -> Result<Client, ClientError> {
         let http = &self.settings;
         let headers = fixed_headers(http)?;
+        let lines = headers.clone();
         let mut secrets = secrets_in(&headers);
         for user in http.basic.iter().chain(&http.proxy_user) {
             secrets.extend(secret_text(user.password.read()?.expose()));
@@ -140,7 +146,13 @@ impl HttpUplink {
         }
         .client()?;
         self.secrets = secrets.into();
+        self.headers = lines;
         Ok(client)
+    }
+
+    /// Whether a token or password of the settings is another by now than the one that the client has.
+    fn has_new_login(&self) -> bool {
+        fixed_headers(&self.settings).is_ok_and(|headers| headers != self.headers)
     }
 
     fn start(&mut self, sending: Sending) {
@@ -213,8 +225,11 @@ impl Uplink for HttpUplink {
             }
         };
         // A new token or certificate may be there at the next attempt.
-        match answer.verdict {
+        match &answer.verdict {
             Verdict::Unavailable(_) => self.client = None,
+            Verdict::InDoubt(_, trouble) if trouble.status == Some(401) && self.has_new_login() => {
+                self.client = None;
+            }
             // Others may be taken over the connections that there are.
             Verdict::InDoubt(..) if self.made_at.elapsed() >= RENEW_AFTER => self.client = None,
             _ => {}

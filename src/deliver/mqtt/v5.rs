@@ -155,7 +155,7 @@ fn notice(event: &Event, answers: Option<&str>) -> Option<Notice> {
     }
 }
 
-/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). A used-up quota holds for every event; missing rights and subscribers for all
+/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). A used-up quota, missing rights and subscribers hold for all events
 /// or for those of the topic; the others for this one.
 fn verdict(ack: &PubAck) -> Verdict {
     let said = session::said(
@@ -180,7 +180,9 @@ fn verdict(ack: &PubAck) -> Verdict {
             )
             .coded(0x87, "0x87"),
         ),
-        PubAckReason::QuotaExceeded => Verdict::Unavailable(
+        // Of this client, or of this topic.
+        PubAckReason::QuotaExceeded => Verdict::InDoubt(
+            Doubt::Way,
             trouble("the broker's quota is used up (0x97)").coded(0x97, "0x97"),
         ),
         PubAckReason::TopicNameInvalid => Verdict::Rejected(
@@ -421,7 +423,7 @@ mod tests {
         }
         assert!(matches!(
             of(PubAckReason::QuotaExceeded),
-            Verdict::Unavailable(_)
+            Verdict::InDoubt(Doubt::Way, _)
         ));
         for reason in [
             PubAckReason::TopicNameInvalid,
