@@ -9,7 +9,7 @@ use super::super::uplink::{Doubt, Trouble, Verdict, printable};
 use super::super::verdict::{self, MAX_DETAIL_CHARS, Word, code_text, park_class, wrong_place};
 use super::rules::Rules;
 use super::wait;
-use super::{bod, job};
+use super::{bod, job, page};
 use crate::model::ParkClass;
 use crate::settings::shape::{Format, On202};
 use reqwest::StatusCode;
@@ -24,6 +24,9 @@ const MAX_LOCATION_BYTES: usize = 2_048;
 /// What to check where the server knows us and does not want us, or does not know us.
 const LOGIN: &str = "the server does not let this gateway in: check `bearer`, `basic` or `oauth2`, and the rights there";
 
+/// What to check where a page comes that is no answer.
+const PAGE: &str = "an HTML page instead of an answer, as a login page is: check the path of `url`, and how this server wants to be logged in at; one that answers so for good needs `responses: [{ status: 2xx, then: accepted }]`";
+
 /// As much of an answer as a verdict needs.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
@@ -32,6 +35,8 @@ pub(super) struct Reply {
     /// Where the verdict will be, as it was written.
     pub(super) location: Option<String>,
     is_problem: bool,
+    /// A page for people.
+    is_page: bool,
     pub(super) body: Vec<u8>,
     json: Option<Value>,
     /// The body was longer than is read, or did not come to its end in time.
@@ -64,6 +69,10 @@ impl Reply {
                 .map(str::to_owned),
             is_problem: text(CONTENT_TYPE)
                 .is_some_and(|kind| kind.trim_start().starts_with("application/problem+json")),
+            is_page: page::is_page(
+                &body,
+                text(CONTENT_TYPE).is_some_and(|kind| kind.trim_start().starts_with("text/html")),
+            ),
             json: serde_json::from_slice(&body).ok(),
             body,
             cut: false,
@@ -109,19 +118,20 @@ impl Reply {
     pub(super) fn may_be_of_a_job(&self) -> bool {
         match self.status.as_u16() {
             303 => true,
-            200..=299 => !self.is_page(),
+            200..=299 => !self.is_page,
             400..=499 => self.json.is_some(),
             _ => false,
         }
     }
 
-    fn is_page(&self) -> bool {
-        let start = self.body.trim_ascii_start();
-        let begins = |with: &str| {
-            let start = start.get(..with.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
-        };
-        begins("<!doctype html") || begins("<html")
+    /// Whether a good status comes with a page for people.
+    pub(super) fn is_good_page(&self) -> bool {
+        self.status.is_success() && self.is_page
+    }
+
+    /// Whether its words repeat a secret of ours.
+    pub(super) fn repeats_a_secret(&self) -> bool {
+        self.echoes
     }
 
     /// Trouble with the status, the code and the words of this answer.
@@ -174,7 +184,15 @@ impl Reply {
                 text.push_str(&printable(part, MAX_DETAIL_CHARS));
                 text
             });
-        said + &self.words_at("").map(wrong_place).unwrap_or_default()
+        said + &self.words_at("").map(wrong_place).unwrap_or_default() + &self.title()
+    }
+
+    /// What a page calls itself.
+    fn title(&self) -> String {
+        let title = (self.is_page && !self.echoes).then(|| page::title(&self.body));
+        title.flatten().map_or_else(String::new, |title| {
+            format!(" \"{}\"", printable(&title, MAX_DETAIL_CHARS))
+        })
     }
 
     /// Whether the body says that the same event can be taken later.
@@ -286,9 +304,11 @@ fn by_status_and_body(reply: &Reply, reading: &Reading) -> Verdict {
 fn by_status(reply: &Reply, reading: &Reading) -> Verdict {
     let way = |words| Verdict::InDoubt(Doubt::Way, reply.trouble(words));
     match reply.status.as_u16() {
-        202 if reading.on_202 == On202::Retry => Verdict::Unanswered(
+        202 if !reply.is_page && reading.on_202 == On202::Retry => Verdict::Unanswered(
             reply.trouble("202 without `Location` is no verdict here (`on_202: retry`)"),
         ),
+        // Who sends to the wrong path, or is not let in, often gets a page with a good status.
+        200..=299 if reply.is_page => way(PAGE),
         200..=299 => Verdict::Accepted,
         409 if reply.is_duplicate() => Verdict::Accepted,
         409 => Verdict::Conflict(reply.trouble("the event contradicts what the server has")),

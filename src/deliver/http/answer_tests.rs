@@ -109,6 +109,43 @@ fn headers_and_body_decide_where_the_status_does_not() {
 }
 
 #[test]
+fn a_page_with_a_good_status_settles_nothing_unless_the_settings_say_so() {
+    const LOGIN_PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title>";
+    for (status, headers, body) in [
+        (200, &[][..], LOGIN_PAGE),
+        (202, &[], LOGIN_PAGE),
+        (
+            200,
+            &[("content-type", "text/html; charset=UTF-8")],
+            "<br /><b>Fatal error</b>",
+        ),
+    ] {
+        let answer = reply(status, headers, body);
+        let Verdict::InDoubt(Doubt::Way, trouble) = said(&answer) else {
+            panic!("{status} {body}");
+        };
+        let words = &trouble.reason;
+        assert!(
+            words.contains("HTML page") && words.contains("`url`"),
+            "{words}"
+        );
+        assert_eq!(words.contains("\"Sign in\""), body == LOGIN_PAGE, "{words}");
+        let entry = r#"[{ "status": "2xx", "then": "accepted" }]"#;
+        let responses: Vec<_> = serde_json::from_str(entry).expect("responses");
+        let reading = Reading {
+            rules: Rules::new(&responses).expect("rules"),
+            ..Reading::default()
+        };
+        assert_eq!(verdict(&answer, &reading, Uuid::nil()), Verdict::Accepted);
+    }
+    let words = [("content-type", "text/html")];
+    assert_eq!(said(&reply(200, &words, "OK")), Verdict::Accepted);
+    let mut batch = reply(200, &[], LOGIN_PAGE);
+    batch.cut = true;
+    assert_eq!(class(&batch), Class::Way);
+}
+
+#[test]
 fn a_wait_that_the_server_asks_for_goes_with_its_verdict() {
     let Verdict::InDoubt(_, trouble) = said(&reply(503, &[("retry-after", "120")], "")) else {
         panic!("503 pauses");

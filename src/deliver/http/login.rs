@@ -169,6 +169,11 @@ impl Login {
                 "its answer is not whole, late, or longer than 64 KiB",
             ));
         }
+        if reply.is_good_page() {
+            return Err(without_token(
+                "it answers with an HTML page, as a login page is: check `token_url`",
+            ));
+        }
         if !reply.status.is_success() {
             let words = self.words_of(&reply.at("").cloned().unwrap_or_default());
             let status = reply.status.as_u16();

@@ -13,9 +13,12 @@ mod bod;
 mod client;
 mod encode;
 mod exchange;
+mod glimpse;
 mod job;
+mod learnt;
 mod login;
 mod own;
+mod page;
 mod place;
 mod plan;
 mod rules;
@@ -23,6 +26,7 @@ mod sending;
 mod shown;
 mod wait;
 
+pub use glimpse::Glimpse;
 pub(super) use own::check::check as check_requests;
 pub(super) use own::doubt::doubts as doubts_of_requests;
 pub use shown::{Shown, http_request};
@@ -33,11 +37,12 @@ use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
 use crate::settings::shape::{Format, Http};
 use answer::Reading;
-use client::{ClientError, Line, fixed_headers, secret_text, secrets_in};
+use client::{ClientError, Line, fixed_headers, secret_text, secrets_in, secrets_in_address};
 use exchange::Wire;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use glimpse::Glimpses;
 use login::Login;
 use place::Front;
 use plan::Plan;
@@ -71,6 +76,8 @@ pub(super) struct HttpUplink {
     /// When the client was made.
     made_at: Instant,
     under_way: FuturesUnordered<BoxFuture<'static, Step>>,
+    /// Where somebody wants to see what comes.
+    glimpses: Option<Glimpses>,
     /// Verdicts that are to be told.
     ready: VecDeque<Answer>,
 }
@@ -106,6 +113,7 @@ impl HttpUplink {
             headers: HeaderMap::new(),
             made_at: Instant::now(),
             under_way: FuturesUnordered::new(),
+            glimpses: None,
             ready: VecDeque::new(),
         })
     }
@@ -118,6 +126,16 @@ impl HttpUplink {
     /// Who fetches tokens, where the settings want them.
     pub(super) fn login(&self) -> Option<&Login> {
         self.login.as_deref()
+    }
+
+    /// From now on the last answer can be seen.
+    pub(super) fn shows_answers(&mut self) {
+        self.glimpses = Some(Glimpses::default());
+    }
+
+    /// The last answer that came since this was asked before, where answers are shown.
+    pub(super) fn last_answer(&self) -> Option<Glimpse> {
+        self.glimpses.as_ref()?.take()
     }
 
     /// A client with secrets and certificates as they are now.
@@ -134,6 +152,7 @@ impl HttpUplink {
             .values()
             .filter_map(|one| Some(one.target()?.1));
         let mut urls = http.url.as_deref().into_iter().chain(requests);
+        secrets.extend(urls.clone().flat_map(secrets_in_address));
         let client = Line {
             tls: http.tls.as_ref(),
             encrypted: urls.any(|url| url.starts_with("https:")),
@@ -171,6 +190,7 @@ impl HttpUplink {
                     reading: Arc::clone(&self.reading),
                     front: Arc::clone(&self.front),
                     secrets: Arc::clone(&self.secrets),
+                    glimpses: self.glimpses.clone(),
                 };
                 let step = sending.step(wire, Arc::clone(&self.plan), self.places.clone());
                 self.under_way.push(step.boxed());

@@ -28,7 +28,13 @@ pub(super) async fn open(login: Login) -> Result<Session, Fault> {
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(greeting))) => break greeting,
             Ok(_) => {}
-            Err(error) => return Err(fault(&error, &address)),
+            Err(error) => {
+                return Err(session::ungreeted(
+                    &error,
+                    fault(&error, &address),
+                    &address,
+                ));
+            }
         }
     };
     let limits = Limits::of(&greeting)?;
@@ -250,9 +256,7 @@ fn refusal(code: ConnectReturnCode) -> String {
         ConnectReturnCode::BadUserNamePassword => {
             "user name or password is wrong: check `user`".into()
         }
-        ConnectReturnCode::NotAuthorized => {
-            "this client may not connect: check `user` and the broker's permissions".into()
-        }
+        ConnectReturnCode::NotAuthorized => session::NOT_LET_IN.into(),
         ConnectReturnCode::UnsupportedProtocolVersion
         | ConnectReturnCode::RefusedProtocolVersion => {
             "it does not speak MQTT 5: set `version: 3`".into()
