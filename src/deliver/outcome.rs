@@ -65,8 +65,20 @@ impl Drain {
                     self.report.divided(now, &trouble.reason);
                 }
             }
+            // While nothing is in doubt, the first break may be that of a connection that was idle.
+            Verdict::Broken(trouble)
+                if self.gate.is_open() && !self.window.has_failed(position) =>
+            {
+                self.fail(position, now, trouble, Failure::Broken, terms);
+            }
+            Verdict::Broken(trouble) => {
+                let doubted = self.window.breaks(position, now);
+                self.take_doubted(position, now, doubted, (Doubt::Event, trouble), terms);
+            }
             Verdict::InDoubt(doubt, trouble) => {
-                self.take_doubt(position, now, doubt, trouble, terms);
+                let asked = self.asked(&trouble);
+                let doubted = self.window.doubt(position, now, asked);
+                self.take_doubted(position, now, doubted, (doubt, trouble), terms);
             }
             Verdict::Unavailable(trouble) => {
                 if let Some(sent_at) = self.window.put_back(position) {
@@ -77,17 +89,16 @@ impl Drain {
     }
 
     /// The answer may blame the destination as well as the event.
-    fn take_doubt(
+    fn take_doubted(
         &mut self,
         position: Position,
         now: Instant,
-        doubt: Doubt,
-        trouble: Trouble,
+        doubted: Option<Doubted>,
+        (doubt, trouble): (Doubt, Trouble),
         terms: &Terms,
     ) {
-        let asked = self.asked(&trouble);
-        let wait = match self.window.doubt(position, now, asked) {
-            Some(Doubted::Unclear(sent_at)) => self.gate.doubt(sent_at, now, asked),
+        let wait = match doubted {
+            Some(Doubted::Unclear(sent_at)) => self.gate.doubt(sent_at, now, self.asked(&trouble)),
             Some(Doubted::Together(sent_at)) => self.gate.doubt_together(sent_at, now),
             Some(Doubted::Own) => {
                 self.health.refused.add(1);
@@ -142,7 +153,7 @@ impl Drain {
             // While the gate tries, this answer says nothing of the destination: the next event goes at once.
             Failure::Doubted(_) => {}
             // A server that has an error for each event is not back yet.
-            Failure::Unanswered => self.gate.answered(sent_at),
+            Failure::Unanswered | Failure::Broken => self.gate.answered(sent_at),
             Failure::Refused | Failure::Conflict => {
                 self.gate.answered(sent_at);
                 self.resume(now);
@@ -206,6 +217,7 @@ impl Drain {
             | Verdict::Conflict(_)
             | Verdict::Pending(_)
             | Verdict::Unanswered(_)
+            | Verdict::Broken(_)
             | Verdict::Undivided(_)
             | Verdict::InDoubt(..)
             | Verdict::Unavailable(_) => false,
