@@ -107,8 +107,12 @@ async fn a_kind_of_events_that_a_login_is_not_good_for_holds_no_others() {
     a_kind_is_answered_with(401).await;
 }
 
-/// Events come one after the other, and one machine of three gets that answer: how long the others wait at most.
-async fn longest_wait(reply: Reply) -> Duration {
+/// Events come one after the other, and those get that answer, each after so long: how long the others wait at most.
+async fn longest_wait(
+    reply: Reply,
+    takes: Duration,
+    is_kept: impl Fn(u128) -> bool + Copy + Send + Sync + 'static,
+) -> Duration {
     let oracle = Oracle::default();
     let arrived: Arc<Mutex<Vec<(u128, Instant)>>> = Arc::default();
     let noted = Arc::clone(&arrived);
