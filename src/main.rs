@@ -1,6 +1,7 @@
 //! The `millgate` command: arguments, logging, exit codes. What it does is in `commands`.
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 use millgate::commands::{Arguments, Exit};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -12,6 +13,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nothing is left to tell it to when neither output can be written.
             let _unwritable = error.print();
+            if let Some(file) = settings_file(&error) {
+                eprintln!("\nThe settings file is named by an option: --config {file}");
+            }
             let help = !error.use_stderr();
             return if help {
                 ExitCode::SUCCESS
@@ -37,6 +41,17 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// A settings file that stands where a command takes none.
+fn settings_file(error: &clap::Error) -> Option<&str> {
+    let kinds = [ContextKind::InvalidArg, ContextKind::InvalidValue];
+    let texts = kinds.iter().filter_map(|kind| match error.get(*kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    });
+    let mut files = texts.filter(|text| text.ends_with(".yaml") || text.ends_with(".yml"));
+    files.next()
 }
 
 /// An error with its causes in one line. A cause that is told already is not told twice.

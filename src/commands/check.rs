@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 /// Check a settings file: every problem with line, column and what to write instead.
 #[derive(Debug, clap::Args)]
 pub struct Check {
-    /// The settings file.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The settings file; `--config FILE`, as other commands have it, means the same.
+    #[arg(value_name = "FILE", required_unless_present = "config")]
+    file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", conflicts_with = "file", hide = true)]
+    config: Option<PathBuf>,
     /// Print the settings with every default written out.
     #[arg(long)]
     effective: bool,
@@ -26,57 +28,58 @@ pub struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let text = read(&self.file);
+        // One of the two is there.
+        let file = self.file.or(self.config).unwrap_or_default();
+        let text = read(&file);
         if self.json {
-            return self.report_json(text);
+            return report_json(&file, text);
         }
-        let text = text.map_err(|error| refused(&self.file, "", error))?;
-        let loaded =
-            checked(&self.file, &text).map_err(|problems| told(&self.file, &text, &problems))?;
-        warn(&self.file, &text, &loaded)?;
+        let text = text.map_err(|error| refused(&file, "", error))?;
+        let loaded = checked(&file, &text).map_err(|problems| told(&file, &text, &problems))?;
+        warn(&file, &text, &loaded)?;
         if self.effective {
             return terminal::print(&settings::effective(&loaded.file));
         }
         terminal::print(&format!(
             "{}: good: {}\n",
-            self.file.display(),
+            file.display(),
             contents(&loaded)
         ))
     }
+}
 
-    fn report_json(&self, text: Result<String, Unreadable>) -> Result<(), Failure> {
-        let result = match text {
-            Ok(text) => checked(&self.file, &text),
-            Err(Unreadable::NotText(problems)) => Err(problems),
-            Err(error @ Unreadable::Io { .. }) => return Err(refused(&self.file, "", error)),
-        };
-        let (good, problems, left_out, warnings, digest) = match &result {
-            Ok(loaded) => {
-                let warnings = listed(&warnings(loaded), &loaded.places);
-                (true, Vec::new(), 0, warnings, Some(&loaded.plant.digest))
-            }
-            Err(found) => (
-                false,
-                listed(&found.list, &found.places),
-                found.left_out,
-                Vec::new(),
-                None,
-            ),
-        };
-        let report = json!({
-            "file": self.file.display().to_string(),
-            "good": good,
-            "digest": digest,
-            "problems": problems,
-            "left_out": left_out,
-            "warnings": warnings,
-        });
-        terminal::print(&format!("{report:#}\n"))?;
-        if good {
-            Ok(())
-        } else {
-            Err(Failure::told(Exit::Config))
+fn report_json(file: &Path, text: Result<String, Unreadable>) -> Result<(), Failure> {
+    let result = match text {
+        Ok(text) => checked(file, &text),
+        Err(Unreadable::NotText(problems)) => Err(problems),
+        Err(error @ Unreadable::Io { .. }) => return Err(refused(file, "", error)),
+    };
+    let (good, problems, left_out, warnings, digest) = match &result {
+        Ok(loaded) => {
+            let warnings = listed(&warnings(loaded), &loaded.places);
+            (true, Vec::new(), 0, warnings, Some(&loaded.plant.digest))
         }
+        Err(found) => (
+            false,
+            listed(&found.list, &found.places),
+            found.left_out,
+            Vec::new(),
+            None,
+        ),
+    };
+    let report = json!({
+        "file": file.display().to_string(),
+        "good": good,
+        "digest": digest,
+        "problems": problems,
+        "left_out": left_out,
+        "warnings": warnings,
+    });
+    terminal::print(&format!("{report:#}\n"))?;
+    if good {
+        Ok(())
+    } else {
+        Err(Failure::told(Exit::Config))
     }
 }
 

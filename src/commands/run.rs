@@ -21,16 +21,20 @@ pub struct Run {
         default_value = "/etc/millgate/gateway.yaml"
     )]
     config: PathBuf,
+    /// The same, as `check` takes it.
+    #[arg(value_name = "FILE", conflicts_with = "config", hide = true)]
+    file: Option<PathBuf>,
 }
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let plant = load_settings(&self.config)?.plant;
+        let config = self.file.unwrap_or(self.config);
+        let plant = load_settings(&config)?.plant;
         runtime()?.block_on(async {
             // Signals first: they are listened for before the store is opened.
             let software = |error| Failure::new(Exit::Software, error);
             let signals = Signals::listen().map_err(software)?;
-            reload::run(&self.config, plant, signals).await
+            reload::run(&config, plant, signals).await
         })
     }
 }

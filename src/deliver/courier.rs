@@ -3,7 +3,7 @@
 
 use super::body;
 use super::filter::EventFilter;
-use super::http::http_request;
+use super::http::{Glimpse, http_request};
 use super::mqtt;
 use super::setup::{Prepared, Protocol, SetupError, prepare};
 use super::timing::Timing;
@@ -64,6 +64,8 @@ pub struct Said {
     pub status: Option<u16>,
     /// How long it wants not to be asked again.
     pub at_least: Option<Duration>,
+    /// The answer itself, of an HTTP server, where it is shown ([`Courier::shows_answers`]).
+    pub answer: Option<Glimpse>,
 }
 
 /// Why there is no token.
@@ -178,6 +180,13 @@ impl Courier {
         }))
     }
 
+    /// What an HTTP server answers comes with its verdicts from now on: for one event at a time.
+    pub fn shows_answers(&mut self) {
+        if let Protocol::Http(http) = &mut self.protocol {
+            http.shows_answers();
+        }
+    }
+
     /// Most events that may be under way at a time.
     #[must_use]
     pub fn in_flight(&self) -> usize {
@@ -218,7 +227,13 @@ impl Courier {
             }
         };
         match timeout(within, hearing).await {
-            Ok(Ok(answer)) => Ok(said(answer)),
+            Ok(Ok(answer)) => Ok(Said {
+                answer: match &self.protocol {
+                    Protocol::Mqtt(_) => None,
+                    Protocol::Http(http) => http.last_answer(),
+                },
+                ..said(answer)
+            }),
             Ok(Err(Fault(why))) => Err(why),
             Err(_) if self.mes_within.is_some() => Err(format!(
                 "the broker takes it, and the MES said nothing within {} s: does it read this topic, and does it answer on the topic `answers`?",
@@ -256,6 +271,7 @@ fn said(answer: Answer) -> Said {
         code: trouble.and_then(|it| it.code.clone()),
         status: trouble.and_then(|it| it.status),
         at_least: trouble.and_then(|it| it.at_least),
+        answer: None,
     }
 }
 

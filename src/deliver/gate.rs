@@ -15,6 +15,8 @@ const ANOTHER_AFTER: Duration = Duration::from_millis(500);
 pub(super) struct Gate {
     state: State,
     backoff: Backoff,
+    /// Since an event was taken, an answer left in doubt whose fault it is; it asked to wait until then.
+    doubted: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,7 @@ impl Gate {
         Gate {
             state: State::Open,
             backoff,
+            doubted: None,
         }
     }
 
@@ -78,17 +81,35 @@ impl Gate {
         Some(wait)
     }
 
-    /// The same where the answer may blame the event as well.
+    /// The same where the answer may blame the event as well. The wait that it asks for is that of its event, until another
+    /// one is put off, too: then it is everybody's.
     pub(super) fn doubt(
         &mut self,
         sent_at: Instant,
         now: Instant,
-        at_least: Duration,
+        asked: Duration,
     ) -> Option<Duration> {
-        let wait = self.close(sent_at, now, at_least)?;
+        let wait = self.close(sent_at, now, Duration::ZERO)?;
+        let asked_until = self.doubted.max(Some(now + asked));
+        let before = std::mem::replace(&mut self.doubted, asked_until);
+        let held = match (before, asked_until) {
+            (Some(_), Some(until)) => until.saturating_duration_since(now),
+            _ => Duration::ZERO,
+        };
+        let wait = wait.max(held);
         self.state = State::Closed {
             until: now + wait,
-            another: now + wait.min(ANOTHER_AFTER).max(at_least),
+            another: now + wait.min(ANOTHER_AFTER).max(held),
+        };
+        Some(wait)
+    }
+
+    /// The same of a sending of several events, which says nothing of any of them.
+    pub(super) fn doubt_together(&mut self, sent_at: Instant, now: Instant) -> Option<Duration> {
+        let wait = self.close(sent_at, now, Duration::ZERO)?;
+        self.state = State::Closed {
+            until: now + wait,
+            another: now + wait.min(ANOTHER_AFTER),
         };
         Some(wait)
     }
@@ -102,12 +123,14 @@ impl Gate {
         }
         self.backoff.reset();
         self.state = State::Open;
+        self.doubted = None;
     }
 
     /// An event sent at `sent_at` got a verdict of its own, good or bad: the destination works again.
     pub(super) fn answered(&mut self, sent_at: Instant) {
         if matches!(self.state, State::Trying { since } if since <= sent_at) {
             self.state = State::Open;
+            self.doubted = None;
         }
     }
 
@@ -220,9 +243,42 @@ mod tests {
             now += early;
             assert_eq!(gate.allows(now, 64, true), 1);
         }
-        // A wait that is asked for holds for all.
-        let asked = gate.doubt(now, now, 60 * SECOND);
-        assert_eq!(asked, Some(60 * SECOND));
-        assert_eq!(gate.reopens(true), Some(now + 60 * SECOND));
+    }
+
+    #[test]
+    fn a_wait_that_one_answer_asks_for_is_everybodys_when_another_is_put_off_too() {
+        let mut now = Instant::now();
+        let mut gate = gate();
+        let asked = 60 * SECOND;
+        let first = gate.doubt(now, now, asked).expect("a wait");
+        assert!(first <= SECOND, "{first:?}");
+        now += first;
+        assert_eq!(gate.allows(now, 8, true), 1);
+        // Also where that one asks for nothing.
+        let left = gate.doubt(now, now, Duration::ZERO).expect("a wait");
+        assert_eq!(left, asked - first);
+        assert_eq!(gate.reopens(true), Some(now + left));
+        now += left;
+        assert_eq!(gate.allows(now, 8, true), 1);
+        assert_eq!(gate.doubt(now, now, asked), Some(asked), "at once");
+        now += asked;
+        assert_eq!(gate.allows(now, 8, true), 1);
+        gate.accepted(now);
+        let next = gate.doubt(now, now, asked).expect("a wait");
+        assert!(next <= SECOND, "begins anew: {next:?}");
+    }
+
+    #[test]
+    fn a_sending_of_several_is_no_proof_that_another_was_put_off() {
+        let mut now = Instant::now();
+        let mut gate = gate();
+        for _ in 0..3 {
+            let wait = gate.doubt_together(now, now).expect("a wait");
+            assert_eq!(gate.reopens(true), Some(now + wait.min(ANOTHER_AFTER)));
+            now += wait;
+            assert_eq!(gate.allows(now, 8, true), 1);
+        }
+        let wait = gate.doubt(now, now, 600 * SECOND).expect("a wait");
+        assert!(wait <= 30 * SECOND, "{wait:?}");
     }
 }

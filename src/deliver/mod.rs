@@ -38,7 +38,7 @@ pub use check::{check, warnings};
 pub use courier::{Courier, NoToken, Parcel, Said, Word, parcel};
 #[cfg(any(test, fuzzing))]
 pub use http::anything;
-pub use http::{Shown, http_request};
+pub use http::{Glimpse, Shown, http_request};
 pub use mqtt::{AddressError, TemplateError};
 pub use setup::{Prepared, SetupError, prepare};
 pub use task::run_uplink;

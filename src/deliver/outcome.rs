@@ -76,7 +76,8 @@ impl Drain {
                 self.take_doubted(position, now, doubted, (Doubt::Event, trouble), terms);
             }
             Verdict::InDoubt(doubt, trouble) => {
-                let doubted = self.window.doubt(position);
+                let asked = self.asked(&trouble);
+                let doubted = self.window.doubt(position, now, asked);
                 self.take_doubted(position, now, doubted, (doubt, trouble), terms);
             }
             Verdict::Unavailable(trouble) => {
@@ -87,6 +88,7 @@ impl Drain {
         }
     }
 
+    /// The answer may blame the destination as well as the event.
     fn take_doubted(
         &mut self,
         position: Position,
@@ -95,18 +97,17 @@ impl Drain {
         (doubt, trouble): (Doubt, Trouble),
         terms: &Terms,
     ) {
-        match doubted {
-            Some(Doubted::Unclear(sent_at)) => {
-                let wait = self.gate.doubt(sent_at, now, self.asked(&trouble));
-                self.tell_pause(now, wait, &trouble);
-            }
+        let wait = match doubted {
+            Some(Doubted::Unclear(sent_at)) => self.gate.doubt(sent_at, now, self.asked(&trouble)),
+            Some(Doubted::Together(sent_at)) => self.gate.doubt_together(sent_at, now),
             Some(Doubted::Own) => {
                 self.health.refused.add(1);
                 let trouble = blaming(doubt, trouble);
-                self.fail(position, now, trouble, Failure::Doubted(doubt), terms);
+                return self.fail(position, now, trouble, Failure::Doubted(doubt), terms);
             }
-            None => {}
-        }
+            None => None,
+        };
+        self.tell_pause(now, wait, &trouble);
     }
 
     /// The destination takes nothing, as the answer to what was sent at `sent_at` says.

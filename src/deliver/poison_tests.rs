@@ -169,6 +169,94 @@ async fn several_poisons_at_once_delay_the_others_for_seconds() {
     }
 }
 
+/// In doubt, with a wait that is asked for.
+fn later(doubt: Doubt, seconds: u64) -> Verdict {
+    let trouble = Trouble {
+        at_least: Some(Duration::from_secs(seconds)),
+        ..trouble()
+    };
+    Verdict::InDoubt(doubt, trouble)
+}
+
+fn attempts_with(log: &Log, seq: u64) -> Vec<Instant> {
+    let sent = log.sent.iter().filter(|(one, _)| *one == seq);
+    sent.map(|(_, at)| *at).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_asked_for_one_event_is_kept_by_it_and_by_no_other() {
+    const ASKED: Duration = Duration::from_secs(600);
+    for batch in [1, 100] {
+        for machines in [3, 1] {
+            let case = case(http(batch), machines);
+            let asked = || later(Doubt::Event, 600);
+            let (log, [others, same]) = waits(case, &[50], asked).await;
+            let attempts = attempts_with(&log, 50);
+            println!(
+                "batch {batch}, {machines} machines: others {others:?}, same {same:?}, {} attempts",
+                attempts.len()
+            );
+            assert!(others <= LONGEST && same <= SAME);
+            // What went together with others says nothing of it.
+            let alone = &attempts[usize::from(batch > 1)..];
+            assert!(alone.len() > 3);
+            for pair in alone.windows(2) {
+                assert!(pair[1].duration_since(pair[0]) >= ASKED);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_not_let_in_or_asked_to_wait_delays_no_other_one() {
+    let of_it: &'static [u64] = Vec::from_iter((3..=EVENTS).step_by(3)).leak();
+    let not_let_in = || Verdict::InDoubt(Doubt::Way, trouble());
+    for (name, verdict) in [
+        ("401", not_let_in as fn() -> Verdict),
+        ("429", || later(Doubt::Way, 600)),
+        ("429, shortly", || later(Doubt::Way, 2)),
+    ] {
+        for terms in [http(1), http(100)] {
+            let (log, [others, _]) = waits(case(terms, 3), of_it, verdict).await;
+            println!(
+                "{name}, batch {}: others {others:?}, {} requests",
+                terms.batch,
+                log.requests.len()
+            );
+            // In batches all of them are there at the beginning, and go one by one until it is clear which to leave out.
+            let most = if terms.batch > 1 {
+                3 * LONGEST
+            } else {
+                LONGEST
+            };
+            assert!(others <= most && log.parked.is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_all_are_asked_for_is_kept() {
+    for batch in [1, 100] {
+        for machines in [10, 1] {
+            let asked = || later(Doubt::Event, 120);
+            let outage = Outage::of(case(http(batch), machines), asked).await;
+            let (per_minute, requests) = (outage.per_minute(), outage.requests_within(HOUR));
+            println!(
+                "batch {batch}, {machines} machines: {requests} requests in the outage, {per_minute} a minute, all there {:?} after it, {} overtaken",
+                outage.longest,
+                overtaken(&outage.log, machines)
+            );
+            assert!(
+                per_minute <= 2 && requests <= 8 + 3 + 31,
+                "{requests} requests"
+            );
+            assert!(outage.longest <= Duration::from_secs(180));
+            // The few that were under way when it began, and what tried since.
+            assert!(overtaken(&outage.log, machines) <= 8);
+        }
+    }
+}
+
 /// An acknowledgement that never comes is taken for a dead connection: the others wait for
 /// the reconnect.
 #[tokio::test(start_paused = true)]
@@ -211,6 +299,11 @@ impl Outage {
         let last = log.sent.iter().map(|(_, at)| *at).max().expect("sent");
         let longest = last.duration_since(begin + HOUR);
         Outage { longest, log }
+    }
+
+    fn requests_within(&self, time: Duration) -> usize {
+        let end = self.log.connects[0] + time;
+        self.log.requests.iter().filter(|at| **at < end).count()
     }
 
     /// Most requests in a minute of the outage, after its first one.

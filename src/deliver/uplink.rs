@@ -93,7 +93,7 @@ pub(super) enum Verdict {
 pub(super) enum Doubt {
     /// This event: a server behind a proxy dies on it (502, 503, 504).
     Event,
-    /// Its topic, its URL or the rights there (403, 404, redirects; 0x10, 0x87 of MQTT). The event itself is never to blame.
+    /// Its topic, its URL or the rights there (401, 403, 404, 429, redirects; 0x10, 0x87, 0x97 of MQTT). The event itself is never to blame.
     Way,
 }
 

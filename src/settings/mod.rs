@@ -40,7 +40,7 @@ pub use secret::{SecretError, SecretText};
 pub use source::{Unreadable, read_text, text};
 pub use statistic::Statistic;
 pub use status::{Scalar, Statuses};
-pub use telling::{names_a_secret, secrets_in_query};
+pub use telling::{names_a_secret, secret_values_in_query, secrets_in_query};
 pub use units::{ByteSize, Period, Rate};
 
 use instances::Instances;

@@ -42,12 +42,19 @@ pub fn names_a_secret(name: &str) -> bool {
 
 /// The names in the query of an address that tell it.
 pub fn secrets_in_query(address: &str) -> impl Iterator<Item = &str> {
+    secret_pairs(address).map(|(name, _)| name)
+}
+
+/// The values of these, as they stand there.
+pub fn secret_values_in_query(address: &str) -> impl Iterator<Item = &str> {
+    secret_pairs(address).map(|(_, value)| value)
+}
+
+fn secret_pairs(address: &str) -> impl Iterator<Item = (&str, &str)> {
     let query = address.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();
     let names = query.split('&').filter_map(|pair| pair.split_once('='));
-    names
-        .filter(|(name, value)| names_a_secret(name) && !value.is_empty())
-        .map(|(name, _)| name)
+    names.filter(|(name, value)| names_a_secret(name) && !value.is_empty())
 }
 
 #[cfg(test)]
@@ -103,6 +110,9 @@ mod tests {
             found("https://mes/x?plant=1&token=abc&sig=d#key=e"),
             "token sig"
         );
+        let values: Vec<_> =
+            secret_values_in_query("https://mes/x?plant=1&token=abc&sig=d#key=e").collect();
+        assert_eq!(values, ["abc", "d"]);
         assert_eq!(found("https://mes/x?token=&plant=2"), "");
         assert_eq!(found("https://mes/token=1"), "");
     }

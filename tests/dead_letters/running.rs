@@ -34,7 +34,17 @@ fn what_was_refused_stays_until_somebody_retries_it_and_keeps_its_id() {
     // Which ones?
     letters(&settings, &["retry"]).says(64, &["which ones?"]);
     letters(&settings, &["retry", "1.99", "1.2"]).says(65, &["not parked, or not any more: 1.99"]);
-    letters(&settings, &["retry", "--code", "order-locked"]).says(0, &["Nothing to do"]);
+    letters(&settings, &["retry", "--code", "order-locked"]).says(
+        65,
+        &["none matches", "`order-locked`; there are", "order-closed"],
+    );
+    let reason = ["--reason", "x"];
+    letters(
+        &settings,
+        &[&["discard", "--equipment", "PRES-1"][..], &reason].concat(),
+    )
+    .says(65, &["the equipment `PRES-1`; there are PRESS-"]);
+    letters(&settings, &["retry", "--older", "1000h"]).says(0, &["Nothing to do"]);
     letters(&settings, &["discard", "--all"]).says(64, &["--reason"]);
     letters(&settings, &["discard", "--all", "--reason", " "]).says(64, &["say why"]);
     letters(&settings, &["list", "--uplink", "erp"]).says(64, &["no uplink `erp`"]);

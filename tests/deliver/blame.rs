@@ -6,11 +6,14 @@ use super::mosquitto::{Access, Mosquitto, Subscriber, installed};
 use super::oracle::{Oracle, events};
 use super::run::{Run, http, mqtt, quick, wait_until};
 use millgate::buffer::Record;
+use millgate::deliver::Timing;
 use millgate::settings::Uplink;
 use rumqttc::v5::mqttbytes::v5::PubAckReason;
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const EVENTS: u64 = 60;
 
@@ -100,6 +103,86 @@ async fn a_kind_of_events_that_is_forbidden_holds_no_others() {
 }
 
 #[tokio::test]
+async fn a_kind_of_events_that_a_login_is_not_good_for_holds_no_others() {
+    a_kind_is_answered_with(401).await;
+}
+
+/// Events come one after the other, each acceptance takes so long, and that answer is given to some events of one machine of
+/// three:
+/// how long those of the others wait at most.
+async fn longest_wait(reply: Reply, takes: Duration, is_kept: fn(u128) -> bool) -> Duration {
+    let oracle = Oracle::default();
+    let arrived: Arc<Mutex<Vec<(u128, Instant)>>> = Arc::default();
+    let noted = Arc::clone(&arrived);
+    let mes = Mes::start(&oracle, move |seen| {
+        let number = seen.ids.first().map_or(0, |id| id.as_u128());
+        if is_kept(number) {
+            return reply.clone();
+        }
+        if number % 3 != 1 {
+            let mut noted = noted.lock().expect("no panic");
+            noted.push((number, Instant::now()));
+        }
+        Reply::status(200)
+    })
+    .await;
+    mes.takes(takes);
+    let records = events(EVENTS);
+    let uplink = http(json!({ "url": mes.url() }));
+    let run = Run::start(&uplink, Timing::default(), &records, 0, oracle);
+    let mut shown = Vec::new();
+    for record in &records {
+        shown.push(Instant::now());
+        run.show(record);
+        // One machine after the other: none has more than it gets rid of.
+        tokio::time::sleep(Duration::from_millis(20) + takes / 2).await;
+    }
+    let health = Arc::clone(&run.health);
+    let kept = (1..=u128::from(EVENTS)).filter(|number| is_kept(*number));
+    let others = EVENTS - u64::try_from(kept.count()).expect("few");
+    wait_until("all others are done", || health.delivered.get() == others).await;
+    assert!(run.parked().is_empty());
+    run.stop().await;
+    let arrived = arrived.lock().expect("no panic").clone();
+    let waits = arrived.iter().map(|(number, at)| {
+        let nth = usize::try_from(number - 1).expect("few");
+        at.duration_since(shown[nth])
+    });
+    waits.max().expect("some arrived")
+}
+
+#[tokio::test]
+async fn a_machine_or_an_event_that_is_in_doubt_or_is_to_wait_for_ten_minutes_delays_no_other_machine()
+ {
+    const AT_ONCE: Duration = Duration::ZERO;
+    const SLOW: Duration = Duration::from_millis(200);
+    let machine: fn(u128) -> bool = |number| number % 3 == 1;
+    let event: fn(u128) -> bool = |number| number == 7;
+    for (name, reply, takes, is_kept) in [
+        ("401", Reply::status(401), AT_ONCE, machine),
+        ("407 without a proxy", Reply::status(407), AT_ONCE, machine),
+        (
+            "429",
+            Reply::with(429, "Retry-After: 600", ""),
+            AT_ONCE,
+            machine,
+        ),
+        (
+            "503 with a wait",
+            Reply::with(503, "Retry-After: 600", ""),
+            AT_ONCE,
+            machine,
+        ),
+        ("503", Reply::status(503), SLOW, machine),
+        ("503 of an event", Reply::status(503), SLOW, event),
+    ] {
+        let longest = longest_wait(reply, takes, is_kept).await;
+        println!("{name}: the others wait {longest:?} at most");
+        assert!(longest < Duration::from_secs(10), "{name}: {longest:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_of_one_request_that_is_away_holds_no_other_events() {
     let folder = tempfile::tempdir().expect("a folder");
     let body = folder.path().join("body.json");
@@ -134,6 +217,7 @@ async fn a_topic_that_is_not_taken_holds_no_other_machine() {
     for reason in [
         PubAckReason::NoMatchingSubscribers,
         PubAckReason::NotAuthorized,
+        PubAckReason::QuotaExceeded,
     ] {
         let oracle = Oracle::default();
         let mended = Arc::new(AtomicBool::new(false));

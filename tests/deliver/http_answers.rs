@@ -239,6 +239,27 @@ async fn of_a_batch_that_is_refused_the_guilty_event_alone_is_put_aside() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_few_together_is_asked_with_too_many_only_at_first() {
+    let oracle = Oracle::default();
+    let records = events(600);
+    let too_large = Arc::new(AtomicUsize::new(0));
+    let refused = Arc::clone(&too_large);
+    let mes = Mes::start(&oracle, move |seen| {
+        let is_too_large = seen.ids.len() > 12;
+        refused.fetch_add(usize::from(is_too_large), Ordering::SeqCst);
+        Reply::status(if is_too_large { 413 } else { 200 })
+    })
+    .await;
+    let uplink = http(json!({ "url": mes.url(), "batch": 60, "in_flight": 2 }));
+    deliver_all(&uplink, quick(), &records, &oracle).await;
+    // 60, 30 and 15, by two at a time.
+    let refused = too_large.load(Ordering::SeqCst);
+    assert!(refused <= 6, "{refused} requests were too large");
+    let requests = mes.seen().len();
+    assert!(requests <= 120, "{requests} requests");
+}
+
+#[tokio::test]
 async fn garbage_for_an_answer_never_settles_a_batch_by_mistake() {
     let oracle = Oracle::default();
     let records = events(60);

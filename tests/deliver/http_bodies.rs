@@ -203,12 +203,13 @@ async fn a_rejection_in_a_body_is_kept_word_for_word_but_never_with_our_key() {
     let key = folder.path().join("key");
     std::fs::write(&key, "canary-key-4711\n").expect("written");
     let oracle = Oracle::default();
-    let records = events(3);
+    let records = events(4);
     let mes = Mes::start(&oracle, |seen| {
         assert_eq!(seen.headers["x-api-key"], "canary-key-4711");
         assert_eq!(seen.headers["authorization"], "canary-key-4711");
         let detail = match seen.id.as_u128() {
             2 => format!("who is {}?", seen.headers["x-api-key"]),
+            4 => "who is canary-sig-08?".to_owned(),
             _ => "WO-1 is closed".to_owned(),
         };
         let said = json!({
@@ -220,14 +221,18 @@ async fn a_rejection_in_a_body_is_kept_word_for_word_but_never_with_our_key() {
     .await;
     let secret = json!({ "file": key });
     let headers = json!({ "X-Api-Key": secret, "Authorization": secret, "X-Plant": "P1" });
-    let uplink = http(json!({ "url": mes.url(), "headers": headers }));
+    let url = format!("{}?sig=canary%2Dsig%2D08", mes.url());
+    let uplink = http(json!({ "url": url, "headers": headers }));
     let run = Run::start(&uplink, quick(), &records, records.len(), oracle.clone());
-    wait_until("all are put aside", || run.parked().len() == 3).await;
+    wait_until("all are put aside", || run.parked().len() == 4).await;
     for event in run.parked() {
         let answered = event.answered;
         assert_eq!(answered.status, Some(200));
         assert!(!format!("{answered:?}").contains("canary"), "{answered:?}");
-        if event.record.envelope.id == Uuid::from_u128(2) {
+        if [2, 4]
+            .map(Uuid::from_u128)
+            .contains(&event.record.envelope.id)
+        {
             assert_eq!((answered.code, answered.said), (None, None));
             continue;
         }

@@ -289,3 +289,30 @@ async fn a_server_that_refuses_every_token_pauses_and_its_endpoint_is_not_floode
     run.stop().await;
     oracle.check(&records);
 }
+
+#[tokio::test]
+async fn a_machine_that_no_token_is_good_for_holds_nobody_and_costs_no_tokens() {
+    for status in [401, 403] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let endpoint = Endpoint::start(|number| token(number, 3600)).await;
+        let oracle = Oracle::default();
+        let records = events(60);
+        let mes = Mes::start(&oracle, move |seen| {
+            let mut ids = seen.ids.iter();
+            let refused = ids.any(|id| id.as_u128() % 3 == 1);
+            Reply::status(if refused { status } else { 200 })
+        })
+        .await;
+        let uplink = http(json!({ "url": mes.url(), "oauth2": endpoint.settings(folder.path()) }));
+        let run = Run::start(&uplink, quick(), &records, records.len(), oracle.clone());
+        let health = Arc::clone(&run.health);
+        wait_until("the others are done, and it was tried often", || {
+            health.delivered.get() == 40 && oracle.arrivals() >= 60
+        })
+        .await;
+        assert!(run.parked().is_empty());
+        let asked = endpoint.asked();
+        assert!(asked <= 3, "{status}: {asked} tokens");
+        run.stop().await;
+    }
+}

@@ -113,6 +113,8 @@ struct State {
     open: HashMap<String, usize>,
     most_open: usize,
     most_open_of_one_machine: usize,
+    /// How long an answer takes that accepts: a proxy refuses at once.
+    takes: Duration,
 }
 
 impl Mes {
@@ -163,6 +165,11 @@ impl Mes {
         format!("http://127.0.0.1:{}/events", self.port)
     }
 
+    /// From now on each answer that accepts takes that long.
+    pub(super) fn takes(&self, each: Duration) {
+        self.state().takes = each;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic")
     }
@@ -194,6 +201,10 @@ impl Mes {
         while let Some(request) = read_request(&mut stream, &mut input).await {
             let seen = self.note(connection, request);
             let reply = (self.rule)(&seen);
+            let takes = self.state().takes;
+            if !takes.is_zero() && reply.grants_all() {
+                tokio::time::sleep(takes).await;
+            }
             if let Reply::Held(held) = &reply {
                 drop(held.clone().wait_for(|released| *released).await);
             }

@@ -45,6 +45,168 @@ fn each_answer_is_explained_and_has_its_exit_code() {
 }
 
 #[test]
+fn a_good_status_shows_its_words_and_a_page_is_no_success() {
+    const JSON: &str = "Content-Type: application/json";
+    const SIGN_IN: &str =
+        "<!DOCTYPE html><html><head><title>Sign in</title></head><body>...</body></html>";
+    let cases: &[(Answer, i32, &[&str])] = &[
+        (
+            (
+                200,
+                JSON,
+                r#"{"success":false,"message":"WO-1 is unknown"}"#,
+            ),
+            0,
+            &[
+                "accepted (200)",
+                "it says: {\"success\":false",
+                "sounds like a refusal",
+                "responses: [{ status: \"200\", where: { pointer: /success, equals: false }, then: rejected }]",
+            ],
+        ),
+        (
+            (
+                200,
+                JSON,
+                r#"{"jsonrpc":"2.0","error":{"message":"Odoo Server Error"}}"#,
+            ),
+            0,
+            &[
+                "Odoo Server Error",
+                "where: { pointer: /error, exists: true }",
+            ],
+        ),
+        (
+            (201, JSON, r#"{"id":7}"#),
+            0,
+            &["accepted (201)", "it says: {\"id\":7}"],
+        ),
+        (
+            (200, "Content-Type: text/html", SIGN_IN),
+            78,
+            &["\"Sign in\"", "looks like a login page", "`url`"],
+        ),
+        ((500, "", "no such\ntable"), 69, &["it says: no such table"]),
+    ];
+    for (answer, code, words) in cases {
+        let home = home();
+        let answer = *answer;
+        let mes = Mes::start(move |_, _, _| answer);
+        let url = format!("http://127.0.0.1:{}/events", mes.port);
+        let settings = settings_of(home.path(), &url, "");
+        millgate(&settings, &["deliver", "test"]).says(*code, words);
+        if let Some(line) = words
+            .last()
+            .and_then(|line| line.strip_prefix("responses: "))
+        {
+            let settings = settings_of(home.path(), &url, &format!(", responses: {line}"));
+            millgate(&settings, &["deliver", "test"]).says(65, &["rejects this event"]);
+        }
+        // A server that really answers with pages can be used.
+        if *code == 78 {
+            let more = ", responses: [{ status: 2xx, then: accepted }]";
+            let settings = settings_of(home.path(), &url, more);
+            millgate(&settings, &["deliver", "test"]).says(0, &["accepted (200)"]);
+        }
+    }
+}
+
+#[test]
+fn a_secret_of_the_address_that_comes_back_is_not_shown() {
+    let home = home();
+    let mes = Mes::start(|_, _, _| (200, "", r#"{"error":"key canary=4712 is unknown"}"#));
+    let url = format!(
+        "http://127.0.0.1:{}/events?plant=1&api_key=canary%3D4712",
+        mes.port
+    );
+    let settings = settings_of(home.path(), &url, "");
+    let said = millgate(&settings, &["deliver", "test"]);
+    said.says(0, &["are not shown"]);
+    let shown = format!("{said:?}");
+    assert!(!shown.contains("canary=4712"), "{shown}");
+}
+
+/// A server that says these bytes to whatever comes, and closes.
+fn says_bytes(bytes: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = [0; 4_096];
+            if stream.read(&mut asked).is_ok() {
+                stream.write_all(bytes).ok();
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn another_protocol_at_the_port_is_told_as_such() {
+    const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    const ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
+    const GREETING: &[u8] = &[0x20, 2, 0, 0];
+    for (scheme, bytes, version, words) in [
+        ("mqtt", BAD_REQUEST, 5, "does not speak MQTT: a web server"),
+        ("mqtt", BAD_REQUEST, 3, "does not speak MQTT: a web server"),
+        ("mqtt", ALERT, 5, "`mqtts://`"),
+        ("mqtt", ALERT, 3, "`mqtts://`"),
+        ("mqtt", b"", 5, "`mqtts://`"),
+        ("mqtt", b"", 3, "`mqtts://`"),
+        ("mqtts", BAD_REQUEST, 5, "does not speak TLS"),
+        ("http", GREETING, 0, "does not speak HTTP"),
+        ("http", ALERT, 0, "does not speak HTTP"),
+        ("https", BAD_REQUEST, 0, "does not speak TLS"),
+    ] {
+        let home = home();
+        let port = says_bytes(bytes);
+        let url = format!("{scheme}://127.0.0.1:{port}");
+        let uplink = match version {
+            0 => format!("{{ http: {{ url: \"{url}/x\" }} }}"),
+            version => format!("{{ mqtt: {{ url: \"{url}\", version: {version} }} }}"),
+        };
+        let settings = settings(home.path(), &uplink, "");
+        let said = millgate(&settings, &["deliver", "test"]);
+        println!("{scheme} {version} {bytes:?}: {said:?}");
+        said.says(69, &[words]);
+    }
+}
+
+#[test]
+fn a_settings_file_is_taken_either_way_or_the_error_says_how() {
+    let home = home();
+    let settings = settings_of(home.path(), "http://127.0.0.1:1/", "");
+    let file = settings.to_str().unwrap();
+    let run = |arguments: &[&str]| {
+        let made = std::process::Command::new(env!("CARGO_BIN_EXE_millgate"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let told = [made.stdout, made.stderr].concat();
+        (
+            made.status.code(),
+            String::from_utf8_lossy(&told).into_owned(),
+        )
+    };
+    for arguments in [&["check", file][..], &["check", "--config", file]] {
+        let (code, told) = run(arguments);
+        assert!(code == Some(0) && told.contains("good"), "{told}");
+    }
+    for arguments in [&["check"][..], &["check", file, "--config", file]] {
+        assert_eq!(run(arguments).0, Some(64));
+    }
+    let (code, told) = run(&["deliver", "test", file]);
+    assert_eq!(code, Some(64));
+    assert!(told.contains(&format!("--config {file}")), "{told}");
+    let (code, told) = run(&["dead-letters", "list", file]);
+    assert_eq!(code, Some(64));
+    assert!(told.contains(&format!("--config {file}")), "{told}");
+    let (code, told) = run(&["run", "/nowhere/gateway.yaml"]);
+    assert!(code == Some(66) || code == Some(78), "{code:?} {told}");
+    assert!(told.contains("/nowhere/gateway.yaml"), "{told}");
+}
+
+#[test]
 fn two_tests_have_two_ids_and_a_file_gets_one_of_its_own() {
     let home = home();
     let mes = Mes::start(|_, _, _| GOOD);

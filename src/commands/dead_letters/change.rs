@@ -94,7 +94,10 @@ fn change(
     terminal::print_error(&unreadable)?;
     chosen.retain(|picked| !picked.positions.is_empty());
     let picked = match chosen.as_slice() {
-        [] => return nothing(action, json),
+        [] => match pick.unknown(&letters)? {
+            Some(unknown) => return Err(unknown),
+            None => return nothing(action, json),
+        },
         [one] => one,
         several => {
             let names: Vec<&str> = several.iter().map(|it| it.uplink.as_str()).collect();
@@ -122,7 +125,7 @@ fn nothing(action: ParkedAction, json: bool) -> Result<(), Failure> {
         let done = json!({ "action": action.word(), "uplink": null, "chosen": 0, "changed": 0 });
         return terminal::print(&format!("{done:#}\n"));
     }
-    terminal::print("Nothing to do: no parked event is one of those.\n")
+    terminal::print("Nothing to do: none of the parked events matches.\n")
 }
 
 struct Work<'a> {

@@ -8,10 +8,14 @@ use crate::buffer::{Parked, ParkedState};
 use crate::model::{ParkClass, Position};
 use crate::settings::Period;
 use anyhow::anyhow;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// How an event without a code is asked for.
 const NO_CODE: &str = "-";
+
+/// Most codes or machines that are told where none matches.
+const MAX_KNOWN: usize = 8;
 
 /// The arguments that say which events.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -32,7 +36,7 @@ pub(super) struct Pick {
     #[arg(long, value_name = "ID")]
     equipment: Option<String>,
     /// Only those that were tried first so long ago, such as 2h; time without power does not count.
-    #[arg(long, value_name = "TIME", value_parser = period)]
+    #[arg(long, alias = "older", value_name = "TIME", value_parser = period)]
     age: Option<Period>,
 }
 
@@ -138,6 +142,39 @@ impl Pick {
         }
         ready.all_seen()?;
         Ok(all)
+    }
+}
+
+impl Pick {
+    /// Why nothing is chosen, where a code or a machine was asked for that no parked event has, and there are others.
+    pub(super) fn unknown(&self, letters: &Letters) -> Result<Option<Failure>, Failure> {
+        let (mut codes, mut machines, mut count) = (BTreeSet::new(), BTreeSet::new(), 0);
+        for uplink in &letters.uplinks {
+            letters.read(uplink, |parked| {
+                count += 1;
+                codes.insert(parked.last_code().unwrap_or(NO_CODE).to_owned());
+                machines.extend(parked.record.envelope.equipment);
+                Ok(())
+            })?;
+        }
+        let named = [
+            ("the code", &self.code, &codes),
+            ("the equipment", &self.equipment, &machines),
+        ];
+        let missing = named.into_iter().find_map(|(what, wanted, known)| {
+            let wanted = wanted.as_ref().filter(|wanted| !known.contains(*wanted))?;
+            let mut shown: Vec<&str> = known.iter().map(String::as_str).collect();
+            let more = shown.len() > MAX_KNOWN;
+            shown.truncate(MAX_KNOWN);
+            let more = if more { ", ..." } else { "" };
+            Some(anyhow!(
+                "none matches: of {} parked none has {what} `{wanted}`; there are {}{more}",
+                words::events(count),
+                shown.join(", ")
+            ))
+        });
+        let missing = missing.filter(|_| count > 0);
+        Ok(missing.map(|error| Failure::new(Exit::Data, error)))
     }
 }
 

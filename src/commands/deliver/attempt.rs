@@ -93,6 +93,7 @@ impl<'a> Attempt<'a> {
             return Ok(());
         }
         let mut courier = self.courier(uplink)?;
+        courier.shows_answers();
         if !self.token(uplink, &courier).await? || !self.login(uplink, &mut courier).await? {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use super::super::{Exit, Failure, terminal};
 use super::attempt::{Attempt, topic};
 use super::{Whither, sample};
 use crate::buffer::Record;
-use crate::deliver::{Courier, Parcel, Said, Timing, Word, parcel};
+use crate::deliver::{Courier, Glimpse, Parcel, Said, Timing, Word, parcel};
 use crate::model::ParkClass;
 use crate::settings::shape::{Acknowledge, MqttVersion, Secret};
 use crate::settings::{Plant, Uplink, UplinkProtocol};
@@ -245,10 +245,12 @@ pub(super) fn blame(why: &str) -> Exit {
 
 pub(super) fn answer(uplink: &Uplink, record: &Record, said: &Said) -> Step {
     let (exit, advice) = meaning(uplink, said);
-    let mut words = vec![match said.word {
-        Word::Accepted => "accepted".to_owned(),
+    let mut words = vec![match (said.word, &said.answer) {
+        (Word::Accepted, Some(answer)) => format!("accepted ({})", answer.status),
+        (Word::Accepted, None) => "accepted".to_owned(),
         _ => said.reason.clone(),
     }];
+    words.extend(said.answer.iter().flat_map(heard));
     words.extend(advice.into_iter().map(str::to_owned));
     if said.reason.contains("(0x10)") && record.envelope.equipment.is_none() {
         words.push(
@@ -265,6 +267,22 @@ pub(super) fn answer(uplink: &Uplink, record: &Record, said: &Said) -> Step {
         exit,
         ..Step::good("answer", words)
     }
+}
+
+/// What an HTTP server said, and what to do where that does not fit its status.
+fn heard(answer: &Glimpse) -> Vec<String> {
+    let mut words = Vec::new();
+    if !answer.words.is_empty() {
+        words.push(format!("it says: {}", answer.words));
+    }
+    if let Some(line) = &answer.refusal {
+        words.push(format!(
+            "LOOK: that sounds like a refusal, and {} counts as accepted whatever else is said; if it is one, put this line under `http:` of the uplink, and try again:",
+            answer.status
+        ));
+        words.push(format!("  {line}"));
+    }
+    words
 }
 
 /// The code to exit with, and what the answer means.
@@ -291,6 +309,12 @@ fn meaning(uplink: &Uplink, said: &Said) -> (Option<Exit>, Vec<&'static str>) {
         Word::Unavailable if denied => (
             Some(Exit::NoPermission),
             vec!["the gateway would wait and try again: nothing is lost by it"],
+        ),
+        Word::Unavailable if matches!(said.status, Some(200..=299)) => (
+            Some(Exit::Config),
+            vec![
+                "this looks like a login page, or a page for people: `url` in the settings is not where events are taken, or the gateway has to log in otherwise",
+            ],
         ),
         Word::Unavailable if matches!(said.status, Some(300..=399 | 404 | 410)) => (
             Some(Exit::Config),

@@ -9,7 +9,7 @@ use super::super::uplink::{Doubt, Trouble, Verdict, printable};
 use super::super::verdict::{self, MAX_DETAIL_CHARS, Word, code_text, park_class, wrong_place};
 use super::rules::Rules;
 use super::wait;
-use super::{bod, job};
+use super::{bod, job, page};
 use crate::model::ParkClass;
 use crate::settings::shape::{Format, On202};
 use reqwest::StatusCode;
@@ -24,6 +24,9 @@ const MAX_LOCATION_BYTES: usize = 2_048;
 /// What to check where the server knows us and does not want us, or does not know us.
 const LOGIN: &str = "the server does not let this gateway in: check `bearer`, `basic` or `oauth2`, and the rights there";
 
+/// What to check where a page comes that is no answer.
+const PAGE: &str = "an HTML page instead of an answer, as a login page is: check the path of `url`, and how this server wants to be logged in at; one that answers so for good needs `responses: [{ status: 2xx, then: accepted }]`";
+
 /// As much of an answer as a verdict needs.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
@@ -32,6 +35,8 @@ pub(super) struct Reply {
     /// Where the verdict will be, as it was written.
     pub(super) location: Option<String>,
     is_problem: bool,
+    /// A page for people.
+    is_page: bool,
     pub(super) body: Vec<u8>,
     json: Option<Value>,
     /// The body was longer than is read, or did not come to its end in time.
@@ -48,6 +53,8 @@ pub(super) struct Reading {
     pub(super) rules: Rules,
     pub(super) on_202: On202,
     pub(super) format: Format,
+    /// Requests go through a proxy of the settings.
+    pub(super) has_proxy: bool,
 }
 
 impl Reply {
@@ -62,6 +69,10 @@ impl Reply {
                 .map(str::to_owned),
             is_problem: text(CONTENT_TYPE)
                 .is_some_and(|kind| kind.trim_start().starts_with("application/problem+json")),
+            is_page: page::is_page(
+                &body,
+                text(CONTENT_TYPE).is_some_and(|kind| kind.trim_start().starts_with("text/html")),
+            ),
             json: serde_json::from_slice(&body).ok(),
             body,
             cut: false,
@@ -107,19 +118,20 @@ impl Reply {
     pub(super) fn may_be_of_a_job(&self) -> bool {
         match self.status.as_u16() {
             303 => true,
-            200..=299 => !self.is_page(),
+            200..=299 => !self.is_page,
             400..=499 => self.json.is_some(),
             _ => false,
         }
     }
 
-    fn is_page(&self) -> bool {
-        let start = self.body.trim_ascii_start();
-        let begins = |with: &str| {
-            let start = start.get(..with.len());
-            start.is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()))
-        };
-        begins("<!doctype html") || begins("<html")
+    /// Whether a good status comes with a page for people.
+    pub(super) fn is_good_page(&self) -> bool {
+        self.status.is_success() && self.is_page
+    }
+
+    /// Whether its words repeat a secret of ours.
+    pub(super) fn repeats_a_secret(&self) -> bool {
+        self.echoes
     }
 
     /// Trouble with the status, the code and the words of this answer.
@@ -172,7 +184,15 @@ impl Reply {
                 text.push_str(&printable(part, MAX_DETAIL_CHARS));
                 text
             });
-        said + &self.words_at("").map(wrong_place).unwrap_or_default()
+        said + &self.words_at("").map(wrong_place).unwrap_or_default() + &self.title()
+    }
+
+    /// What a page calls itself.
+    fn title(&self) -> String {
+        let title = (self.is_page && !self.echoes).then(|| page::title(&self.body));
+        title.flatten().map_or_else(String::new, |title| {
+            format!(" \"{}\"", printable(&title, MAX_DETAIL_CHARS))
+        })
     }
 
     /// Whether the body says that the same event can be taken later.
@@ -227,7 +247,7 @@ fn says(json: &Value, secret: &str) -> bool {
 pub(super) fn verdict(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
     let by_word = || reply.word(id);
     let said = special(reply, reading, id).or_else(by_word);
-    said.unwrap_or_else(|| by_status_and_body(reply, reading.on_202))
+    said.unwrap_or_else(|| by_status_and_body(reply, reading))
 }
 
 /// What is said otherwise than by the status.
@@ -250,7 +270,7 @@ pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
         return Verdict::Accepted;
     }
     if !reply.status.is_success() {
-        return by_status_and_body(reply, reading.on_202);
+        return by_status_and_body(reply, reading);
     }
     if let Ok(word) = verdict::word(&reply.body) {
         return reply.told(word);
@@ -267,8 +287,8 @@ pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
 }
 
 /// The status, and `retryable` of a problem+json: whether the server wants to see a refused event again.
-fn by_status_and_body(reply: &Reply, on_202: On202) -> Verdict {
-    let verdict = by_status(reply, on_202);
+fn by_status_and_body(reply: &Reply, reading: &Reading) -> Verdict {
+    let verdict = by_status(reply, reading);
     match (verdict, reply.retryable()) {
         (Verdict::Rejected(_, trouble) | Verdict::Conflict(trouble), Some(true)) => {
             Verdict::Refused(trouble)
@@ -281,22 +301,25 @@ fn by_status_and_body(reply: &Reply, on_202: On202) -> Verdict {
     }
 }
 
-fn by_status(reply: &Reply, on_202: On202) -> Verdict {
+fn by_status(reply: &Reply, reading: &Reading) -> Verdict {
     let way = |words| Verdict::InDoubt(Doubt::Way, reply.trouble(words));
     match reply.status.as_u16() {
-        202 if on_202 == On202::Retry => Verdict::Unanswered(
+        202 if !reply.is_page && reading.on_202 == On202::Retry => Verdict::Unanswered(
             reply.trouble("202 without `Location` is no verdict here (`on_202: retry`)"),
         ),
+        // Who sends to the wrong path, or is not let in, often gets a page with a good status.
+        200..=299 if reply.is_page => way(PAGE),
         200..=299 => Verdict::Accepted,
         409 if reply.is_duplicate() => Verdict::Accepted,
         409 => Verdict::Conflict(reply.trouble("the event contradicts what the server has")),
         300..=399 => way("redirects are not followed: write the final URL into the settings"),
-        401 => Verdict::Unavailable(reply.trouble(LOGIN)),
-        403 => way(LOGIN),
+        // A login that has expired, or one that has no right to this machine or this URL.
+        401 | 403 => way(LOGIN),
         404 | 410 if !reply.is_problem => way("there is nothing at this URL: check its path"),
-        407 => Verdict::Unavailable(
+        407 if reading.has_proxy => Verdict::Unavailable(
             reply.trouble("the proxy does not let this gateway through: check `proxy_user`"),
         ),
+        407 => way("a proxy that the settings do not name wants a login: check `url` and `proxy`"),
         // Limits are often those of one URL, or of one machine behind it.
         429 => way("the server asks for a pause"),
         502..=504 => Verdict::InDoubt(

@@ -62,13 +62,28 @@ fn each_status_blames_nobody_the_event_or_the_destination() {
         (&[402, 405, 406, 417, 418], Class::Refused),
         (&[408, 425, 500, 501, 507], Class::Unanswered),
         (&[502, 503, 504], Class::Event),
-        (&[301, 302, 307, 308, 403, 404, 410, 429], Class::Way),
-        (&[401, 407], Class::Unavailable),
+        (
+            &[301, 302, 307, 308, 401, 403, 404, 407, 410, 429],
+            Class::Way,
+        ),
     ] {
         for status in statuses {
             assert_eq!(class(&reply(*status, &[], "")), expected, "{status}");
         }
     }
+}
+
+#[test]
+fn a_proxy_of_the_settings_that_wants_a_login_stops_all() {
+    let reading = Reading {
+        has_proxy: true,
+        ..Reading::default()
+    };
+    let found = verdict(&reply(407, &[], ""), &reading, Uuid::nil());
+    let Verdict::Unavailable(trouble) = found else {
+        panic!("{found:?}");
+    };
+    assert!(trouble.reason.contains("`proxy_user`"), "{trouble:?}");
 }
 
 #[test]
@@ -94,6 +109,43 @@ fn headers_and_body_decide_where_the_status_does_not() {
         assert_eq!(class(&reply(409, &[], body)), expected, "{body}");
     }
     assert_eq!(class(&Reply::broken("reset".into())), Class::Unanswered);
+}
+
+#[test]
+fn a_page_with_a_good_status_settles_nothing_unless_the_settings_say_so() {
+    const LOGIN_PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title>";
+    for (status, headers, body) in [
+        (200, &[][..], LOGIN_PAGE),
+        (202, &[], LOGIN_PAGE),
+        (
+            200,
+            &[("content-type", "text/html; charset=UTF-8")],
+            "<br /><b>Fatal error</b>",
+        ),
+    ] {
+        let answer = reply(status, headers, body);
+        let Verdict::InDoubt(Doubt::Way, trouble) = said(&answer) else {
+            panic!("{status} {body}");
+        };
+        let words = &trouble.reason;
+        assert!(
+            words.contains("HTML page") && words.contains("`url`"),
+            "{words}"
+        );
+        assert_eq!(words.contains("\"Sign in\""), body == LOGIN_PAGE, "{words}");
+        let entry = r#"[{ "status": "2xx", "then": "accepted" }]"#;
+        let responses: Vec<_> = serde_json::from_str(entry).expect("responses");
+        let reading = Reading {
+            rules: Rules::new(&responses).expect("rules"),
+            ..Reading::default()
+        };
+        assert_eq!(verdict(&answer, &reading, Uuid::nil()), Verdict::Accepted);
+    }
+    let words = [("content-type", "text/html")];
+    assert_eq!(said(&reply(200, &words, "OK")), Verdict::Accepted);
+    let mut batch = reply(200, &[], LOGIN_PAGE);
+    batch.cut = true;
+    assert_eq!(class(&batch), Class::Way);
 }
 
 #[test]
@@ -199,7 +251,7 @@ fn a_verdict_with_the_id_of_the_event_counts_whatever_the_status_says_of_it() {
         (200, r#"{"id":"x","status":"rejected"}"#, "Accepted"),
         (200, &said("unheard-of"), "Accepted"),
         // The destination is at fault, whoever wrote the body.
-        (401, &said("accepted"), "Unavailable"),
+        (401, &said("accepted"), "InDoubt(Way"),
         (503, &said("rejected"), "InDoubt(Event"),
     ] {
         let found = format!("{:?}", on_event(status, body));
@@ -250,7 +302,7 @@ fn retryable_says_whether_a_refused_event_comes_again() {
         (500, "true", "Unanswered"),
         // Not about the event.
         (503, "false", "InDoubt(Event"),
-        (401, "false", "Unavailable"),
+        (401, "false", "InDoubt(Way"),
         (200, "false", "Accepted"),
     ] {
         let body = format!(r#"{{"title":"no","retryable":{retryable}}}"#);

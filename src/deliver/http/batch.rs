@@ -216,7 +216,7 @@ mod tests {
             (200, r#"{"ok":true}"#, "all Accepted"),
             (207, "garbage", "Unanswered Unanswered Unanswered"),
             (503, "", "all InDoubt"),
-            (401, "", "all Unavailable"),
+            (401, "", "all InDoubt"),
             (500, "", "all Undivided"),
             (400, "", "singly"),
             (413, "", "singly"),

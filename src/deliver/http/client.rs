@@ -4,8 +4,8 @@ use super::super::tls::{self, TlsError};
 use super::super::uplink::with_causes;
 use super::answer::Reply;
 use super::encode::base64;
-use crate::settings::SecretError;
 use crate::settings::shape::{self, HeaderText, User};
+use crate::settings::{SecretError, names_a_secret, secret_values_in_query};
 use reqwest::header::{
     AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue,
 };
@@ -98,7 +98,11 @@ pub(super) fn fixed_headers(http: &shape::Http) -> Result<HeaderMap, ClientError
         // Names and values have been checked with the settings.
         if let Ok(name) = HeaderName::try_from(name.as_str()) {
             let value = match value {
-                HeaderText::Plain(text) => HeaderValue::try_from(text.as_str())?,
+                HeaderText::Plain(text) => {
+                    let mut value = HeaderValue::try_from(text.as_str())?;
+                    value.set_sensitive(names_a_secret(name.as_str()));
+                    value
+                }
                 HeaderText::Secret(secret) => secret_value(secret.read()?.expose().to_owned())?,
             };
             headers.insert(name, value);
@@ -125,6 +129,17 @@ pub(super) fn secrets_in(headers: &HeaderMap) -> Vec<String> {
 /// The secret in one header value.
 pub(super) fn secret_of(value: &HeaderValue) -> Option<String> {
     secret_text(value.to_str().ok()?.rsplit(' ').next()?)
+}
+
+/// What stands in the query of an address and names itself a secret: as it is written, and as a server reads it.
+pub(super) fn secrets_in_address(address: &str) -> Vec<String> {
+    let each = secret_values_in_query(address).filter(|value| !value.contains('{'));
+    let both = each.flat_map(|value| {
+        let decoded = reqwest::Url::parse(&format!("http://x/?v={value}")).ok();
+        let decoded = decoded.and_then(|url| Some(url.query_pairs().next()?.1.into_owned()));
+        decoded.into_iter().chain([value.to_owned()])
+    });
+    both.filter_map(|value| secret_text(&value)).collect()
 }
 
 /// A secret that is long enough to be looked for.

@@ -5,6 +5,7 @@ use super::super::handshake;
 use super::super::uplink::{Trouble, Verdict, printable, with_causes};
 use super::answer::{Reading, Reply};
 use super::client::{read, secret_of};
+use super::glimpse::{Glimpses, glimpse};
 use super::job;
 use super::login::Login;
 use super::place::{Front, Place};
@@ -47,6 +48,8 @@ pub(super) struct Wire {
     pub(super) front: Arc<Front>,
     /// What each request carries and nobody is to see.
     pub(super) secrets: Arc<[String]>,
+    /// Where somebody wants to see what comes.
+    pub(super) glimpses: Option<Glimpses>,
 }
 
 /// What came of a request.
@@ -105,7 +108,7 @@ impl Wire {
                 }
                 sleep(asked).await;
                 wait = wait.saturating_mul(2).min(LONGEST_POLL);
-                match self.look(there.clone()).await {
+                match self.look(there.clone(), known).await {
                     Came::Nothing(
                         Verdict::Unavailable(found)
                         | Verdict::Unanswered(found)
@@ -149,8 +152,8 @@ impl Wire {
         is_odd && self.reading.rules.verdict(reply).is_none()
     }
 
-    /// Asks once for a verdict.
-    pub(super) async fn look(&self, place: Url) -> Came {
+    /// Asks once for a verdict; `known`: the server has named this place.
+    pub(super) async fn look(&self, place: Url, known: bool) -> Came {
         let question = Outgoing {
             method: Method::GET,
             url: place.clone(),
@@ -175,6 +178,9 @@ impl Wire {
             200..=299 if job::state(&reply) == job::State::Working => {
                 Came::Pending(place, still(&reply))
             }
+            200..=299 if known && reply.is_good_page() => {
+                Came::Pending(place, reply.trouble("there is a page where the server was to say what became of this event: it may want another login there"))
+            }
             300..=302 | 304..=399 | 401 | 403 | 407 | 408 | 425 | 429 | 500..=599 => {
                 let why = "the server has this event and does not tell what became of it";
                 Came::Pending(place, reply.trouble(why))
@@ -195,17 +201,16 @@ impl Wire {
         let token = login.bearer().await.map_err(Verdict::Unavailable)?;
         let reply = self.send(outgoing.clone(), Some(token.clone())).await?;
         if reply.status == StatusCode::FORBIDDEN {
-            login.refuse(&token).await;
+            login.forbid(&token).await;
         }
-        if reply.status != StatusCode::UNAUTHORIZED {
+        // It may have been called back ahead of its end. Once: a server that refuses a new one refuses us, or this event.
+        if reply.status != StatusCode::UNAUTHORIZED || !login.refuse(&token).await {
             return Ok(reply);
         }
-        // It may have been called back ahead of its end. Once: a server that refuses a new one refuses us.
-        login.refuse(&token).await;
         let token = login.bearer().await.map_err(Verdict::Unavailable)?;
         let reply = self.send(outgoing, Some(token.clone())).await?;
         if reply.status == StatusCode::UNAUTHORIZED {
-            login.refuse(&token).await;
+            login.renewed_in_vain().await;
         }
         Ok(reply)
     }
@@ -230,7 +235,11 @@ impl Wire {
         match request.send().await {
             Ok(response) => {
                 let reply = read(response).await;
-                Ok(reply.without(self.secrets.iter().chain(&own)))
+                let reply = reply.without(self.secrets.iter().chain(&own));
+                if let Some(glimpses) = &self.glimpses {
+                    glimpses.put(glimpse(&reply, &self.reading));
+                }
+                Ok(reply)
             }
             Err(error) => Err(not_answered(&error)),
         }
@@ -257,8 +266,13 @@ pub(super) fn not_answered(error: &reqwest::Error) -> Verdict {
     if error.is_timeout() {
         return Verdict::Unanswered(Trouble::new("no answer in time (`timeout`)"));
     }
+    let hint = if reason.contains("invalid HTTP") {
+        ": what answers there does not speak HTTP (an MQTT broker, or a port that wants `https://`): check the port"
+    } else {
+        ""
+    };
     Verdict::Broken(Trouble::new(format!(
-        "the connection broke before the answer: {reason}"
+        "the connection broke before the answer: {reason}{hint}"
     )))
 }
 

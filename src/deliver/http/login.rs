@@ -23,6 +23,9 @@ const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
 /// A token is renewed that long ahead of its end, or a tenth of its life if that is less: clocks differ, and requests take
 /// their time.
 const MOST_AHEAD: Duration = Duration::from_secs(30);
+/// So long nothing is renewed again that was renewed in vain: as long as a destination that takes nothing waits between two
+/// attempts at the most.
+const RENEW_AFTER: Duration = Duration::from_secs(30);
 /// Longest words of the endpoint that are told on.
 const MAX_WORDS_CHARS: usize = 160;
 
@@ -32,7 +35,15 @@ pub(in crate::deliver) struct Login {
     /// Proxy, certificates and times are those of the uplink.
     http: Http,
     connect_within: Duration,
-    known: Mutex<Known>,
+    tokens: Mutex<Tokens>,
+}
+
+#[derive(Default)]
+struct Tokens {
+    known: Known,
+    /// When a new token was refused as the one before it; and when one was renewed for want of a right.
+    in_vain_at: Option<Instant>,
+    forbidden_at: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -42,6 +53,12 @@ enum Known {
     Token(Token),
     /// There was none to be had then.
     Failed(Trouble, Instant),
+}
+
+impl Known {
+    fn is(&self, value: &HeaderValue) -> bool {
+        matches!(self, Known::Token(token) if token.value == *value)
+    }
 }
 
 #[derive(Clone)]
@@ -59,15 +76,16 @@ impl Login {
             settings: http.oauth2.clone()?,
             http: http.clone(),
             connect_within,
-            known: Mutex::default(),
+            tokens: Mutex::default(),
         })
     }
 
     /// `Bearer ...` that lives a while. Who asks while another fetches gets what that one gets.
     pub(super) async fn bearer(&self) -> Result<HeaderValue, Trouble> {
         let asked_at = Instant::now();
-        let mut known = self.known.lock().await;
-        match &*known {
+        let mut tokens = self.tokens.lock().await;
+        let known = &mut tokens.known;
+        match known {
             Known::Token(token) if token.renew_at > Instant::now() => {
                 return Ok(token.value.clone());
             }
@@ -90,17 +108,38 @@ impl Login {
     /// Fetches a token, unless one is here: how long it lives, where the endpoint says so.
     pub(in crate::deliver) async fn life(&self) -> Result<Option<Duration>, Trouble> {
         self.bearer().await?;
-        Ok(match &*self.known.lock().await {
+        Ok(match &self.tokens.lock().await.known {
             Known::Token(token) => token.life,
             Known::Nothing | Known::Failed(..) => None,
         })
     }
 
-    /// This token was refused: the next who asks gets another.
-    pub(super) async fn refuse(&self, refused: &HeaderValue) {
-        let mut known = self.known.lock().await;
-        if matches!(&*known, Known::Token(token) if token.value == *refused) {
-            *known = Known::Nothing;
+    /// This token was refused: the next who asks gets another. False where a new one was refused just as well a moment ago: then
+    /// it is not the token, and an event that is refused for good costs no other a token.
+    pub(super) async fn refuse(&self, refused: &HeaderValue) -> bool {
+        let mut tokens = self.tokens.lock().await;
+        if !tokens.known.is(refused) {
+            return true;
+        }
+        let renews = !is_recent(tokens.in_vain_at);
+        if renews {
+            tokens.known = Known::Nothing;
+        }
+        renews
+    }
+
+    /// The token that took the place of a refused one was refused, too.
+    pub(super) async fn renewed_in_vain(&self) {
+        self.tokens.lock().await.in_vain_at = Some(Instant::now());
+    }
+
+    /// This token lacks a right. It may have got it since, which only a new token says: the next who asks gets another, now and
+    /// then.
+    pub(super) async fn forbid(&self, forbidden: &HeaderValue) {
+        let mut tokens = self.tokens.lock().await;
+        if tokens.known.is(forbidden) && !is_recent(tokens.forbidden_at) {
+            tokens.known = Known::Nothing;
+            tokens.forbidden_at = Some(Instant::now());
         }
     }
 
@@ -128,6 +167,11 @@ impl Login {
         if reply.is_broken().is_some() || reply.cut {
             return Err(without_token(
                 "its answer is not whole, late, or longer than 64 KiB",
+            ));
+        }
+        if reply.is_good_page() {
+            return Err(without_token(
+                "it answers with an HTML page, as a login page is: check `token_url`",
             ));
         }
         if !reply.status.is_success() {
@@ -193,6 +237,10 @@ impl Login {
             false => format!(" {}", printable(&words.join(": "), MAX_WORDS_CHARS)),
         }
     }
+}
+
+fn is_recent(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| at.elapsed() < RENEW_AFTER)
 }
 
 fn without_token(why: &str) -> Trouble {

@@ -13,9 +13,12 @@ mod bod;
 mod client;
 mod encode;
 mod exchange;
+mod glimpse;
 mod job;
+mod learnt;
 mod login;
 mod own;
+mod page;
 mod place;
 mod plan;
 mod rules;
@@ -23,6 +26,7 @@ mod sending;
 mod shown;
 mod wait;
 
+pub use glimpse::Glimpse;
 pub(super) use own::check::check as check_requests;
 pub(super) use own::doubt::doubts as doubts_of_requests;
 pub use shown::{Shown, http_request};
@@ -33,15 +37,17 @@ use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
 use crate::settings::shape::{Format, Http};
 use answer::Reading;
-use client::{ClientError, Line, fixed_headers, secret_text, secrets_in};
+use client::{ClientError, Line, fixed_headers, secret_text, secrets_in, secrets_in_address};
 use exchange::Wire;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use glimpse::Glimpses;
 use login::Login;
 use place::Front;
 use plan::Plan;
 use reqwest::Client;
+use reqwest::header::HeaderMap;
 use rules::Rules;
 use sending::{Places, Sending, Step};
 use std::collections::VecDeque;
@@ -65,9 +71,13 @@ pub(super) struct HttpUplink {
     /// What the client's requests carry and nobody is to see.
     secrets: Arc<[String]>,
     client: Option<Client>,
+    /// The header lines that it was made with, secrets and all.
+    headers: HeaderMap,
     /// When the client was made.
     made_at: Instant,
     under_way: FuturesUnordered<BoxFuture<'static, Step>>,
+    /// Where somebody wants to see what comes.
+    glimpses: Option<Glimpses>,
     /// Verdicts that are to be told.
     ready: VecDeque<Answer>,
 }
@@ -88,6 +98,7 @@ impl HttpUplink {
             rules,
             on_202: http.on_202,
             format,
+            has_proxy: http.proxy.is_some(),
         };
         Ok(HttpUplink {
             plan: Arc::new(Plan::new(name, http, format)?),
@@ -99,8 +110,10 @@ impl HttpUplink {
             front: Arc::new(Front::of(name)),
             secrets: Arc::default(),
             client: None,
+            headers: HeaderMap::new(),
             made_at: Instant::now(),
             under_way: FuturesUnordered::new(),
+            glimpses: None,
             ready: VecDeque::new(),
         })
     }
@@ -115,10 +128,21 @@ impl HttpUplink {
         self.login.as_deref()
     }
 
+    /// From now on the last answer can be seen.
+    pub(super) fn shows_answers(&mut self) {
+        self.glimpses = Some(Glimpses::default());
+    }
+
+    /// The last answer that came since this was asked before, where answers are shown.
+    pub(super) fn last_answer(&self) -> Option<Glimpse> {
+        self.glimpses.as_ref()?.take()
+    }
+
     /// A client with secrets and certificates as they are now.
     fn client(&mut self) -> Result<Client, ClientError> {
         let http = &self.settings;
         let headers = fixed_headers(http)?;
+        let lines = headers.clone();
         let mut secrets = secrets_in(&headers);
         for user in http.basic.iter().chain(&http.proxy_user) {
             secrets.extend(secret_text(user.password.read()?.expose()));
@@ -128,6 +152,7 @@ impl HttpUplink {
             .values()
             .filter_map(|one| Some(one.target()?.1));
         let mut urls = http.url.as_deref().into_iter().chain(requests);
+        secrets.extend(urls.clone().flat_map(secrets_in_address));
         let client = Line {
             tls: http.tls.as_ref(),
             encrypted: urls.any(|url| url.starts_with("https:")),
@@ -140,7 +165,13 @@ impl HttpUplink {
         }
         .client()?;
         self.secrets = secrets.into();
+        self.headers = lines;
         Ok(client)
+    }
+
+    /// Whether a token or password of the settings is another by now than the one that the client has.
+    fn has_new_login(&self) -> bool {
+        fixed_headers(&self.settings).is_ok_and(|headers| headers != self.headers)
     }
 
     fn start(&mut self, sending: Sending) {
@@ -159,6 +190,7 @@ impl HttpUplink {
                     reading: Arc::clone(&self.reading),
                     front: Arc::clone(&self.front),
                     secrets: Arc::clone(&self.secrets),
+                    glimpses: self.glimpses.clone(),
                 };
                 let step = sending.step(wire, Arc::clone(&self.plan), self.places.clone());
                 self.under_way.push(step.boxed());
@@ -213,8 +245,11 @@ impl Uplink for HttpUplink {
             }
         };
         // A new token or certificate may be there at the next attempt.
-        match answer.verdict {
+        match &answer.verdict {
             Verdict::Unavailable(_) => self.client = None,
+            Verdict::InDoubt(_, trouble) if trouble.status == Some(401) && self.has_new_login() => {
+                self.client = None;
+            }
             // Others may be taken over the connections that there are.
             Verdict::InDoubt(..) if self.made_at.elapsed() >= RENEW_AFTER => self.client = None,
             _ => {}

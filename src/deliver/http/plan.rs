@@ -5,6 +5,7 @@ use super::super::setup::SetupError;
 use super::super::uplink::Trouble;
 use super::batch;
 use super::exchange::Outgoing;
+use super::learnt::Learnt;
 use super::own::OwnRequests;
 use crate::buffer::Record;
 use crate::settings::shape::{Format, Http};
@@ -22,6 +23,7 @@ pub(super) struct Plan {
     format: Format,
     /// Most events in one request; above 1, all are batches.
     pub(super) batch: usize,
+    learnt: Learnt,
     /// Its requests go to several servers: one that cannot be reached says nothing of the others.
     pub(super) has_several_hosts: bool,
     own: OwnRequests,
@@ -45,6 +47,7 @@ impl Plan {
             } else {
                 1
             },
+            learnt: Learnt::new(name),
             url,
             format,
             own,
@@ -81,7 +84,12 @@ impl Plan {
             return 1;
         }
         let plain = records.take_while(|record| !self.own.cover(&record.envelope.kind));
-        plain.take(self.batch).count().max(1)
+        plain.take(self.learnt.most(self.batch)).count().max(1)
+    }
+
+    /// What a server takes together, as it has shown.
+    pub(super) fn learnt(&self) -> &Learnt {
+        &self.learnt
     }
 
     /// Whether these events go as a batch.

@@ -9,7 +9,7 @@ use super::exchange::{Came, Wire};
 use super::plan::Plan;
 use crate::buffer::Record;
 use crate::model::{ParkClass, Position};
-use reqwest::Url;
+use reqwest::{StatusCode, Url};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -80,9 +80,11 @@ impl Sending {
             .drain(..count.min(self.records.len()))
             .collect();
         self.singly = self.singly.saturating_sub(now.len());
-        let verdicts = verdicts(&wire, &plan, &places, &now).await;
-        let Some(verdicts) = verdicts else {
-            self.singly += now.len();
+        let judged = verdicts(&wire, &plan, &places, &now).await;
+        let Together::Verdicts(verdicts) = judged else {
+            if judged == Together::Singly {
+                self.singly += now.len();
+            }
             now.into_iter()
                 .rev()
                 .for_each(|record| self.records.push_front(record));
@@ -140,33 +142,48 @@ impl Sending {
     }
 }
 
-/// The verdicts of one request; `None` when its events are to go alone.
-async fn verdicts(
-    wire: &Wire,
-    plan: &Plan,
-    places: &Places,
-    records: &[Record],
-) -> Option<Vec<Verdict>> {
+/// What became of the events of one request.
+#[derive(PartialEq, Eq)]
+enum Together {
+    /// Each has its verdict.
+    Verdicts(Vec<Verdict>),
+    /// Each is to go alone.
+    Singly,
+    /// They are too many for one request.
+    Fewer,
+}
+
+/// The verdicts of one request.
+async fn verdicts(wire: &Wire, plan: &Plan, places: &Places, records: &[Record]) -> Together {
     let known = records.first().and_then(|first| places.get(first.position));
     let came = match known {
-        Some(place) => wire.look(place).await,
+        Some(place) => wire.look(place, true).await,
         None => match plan.outgoing(records) {
             Ok(outgoing) => wire.ask(outgoing).await,
             Err(trouble) => Came::Nothing(Verdict::Rejected(ParkClass::Schema, trouble)),
         },
     };
-    let all = |verdict: &Verdict| Some(records.iter().map(|_| verdict.clone()).collect());
+    let all =
+        |verdict: &Verdict| Together::Verdicts(records.iter().map(|_| verdict.clone()).collect());
     match came {
         Came::Reply(reply) if plan.is_batch(records) => {
+            let is_too_large = reply.status == StatusCode::PAYLOAD_TOO_LARGE
+                && wire.reading.rules.verdict(&reply).is_none();
+            if is_too_large {
+                plan.learnt().too_large(records.len());
+            } else if reply.status.is_success() {
+                plan.learnt().fits(records.len());
+            }
             match judged(&reply, &wire.reading, records) {
-                Judged::Each(verdicts) => Some(verdicts),
+                Judged::Each(verdicts) => Together::Verdicts(verdicts),
                 Judged::All(verdict) => all(&verdict),
-                Judged::Singly => None,
+                Judged::Singly if is_too_large => Together::Fewer,
+                Judged::Singly => Together::Singly,
             }
         }
         Came::Reply(reply) => {
             let of = |record: &Record| verdict(&reply, &wire.reading, record.envelope.id);
-            Some(records.iter().map(of).collect())
+            Together::Verdicts(records.iter().map(of).collect())
         }
         Came::Located(reply) => {
             let each = records.iter().map(|record| {
@@ -177,7 +194,7 @@ async fn verdicts(
                 }
                 verdict
             });
-            Some(each.collect())
+            Together::Verdicts(each.collect())
         }
         Came::Gone(trouble) => {
             records

@@ -250,9 +250,75 @@ fn io_hint(error: &io::Error) -> Option<String> {
     Some(format!("{error}: {check}"))
 }
 
+const REFUSED: &str = "the broker refuses the connection";
+
 /// The broker refuses the connection, and what to check.
 pub(super) fn refused(what: &str) -> Fault {
-    Fault(format!("the broker refuses the connection: {what}"))
+    Fault(format!("{REFUSED}: {what}"))
+}
+
+/// What brokers say in MQTT 5 and 3.1.1 to a wrong password as well as to missing rights.
+pub(super) const NOT_LET_IN: &str = "user name or password is wrong, or this client may not connect: check `user`, the credential of its password, and the broker's permissions";
+
+/// Why there is no greeting: whoever answers may be no broker, or one that wants TLS.
+pub(super) fn ungreeted(
+    error: &(dyn std::error::Error + 'static),
+    fault: Fault,
+    address: &Address,
+) -> Fault {
+    if handshake::find(error).is_some() || fault.0.starts_with(REFUSED) {
+        return fault;
+    }
+    if closes(error) {
+        return Fault(match address.tls {
+            true => format!("{}; or it is no MQTT broker: check the port", fault.0),
+            false => format!(
+                "{}; a port that wants TLS does that, too (`mqtts://`), or one that is no MQTT broker's",
+                fault.0
+            ),
+        });
+    }
+    if is_of_the_network(error) {
+        return fault;
+    }
+    Fault(match address.tls {
+        true => "what answers there does not speak MQTT (a web server does that): check the port in `url`".into(),
+        false => "what answers there does not speak MQTT: a web server, or a port that wants TLS (`mqtts://`); check the port in `url`".into(),
+    })
+}
+
+/// The first error of the operating system among an error and its causes.
+fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if let Some(found) = inner.downcast_ref::<io::Error>() {
+            return Some(found);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+fn closes(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = io_error(error).map(io::Error::kind);
+    let aborted = error.to_string().contains("closed by peer");
+    aborted
+        || matches!(
+            kind,
+            Some(
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::UnexpectedEof
+            )
+        )
+}
+
+/// Not so what cannot be read, or ends in the middle of a message.
+fn is_of_the_network(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = io_error(error).map(io::Error::kind);
+    let is_of_the_words = |kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::Other);
+    kind.is_some_and(|kind| !is_of_the_words(kind))
 }
 
 /// Text that a broker sent, for the log.

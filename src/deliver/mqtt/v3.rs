@@ -29,7 +29,10 @@ pub(super) async fn open(login: Login) -> Result<Session, Fault> {
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => break,
             Ok(_) => {}
-            Err(error) => return Err(fault(&error, &address, &client_id)),
+            Err(error) => {
+                let fault = fault(&error, &address, &client_id);
+                return Err(session::ungreeted(&error, fault, &address));
+            }
         }
     }
     let run = move |notices| run(events, notices, answers, address, client_id);
@@ -160,8 +163,6 @@ fn refusal(code: ConnectReturnCode, client_id: &str) -> String {
         ConnectReturnCode::BadUserNamePassword => {
             "user name or password is wrong: check `user`".into()
         }
-        ConnectReturnCode::NotAuthorized => {
-            "this client may not connect: check `user` and the broker's permissions".into()
-        }
+        ConnectReturnCode::NotAuthorized => session::NOT_LET_IN.into(),
     }
 }

@@ -28,7 +28,13 @@ pub(super) async fn open(login: Login) -> Result<Session, Fault> {
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(greeting))) => break greeting,
             Ok(_) => {}
-            Err(error) => return Err(fault(&error, &address)),
+            Err(error) => {
+                return Err(session::ungreeted(
+                    &error,
+                    fault(&error, &address),
+                    &address,
+                ));
+            }
         }
     };
     let limits = Limits::of(&greeting)?;
@@ -155,7 +161,7 @@ fn notice(event: &Event, answers: Option<&str>) -> Option<Notice> {
     }
 }
 
-/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). A used-up quota holds for every event; missing rights and subscribers for all
+/// The meaning of a PUBACK (MQTT 5, 3.4.2.1). A used-up quota, missing rights and subscribers hold for all events
 /// or for those of the topic; the others for this one.
 fn verdict(ack: &PubAck) -> Verdict {
     let said = session::said(
@@ -180,7 +186,9 @@ fn verdict(ack: &PubAck) -> Verdict {
             )
             .coded(0x87, "0x87"),
         ),
-        PubAckReason::QuotaExceeded => Verdict::Unavailable(
+        // Of this client, or of this topic.
+        PubAckReason::QuotaExceeded => Verdict::InDoubt(
+            Doubt::Way,
             trouble("the broker's quota is used up (0x97)").coded(0x97, "0x97"),
         ),
         PubAckReason::TopicNameInvalid => Verdict::Rejected(
@@ -248,9 +256,7 @@ fn refusal(code: ConnectReturnCode) -> String {
         ConnectReturnCode::BadUserNamePassword => {
             "user name or password is wrong: check `user`".into()
         }
-        ConnectReturnCode::NotAuthorized => {
-            "this client may not connect: check `user` and the broker's permissions".into()
-        }
+        ConnectReturnCode::NotAuthorized => session::NOT_LET_IN.into(),
         ConnectReturnCode::UnsupportedProtocolVersion
         | ConnectReturnCode::RefusedProtocolVersion => {
             "it does not speak MQTT 5: set `version: 3`".into()
@@ -421,7 +427,7 @@ mod tests {
         }
         assert!(matches!(
             of(PubAckReason::QuotaExceeded),
-            Verdict::Unavailable(_)
+            Verdict::InDoubt(Doubt::Way, _)
         ));
         for reason in [
             PubAckReason::TopicNameInvalid,

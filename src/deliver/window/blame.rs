@@ -31,8 +31,9 @@ pub(super) struct Blame {
     taken: Option<Instant>,
     /// Where events failed, and none was taken since: when the first of them was sent.
     scopes: HashMap<Scope, Instant>,
-    /// Keys and lanes that were blamed since something was taken; and the keys, since it began anew.
-    blamed_keys: HashSet<String>,
+    /// Keys of which an event failed that was sent then, the last of them, and nothing was taken that was sent since.
+    blamed_keys: HashMap<String, Instant>,
+    /// Keys and lanes that were blamed since something was taken, and since it began anew.
     tried_keys: HashSet<String>,
     tried_lanes: HashSet<Lane>,
     /// How often all of them had been blamed, and it began anew.
@@ -56,7 +57,8 @@ impl Blame {
     /// An event sent at `sent_at` was taken.
     pub(super) fn takes(&mut self, sent_at: Instant, lane: Option<&Lane>) {
         self.taken = self.taken.max(Some(sent_at));
-        self.blamed_keys.clear();
+        // What was under way already says nothing of a key that failed after it.
+        self.blamed_keys.retain(|_, failed| *failed > sent_at);
         self.tried_keys.clear();
         self.tried_lanes.clear();
         self.anew = 0;
@@ -75,16 +77,18 @@ impl Blame {
         for scope in scopes_of(lane) {
             self.scopes.entry(scope).or_insert(sent_at);
         }
-        self.has_sent(&lane.key);
+        self.has_sent(&lane.key, sent_at);
         self.tried_lanes.insert(lane.clone());
     }
 
-    /// An event of that key was sent, and the destination took nothing.
-    pub(super) fn has_sent(&mut self, key: &str) {
-        for keys in [&mut self.blamed_keys, &mut self.tried_keys] {
-            if !keys.contains(key) {
-                keys.insert(key.to_owned());
-            }
+    /// An event of that key was sent then, and the destination did not take it.
+    pub(super) fn has_sent(&mut self, key: &str, sent_at: Instant) {
+        match self.blamed_keys.get_mut(key) {
+            Some(failed) => *failed = sent_at.max(*failed),
+            None => drop(self.blamed_keys.insert(key.to_owned(), sent_at)),
+        }
+        if !self.tried_keys.contains(key) {
+            self.tried_keys.insert(key.to_owned());
         }
     }
 
@@ -102,9 +106,9 @@ impl Blame {
             })
     }
 
-    /// Whether the key was blamed since something was taken.
+    /// Whether the key was blamed, and nothing was taken that was sent since.
     pub(super) fn has_blamed_key(&self, key: &str) -> bool {
-        self.blamed_keys.contains(key)
+        self.blamed_keys.contains_key(key)
     }
 
     /// Whether the key was blamed since that, and since it began anew.
@@ -161,6 +165,18 @@ mod tests {
         assert!(blame.is_known(&bad));
         blame.takes(later, Some(&bad));
         assert!(!blame.is_known(&bad) && blame.is_clear());
+    }
+
+    #[test]
+    fn what_was_under_way_before_a_key_failed_does_not_clear_it() {
+        let start = Instant::now();
+        let later = start + Duration::from_secs(1);
+        let mut blame = Blame::default();
+        blame.fails(later, &lane("P", "completed"));
+        blame.takes(start, Some(&lane("Q", "completed")));
+        assert!(blame.has_blamed_key("P"));
+        blame.takes(later, Some(&lane("Q", "completed")));
+        assert!(!blame.has_blamed_key("P"));
     }
 
     #[test]

@@ -16,6 +16,9 @@ const SUSPECT_LOSSES: u32 = 20;
 /// So many others must have passed since a key fails, before its events are parked to make room: a destination that fails
 /// for all begins to do so within fewer.
 const PASSED_BEFORE_HELD: u64 = 64;
+/// A longer wait that is asked for with an event is not waited for by the later ones of its key: as long as they wait for one
+/// that fails without being asked.
+const LONGEST_IN_LINE: Duration = Duration::from_secs(3);
 /// How often an event is tried again that conflicts with what the destination has.
 const CONFLICT_RETRIES: u32 = 3;
 
@@ -39,8 +42,10 @@ pub(in crate::deliver) enum Failure {
 pub(in crate::deliver) enum Doubted {
     /// It is the event's own: others are taken.
     Own,
-    /// There is no telling yet. The event is due again; it was sent at that time.
+    /// There is no telling yet. The event is due again, when the wait is over that was asked for; it was sent at that time.
     Unclear(Instant),
+    /// Nor any of the others of its sending: each goes alone. It was sent at that time.
+    Together(Instant),
 }
 
 /// What follows from a failure.
@@ -114,6 +119,12 @@ impl Window {
             || !matches!(failure, Failure::Unanswered | Failure::Broken);
         self.note_proof(position, proven);
         let wait = self.postpone(position, now, at_least);
+        let asks_long = others_pass && at_least.is_some_and(|asked| asked > LONGEST_IN_LINE);
+        let fails = if asks_long {
+            fails.max(FAILURES_BEFORE_ASIDE)
+        } else {
+            fails
+        };
         self.lists.failed(position, &lane.key, fails);
         if of_its_lane {
             self.tries_lane(position, lane);
@@ -122,11 +133,23 @@ impl Window {
     }
 
     /// An answer to the event may blame the destination as well. It is the event's own where others are taken; else the
-    /// event is due again.
-    pub(in crate::deliver) fn doubt(&mut self, position: Position) -> Option<Doubted> {
+    /// event is due again after the wait that was `asked` for. Later ones of its key do not wait for that if it is long.
+    pub(in crate::deliver) fn doubt(
+        &mut self,
+        position: Position,
+        now: Instant,
+        asked: Duration,
+    ) -> Option<Doubted> {
         let sent_at = self.under_way(position)?;
+        let lane = self.lane(position)?;
         self.entries.get_mut(&position)?.broken = 0;
-        self.weigh(position, sent_at, sent_at)
+        let until = (!asked.is_zero()).then(|| now + asked);
+        let doubted = self.weigh(position, sent_at, sent_at, until);
+        if asked > LONGEST_IN_LINE && matches!(doubted, Some(Doubted::Unclear(_))) {
+            self.lists
+                .failed(position, &lane.key, FAILURES_BEFORE_ASIDE);
+        }
+        doubted
     }
 
     /// The connection broke before the answer to the event. It is the event's own where others are taken that were sent since
@@ -139,18 +162,25 @@ impl Window {
         let sent_at = self.under_way(position)?;
         let entry = self.entries.get_mut(&position)?;
         entry.broken = entry.broken.saturating_add(1);
-        self.weigh(position, sent_at, now)
+        self.weigh(position, sent_at, now, None)
     }
 
-    /// Whose fault it is that an event sent at `sent_at` failed, for which what was sent `since` then speaks.
-    fn weigh(&mut self, position: Position, sent_at: Instant, since: Instant) -> Option<Doubted> {
+    /// Whose fault it is that an event sent at `sent_at` failed, for which what was sent `since` then speaks. Where that is
+    /// unclear, it is due again, at once or not before `until`.
+    fn weigh(
+        &mut self,
+        position: Position,
+        sent_at: Instant,
+        since: Instant,
+        until: Option<Instant>,
+    ) -> Option<Doubted> {
         let lane = self.lane(position)?;
         let entry = self.entries.get_mut(&position)?;
         if entry.together {
             entry.alone = true;
             entry.failed_at = Some(since);
             self.stage(position, Stage::Due);
-            return Some(Doubted::Unclear(sent_at));
+            return Some(Doubted::Together(sent_at));
         }
         // One that failed on its own account does so again.
         let is_own = entry.own || entry.fails >= FAILURES_BEFORE_ASIDE;
@@ -162,7 +192,10 @@ impl Window {
             entry.fails = entry.fails.max(1);
         }
         self.blame.fails(since, &lane);
-        self.stage(position, Stage::Due);
+        match until {
+            None => self.stage(position, Stage::Due),
+            Some(until) => self.stage(position, Stage::Postponed(until)),
+        }
         Some(Doubted::Unclear(sent_at))
     }
 

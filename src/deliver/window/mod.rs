@@ -247,7 +247,8 @@ impl Window {
         let sent_at = self.under_way(position)?;
         let entry = self.entries.get(&position)?;
         // The next attempt may show whether others fare better.
-        self.blame.has_sent(&entry.record.envelope.partition_key);
+        self.blame
+            .has_sent(&entry.record.envelope.partition_key, sent_at);
         self.stage(position, Stage::Due);
         Some(sent_at)
     }

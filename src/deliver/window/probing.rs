@@ -1,8 +1,8 @@
 //! Which event goes while the gate tries whether the destination takes anything: never only the one that may be the cause.
 //! Pure.
 //!
-//! The oldest event of each machine first, of those that were not blamed since something was taken: so the order inside a
-//! machine is kept. When all machines were blamed it begins anew with the oldest event, and each second time with one behind
+//! The oldest event of each machine first, of those that were not blamed, or something was taken that was sent since: so the
+//! order inside a machine is kept. When all machines were blamed it begins anew with the oldest event, and each second time with one behind
 //! it: where there is one machine only, its first event must not stand before the others for ever.
 
 use super::super::uplink::Terms;

@@ -312,3 +312,33 @@ fn an_event_on_which_each_connection_breaks_lets_others_pass_and_is_suspect_then
     };
     assert_eq!(suspect, at(1));
 }
+
+#[test]
+fn what_was_under_way_before_does_not_have_a_doubted_machine_try_the_way_before_the_others() {
+    let now = Instant::now();
+    let mut window = window(&["a", "b", "a", "b"]);
+    let terms = terms(1, true);
+    assert_eq!(start_all(&mut window, now, &terms), [1]);
+    let later = now + SECOND / 10;
+    let two = Terms {
+        in_flight: 2,
+        ..terms
+    };
+    // The other machine's was sent shortly before.
+    assert_eq!(start_all(&mut window, later, &two), [2]);
+    assert_eq!(
+        window.doubt(at(2), later, Duration::ZERO),
+        Some(Doubted::Unclear(later))
+    );
+    assert!(window.accept(at(1)).is_some());
+    let again = later + SECOND;
+    let probe = window.start_probe(again, &two, 1);
+    assert_eq!(probe.first().map(|one| one.position), Some(at(3)));
+    assert!(window.accept(at(3)).is_some());
+    // Now its failure is told to be its own.
+    assert_eq!(start_all(&mut window, again, &two), [2]);
+    assert_eq!(
+        window.doubt(at(2), again, Duration::ZERO),
+        Some(Doubted::Own)
+    );
+}

@@ -331,7 +331,7 @@ fn play(random: &mut fastrand::Rng) {
             5..=8 => {
                 let doubt = [Doubt::Event, Doubt::Way][random.usize(0..2)];
                 under_way.remove(&seq);
-                if window.doubt(at(seq)) == Some(Doubted::Own) {
+                if window.doubt(at(seq), now, SECOND * random.u32(0..9)) == Some(Doubted::Own) {
                     let failure = Failure::Doubted(doubt);
                     let (_, consequence) = window.fail(at(seq), now, None, failure).expect("sent");
                     if consequence == Consequence::Suspect {

@@ -112,6 +112,10 @@ fn uplink(uplink: &Uplink, path: &str, found: &mut Vec<Problem>) {
             let message = "an event counts as delivered when the broker has it: whether the MES gets it from there is the broker's business; `acknowledge: mes` waits for its word";
             found.push(Problem::new(&path, message));
         }
+        if mqtt.version == MqttVersion::V3 && uplink.acknowledge == Acknowledge::Broker {
+            let message = "MQTT 3.1.1 brokers take an event also where its topic is not permitted, or nobody reads it, and do not say so: it would count as delivered; `version: 5` tells it, or `acknowledge: mes` waits for the word of the MES";
+            found.push(Problem::new(join(&path, "version"), message));
+        }
         if mqtt.version == MqttVersion::V5
             && uplink.format == Format::Cloudevents
             && matches_any(&uplink.events, "gateway.heartbeat")
