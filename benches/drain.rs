@@ -15,6 +15,7 @@ mod delivery;
 mod stores;
 
 use delivery::broker::{Broker, ONE_WAY, SlowLink, Subscriber};
+use delivery::goals::{Goals, measured};
 use delivery::{Drained, Failure, Live, Stock, drain, in_earnest, mqtt};
 use millgate::settings::shape;
 use rumqttc::{Event, Packet, QoS};
@@ -33,27 +34,11 @@ const SLOW_GOAL_PER_S: f64 = 1_000.0;
 const TOPIC: &str = "ACME/PLANT1/PRESS-04/_mes/evt/operation.completed";
 
 fn main() -> ExitCode {
-    if delivery::has_filled() {
-        return ExitCode::SUCCESS;
-    }
-    let events = if in_earnest() { EVENTS } else { 1_000 };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let measured = runtime
-        .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(measure(events)));
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("drain: {error}");
-            ExitCode::from(69)
-        }
-    }
+    measured("drain", measure(if in_earnest() { EVENTS } else { 1_000 }))
 }
 
-async fn measure(events: u64) -> Result<(), Failure> {
+async fn measure(events: u64) -> Result<Goals, Failure> {
+    let mut goals = Goals::default();
     let folder = tempfile::tempdir()?;
     let broker = Broker::start(folder.path())?;
     println!(
@@ -78,6 +63,11 @@ async fn measure(events: u64) -> Result<(), Failure> {
             "{name}  drained {best:>7.0} events/s (goal {GOAL_PER_S:.0})  bare loop {bare:>7.0} events/s  ratio {:.2} (goal {GOAL_RATIO})  best of {ROUNDS}",
             best / bare
         );
+        goals.at_least(
+            &format!("{} against a bare loop", name.trim_end()),
+            GOAL_RATIO,
+            best / bare,
+        );
         let slow = SlowLink::start(broker.port).await?;
         let slow_events = events.min(SLOW_EVENTS);
         let far = through(version, slow.port, broker.port, (slow_events, 1)).await?;
@@ -88,7 +78,7 @@ async fn measure(events: u64) -> Result<(), Failure> {
             far.waits()
         );
     }
-    Ok(())
+    Ok(goals)
 }
 
 /// Millgate: from the store to the last event settled.
