@@ -4,6 +4,7 @@
 mod ahead;
 mod conf;
 mod frame;
+mod heap;
 mod index;
 mod joined;
 mod places;
@@ -61,6 +62,7 @@ pub fn open(
 
 impl Sled {
     fn open(path: &Path, purpose: Purpose) -> Result<Sled, EngineError> {
+        heap::keep_limit();
         let io = |source| io_error(path, source);
         create_dirs(path).map_err(io)?;
         remove_snapshots(path, |name| name.ends_with(".generating")).map_err(io)?;
