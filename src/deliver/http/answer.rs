@@ -62,7 +62,10 @@ impl Reply {
                 .map(str::to_owned),
             is_problem: text(CONTENT_TYPE)
                 .is_some_and(|kind| kind.trim_start().starts_with("application/problem+json")),
-            json: serde_json::from_slice(&body).ok(),
+            // Most have none.
+            json: (!body.is_empty())
+                .then(|| serde_json::from_slice(&body).ok())
+                .flatten(),
             body,
             cut: false,
             broken: None,

@@ -83,7 +83,7 @@ impl Window {
 
     /// What may make the sending of others fail goes alone.
     fn goes_alone(&self, position: Position) -> bool {
-        let failed = |entry: &Entry| entry.alone || entry.fails > 0;
+        let failed = |entry: &Box<Entry>| entry.alone || entry.fails > 0;
         self.entries.get(&position).is_some_and(failed)
             || !self.blame.is_clear()
                 && self
