@@ -106,11 +106,8 @@ async fn every_stroke_arrives_through_an_outage_and_a_kill() {
     std::fs::write(&file, text).unwrap();
     let inboxes = [&at_the_broker, &at_the_mes];
     let completed = |strokes: u64| {
-        wait_until(&format!("{strokes} strokes have arrived at both"), || {
-            inboxes
-                .iter()
-                .all(|it| it.count(COMPLETED) as u64 >= strokes)
-        });
+        let arrived = || inboxes.map(|it| it.count(COMPLETED) as u64);
+        receivers::wait_for(strokes, arrived, || inboxes.map(receivers::Inbox::last));
     };
 
     let mut gateway = Gateway::start(folder, &file, "first");

@@ -17,7 +17,7 @@ pub(super) struct Found {
     pub(super) head_quarantined: bool,
     /// The greatest epoch that any directory names; 0 without any.
     pub(super) greatest_epoch: u32,
-    /// The furthest position that the progress file knows.
+    /// The furthest position that the progress file, or a file of a parked event, knows.
     pub(super) progress: Option<Position>,
     /// The box that this is; `None` where it has no id.
     pub(super) machine: Option<Machine>,

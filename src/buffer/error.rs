@@ -45,6 +45,19 @@ pub enum StoreError {
         "{0} is a file where `buffer.path` needs a directory: choose another buffer.path or move the file away"
     )]
     NotADirectory(PathBuf),
+    /// A file where a directory belongs, or the other way round.
+    #[error(
+        "{path} is a {is} where a {needed} belongs: move it away, then try again; no event is lost by that",
+        path = path.display()
+    )]
+    Misplaced {
+        /// What is in the way.
+        path: PathBuf,
+        /// What it is.
+        is: &'static str,
+        /// What belongs there.
+        needed: &'static str,
+    },
     /// The directory cannot be made.
     #[error("no directory can be made in {parent}: {source}: choose a buffer.path on a disk")]
     NoDirectory {
@@ -95,8 +108,39 @@ pub(super) fn io_error(path: &Path, source: io::Error) -> StoreError {
         Kind::ReadOnlyFilesystem => StoreError::ReadOnly(path),
         Kind::PermissionDenied => StoreError::NoPermission(path),
         Kind::StorageFull | Kind::QuotaExceeded => StoreError::Full(path),
-        _ => StoreError::Io { path, source },
+        _ => match misplaced(&path, &source) {
+            Some((path, is, needed)) => StoreError::Misplaced { path, is, needed },
+            None => StoreError::Io { path, source },
+        },
     }
+}
+
+/// Files of a store and of its folders of parked events.
+const FILES: [&str; 6] = [
+    "progress",
+    "progress.new",
+    "lock",
+    "ballast",
+    "discarded.jsonl",
+    "discarded.1.jsonl",
+];
+
+/// What is in the way of a call on the directory `path` or a file in it: where, what it is, what belongs there.
+pub(super) fn misplaced(
+    path: &Path,
+    source: &io::Error,
+) -> Option<(PathBuf, &'static str, &'static str)> {
+    use io::ErrorKind as Kind;
+    if !matches!(source.kind(), Kind::NotADirectory | Kind::IsADirectory) {
+        return None;
+    }
+    let mut above = path.ancestors();
+    if let Some(file) = above.find(|part| part.is_file()) {
+        return Some((file.to_owned(), "file", "directory"));
+    }
+    let mut files = FILES.iter().map(|name| path.join(name));
+    let directory = files.find(|file| file.is_dir())?;
+    Some((directory, "directory", "file"))
 }
 
 /// The error of making the store's directory: which part of its path is in the way.
@@ -154,6 +198,24 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_lies_where_something_else_belongs_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let (file, directory) = (home.path().join("mes"), home.path().join("progress"));
+        std::fs::write(&file, b"x").unwrap();
+        std::fs::create_dir(&directory).unwrap();
+        let says = |path: &Path, number, words: String| {
+            let error = io_error(path, io::Error::from_raw_os_error(number));
+            let text = error.to_string();
+            assert!(text.starts_with(&words), "{text}");
+            assert!(text.contains("move it away"), "{text}");
+        };
+        let words = format!("{} is a file where a directory belongs", file.display());
+        says(&file, libc::ENOTDIR, words);
+        let words = format!("{} is a directory where a file", directory.display());
+        says(home.path(), libc::EISDIR, words);
     }
 
     #[test]

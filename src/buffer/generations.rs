@@ -62,6 +62,8 @@ pub(super) struct Generations {
     pub(super) older: Vec<Older>,
     /// Damaged although it had been rewritten: how many of its events were evicted before is not known.
     pub(super) uncounted: Option<Position>,
+    /// The one that was set aside last, from its first position to its last.
+    pub(super) lost_whole: Option<(Position, Position)>,
     /// Such ones, which are set aside when their loss is counted durably. A crash before that finds them where they are and
     /// counts once; of one that was set aside before, the next start would count the evicted events again.
     aside: Vec<Older>,
@@ -98,6 +100,7 @@ impl Generations {
             root: root.to_owned(),
             older,
             uncounted: None,
+            lost_whole: None,
             aside: Vec::new(),
             readers: Vec::new(),
             reading: BTreeMap::new(),
@@ -278,11 +281,10 @@ impl Generations {
         } else {
             set_aside(self.disk(), &self.root, &older.path(&self.root), first)?;
         }
-        Ok(Loss {
-            from: first,
-            to: last.unwrap_or(first),
-            reason,
-        })
+        let to = last.unwrap_or(first);
+        self.lost_whole = Some((first, to));
+        let from = first;
+        Ok(Loss { from, to, reason })
     }
 
     /// The losses that were found are durable: what waited for that is set aside. True when there was any.

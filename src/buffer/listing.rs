@@ -32,6 +32,9 @@ pub(super) struct Listing {
     pub(super) lean: BTreeSet<Position>,
     /// Those of `lean` whose original is there as well: a crash came between.
     pub(super) twice: BTreeSet<Position>,
+    /// The furthest event that has a file among the parked ones, of whichever uplink: where it is set, its number and those
+    /// below are taken, whatever became of the store that gave them.
+    pub(super) parked: Option<Position>,
 }
 
 impl Listing {
@@ -131,8 +134,27 @@ pub(super) fn take_place(disk: &dyn Disk, root: &Path, first: Position) -> io::R
     disk.sync_dir(root)
 }
 
-/// Sets a generation aside, so that it is neither read nor removed with the settled ones.
+/// [`put_aside`]; where too many are kept by then, the oldest one of them goes.
 pub(super) fn set_aside(
+    disk: &dyn Disk,
+    root: &Path,
+    from: &Path,
+    first: Position,
+) -> Result<(), StoreError> {
+    let io = |error| io_error(root, error);
+    put_aside(disk, root, from, first)?;
+    let damaged = Listing::read(disk, root).map_err(io)?.damaged;
+    let Some(oldest) = damaged.first().filter(|_| damaged.len() > MAX_DAMAGED) else {
+        return Ok(());
+    };
+    tracing::warn!(first = %oldest, "the oldest of the damaged generations that are kept is removed");
+    disk.remove_tree(&damaged_path_of(root, *oldest))
+        .map_err(io)?;
+    disk.sync_dir(root).map_err(io)
+}
+
+/// Sets a generation aside, so that it is neither read nor removed with the settled ones.
+pub(super) fn put_aside(
     disk: &dyn Disk,
     root: &Path,
     from: &Path,
@@ -142,12 +164,6 @@ pub(super) fn set_aside(
     let to = damaged_path_of(root, first);
     disk.remove_tree(&to).map_err(io)?;
     disk.rename(from, &to).map_err(io)?;
-    let damaged = Listing::read(disk, root).map_err(io)?.damaged;
-    let surplus = damaged.len().saturating_sub(MAX_DAMAGED);
-    for first in damaged.iter().take(surplus) {
-        disk.remove_tree(&damaged_path_of(root, *first))
-            .map_err(io)?;
-    }
     disk.sync_dir(root).map_err(io)
 }
 

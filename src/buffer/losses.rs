@@ -11,7 +11,7 @@ use super::listing::Listing;
 use super::progress::Progress;
 use super::side::Known;
 use super::store::Store;
-use crate::model::Position;
+use crate::model::{DropReason, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Losses that are remembered, so that each is logged once; past them they are logged at each reading.
@@ -53,7 +53,7 @@ impl Store {
     }
 
     fn log(&mut self, loss: &Loss) {
-        if self.reported.note(loss) {
+        if loss.count() > 0 && self.reported.note(loss) {
             self.health.quarantined.add(loss.count());
             tracing::error!(from = %loss.from, to = %loss.to, reason = loss.reason, "stored events are lost");
         }
@@ -93,6 +93,73 @@ impl Store {
     }
 }
 
+impl Store {
+    /// With a newest state that is lost goes the count of what was evicted since the one that is left. The rewritten
+    /// generations tell: theirs is counted where it is missing. To be called when all is counted that the open found lost.
+    pub(super) fn count_evicted(&mut self, listing: &Listing) {
+        let is_news = |first: &&Position| **first > self.head.swept;
+        let lean: Vec<Position> = listing.lean.iter().filter(is_news).copied().collect();
+        let mut spans = Vec::new();
+        for older in lean
+            .iter()
+            .filter_map(|first| self.older.get(*first))
+            .collect::<Vec<_>>()
+        {
+            if let Ok(generation) = self.older.reader(older) {
+                spans.extend(generation.absent().runs());
+            }
+        }
+        let (Some((from, _)), Some((_, to))) = (spans.first().copied(), spans.last().copied())
+        else {
+            return;
+        };
+        let mut counts = self.count_unsettled(&spans);
+        for (index, count) in counts.iter_mut().enumerate() {
+            let waiting = self.waiting(index);
+            let uplink = self.uplinks.get(index);
+            // What lies in the store for a new one was counted without them.
+            let known = uplink.filter(|(name, _)| self.head.uplinks.contains_key(name));
+            let missing = known.map_or(0, |(_, it)| it.account.stored().saturating_sub(waiting));
+            *count = missing.min(*count);
+        }
+        for ((_, progress), count) in self.uplinks.iter_mut().zip(&counts) {
+            progress.count_dropped(DropReason::Evicted, *count);
+        }
+        self.head.swept = lean.last().copied().unwrap_or(self.head.swept);
+        self.moved = true;
+        for notice in self.notices(DropReason::Evicted, &counts, (from, to)) {
+            self.dropped(notice);
+        }
+    }
+}
+
+impl Store {
+    /// No state is left but what the side file says, up to `to`: how far earlier epochs reached it does not. What an uplink
+    /// was offered and nothing else accounts for is lost. To be called when all else is counted that the open found.
+    pub(super) fn count_unaccounted(&mut self, to: Position) {
+        let nearest = self.uplinks.iter().map(|(_, it)| it.cursor()).min();
+        let mut greatest = 0;
+        for index in 0..self.uplinks.len() {
+            let waiting = self.waiting(index);
+            if let Some((_, progress)) = self.uplinks.get_mut(index) {
+                let count = progress.account.stored().saturating_sub(waiting);
+                progress.count_dropped(DropReason::Damaged, count);
+                greatest = greatest.max(count);
+            }
+        }
+        if greatest > 0 {
+            let loss = Loss {
+                from: nearest.map_or(to, successor),
+                to,
+                reason: "no part of the store is left that has them".into(),
+            };
+            tracing::error!(from = %loss.from, to = %loss.to, events = greatest, "stored events are lost");
+            self.health.quarantined.add(greatest);
+            self.tell_lost(&loss, greatest);
+        }
+    }
+}
+
 /// Where numbering goes on, and what is lost behind the state that is left: of a start, and of whoever wants to know what a
 /// start would find. `set_aside` did not open; `machine` is this box, where that matters.
 pub(super) fn judge(
@@ -106,7 +173,8 @@ pub(super) fn judge(
         head: head.map(|head| (head.next, head.machine)),
         head_quarantined: !set_aside.is_empty() || end_set_aside(listing, head),
         greatest_epoch: listing.greatest_epoch(),
-        progress: known.furthest(),
+        // A parked event outlives the store that numbered it: a new event of its number would be taken for it.
+        progress: known.furthest().max(listing.parked),
         machine,
     });
     (numbering, lost(numbering, head, known, set_aside))

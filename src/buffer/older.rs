@@ -3,7 +3,7 @@
 
 use super::engine::EngineError;
 use super::error::{StoreError, io_error};
-use super::generation::Generation;
+use super::generation::{Generation, Loss};
 use super::generations::{Facts, Generations, Older};
 use super::listing::remove;
 use super::progress::Progress;
@@ -58,6 +58,14 @@ impl Generations {
     pub(super) fn index_of(&self, first: Position) -> Option<usize> {
         let found = self.older.binary_search_by_key(&first, |older| older.first);
         found.ok()
+    }
+
+    /// Whether a loss reaches to the end of a generation, or is all of one that was set aside a moment ago: what follows it
+    /// may be gone with its directory, and counts as a part of it.
+    pub(super) fn ends_with(&self, loss: &Loss) -> bool {
+        let is_whole = self.lost_whole == Some((loss.from, loss.to));
+        let end = |older: &Older| older.last == Some(loss.to) && older.first <= loss.from;
+        is_whole || self.older.iter().any(end)
     }
 
     /// The generation that begins here.

@@ -10,7 +10,7 @@ use super::head::{Head, Machine};
 use super::inspect;
 use super::listing::{self, Listing, lean_path_of, path_of};
 use super::losses::{self, Reported};
-use super::parked::ParkedEvents;
+use super::parked::{ParkedEvents, furthest_parked};
 use super::progress::Progress;
 use super::publish::Published;
 use super::room::Ballast;
@@ -71,18 +71,23 @@ impl Store {
         let lock = take_lock(disk, &root)?;
         let known = Known::read(disk, &root).map_err(io)?;
         inspect::clear_copies(disk, &options.path);
-        let listing = Listing::read(disk, &root).map_err(io)?;
+        let mut listing = Listing::read(disk, &root).map_err(io)?;
+        let parked = options.path.join("parked");
+        listing.parked =
+            furthest_parked(disk, &parked).map_err(|error| io_error(&parked, error))?;
         let newest = open_newest(medium, &root, &listing, known.furthest())?;
         let machine = options.machine_id.as_deref().and_then(epoch::machine);
         let Newest { opened, set_aside } = newest;
         let head = opened.as_ref().map(|(_, head)| head);
+        let no_head = head.is_none();
+        let nobody_knows = no_head && known.names().next().is_none() && !set_aside.is_empty();
         if let Some(head) = head {
             settle_copies(disk, &root, &listing, head.swept)?;
         }
         let (numbering, losses) = losses::judge(&listing, head, &known, set_aside, machine);
         let (generation, head) =
             go_on(medium, &root, &listing, numbering, opened, machine, &losses)?;
-        let uplinks = progress(options, &head, &known);
+        let uplinks = progress(options, &head, &known, nobody_knows);
         let gone = removed(options, &head, &known);
         // The listing again: what was set aside moved.
         let listing = Listing::read(disk, &root).map_err(io)?;
@@ -94,7 +99,7 @@ impl Store {
             newest: generation,
             side: SideFile::create(disk, &root, predecessor(head.next), &uplinks).map_err(io)?,
             head,
-            parked: ParkedEvents::at(options.path.join("parked"), uplinks.len()),
+            parked: ParkedEvents::at(parked, uplinks.len()),
             uplinks,
             moved: false,
             committed_at: None,
@@ -118,16 +123,24 @@ impl Store {
         for notice in store.head.untold.clone() {
             store.health.drops.add(notice);
         }
-        let new = store.count_for_new_uplinks();
+        let new = store.count_for_new_uplinks(&known);
         store.adopt_parked(&listing)?;
         let lost = std::mem::take(&mut store.head.lost);
         store.moved |= !lost.is_empty();
         store.report_unseen(lost);
         store.report_gaps(&listing, &new);
+        store.count_evicted(&listing);
+        if no_head {
+            store.count_unaccounted(known.furthest().unwrap_or_default());
+        }
         for notice in gone {
             store.dropped(notice);
         }
         store.begin(machine)?;
+        // With what was counted by now.
+        for uplink in 0..store.uplinks.len() {
+            store.put_side_progress(uplink)?;
+        }
         store.begin_ballast()?;
         store.finish_discards()?;
         let restored = Restored {
@@ -140,7 +153,7 @@ impl Store {
     }
 
     /// What lies in the store for an uplink that it has not seen before.
-    fn count_for_new_uplinks(&mut self) -> BTreeSet<usize> {
+    fn count_for_new_uplinks(&mut self, known: &Known) -> BTreeSet<usize> {
         let mut new = BTreeSet::new();
         for id in self.uplink_ids() {
             let Some((name, progress)) = self.uplinks.get(id.index()) else {
@@ -159,9 +172,11 @@ impl Store {
             let lost: u64 = lost
                 .map(|loss| span_after(cursor, loss.from, loss.to))
                 .sum();
+            let offered = known.offered(name).map(|offered| offered.max(gone));
             let stored = self.count_after(cursor).saturating_add(lost);
             if let Some((_, progress)) = self.uplinks.get_mut(id.index()) {
-                progress.account.offered = gone + stored.saturating_sub(above);
+                let counted = gone + stored.saturating_sub(above);
+                progress.account.offered = offered.unwrap_or(counted);
             }
         }
         new
@@ -260,7 +275,8 @@ fn open_newest(
             Err(other) => return Err(other.into()),
         };
         tracing::error!(generation = %first, reason, "a damaged generation is set aside");
-        listing::set_aside(medium.disk.as_ref(), root, &path, *first)?;
+        // All of them are kept: a start deletes nothing that people may want to read.
+        listing::put_aside(medium.disk.as_ref(), root, &path, *first)?;
         let loss = losses::with_newest(*first, end, reason);
         newest.set_aside.push(loss);
         end = Some(predecessor(*first));
@@ -328,9 +344,16 @@ fn go_on(
     }
 }
 
-/// The progress of each uplink: the further one of store and side file, and for a new uplink where it is to start.
-fn progress(options: &OpenOptions, head: &Head, known: &Known) -> Vec<(String, Progress)> {
+/// The progress of each uplink: the further one of store and side file, and for a new uplink where it is to start. Where there
+/// were events and no state is left (`nobody_knows`), each may have waited for them.
+fn progress(
+    options: &OpenOptions,
+    head: &Head,
+    known: &Known,
+    nobody_knows: bool,
+) -> Vec<(String, Progress)> {
     let start = |start_at: &StartAt| match start_at {
+        _ if nobody_knows => Position::default(),
         StartAt::Newest => predecessor(head.next),
         StartAt::Oldest => Position::default(),
     };

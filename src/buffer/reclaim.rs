@@ -141,6 +141,9 @@ impl Store {
         let count = if self.older.uncounted == Some(loss.from) {
             self.older.uncounted = None;
             self.lose_some(loss, |missing, _| missing)
+        } else if self.older.ends_with(loss) {
+            // A generation behind it may be gone, which is missing here and may have been rewritten.
+            self.lose_some(loss, u64::min)
         } else {
             let drops = self
                 .uplinks
@@ -159,7 +162,7 @@ impl Store {
         }
     }
 
-    fn tell_lost(&mut self, loss: &Loss, count: u64) {
+    pub(super) fn tell_lost(&mut self, loss: &Loss, count: u64) {
         if count > 0 {
             self.dropped(DropNotice {
                 reason: DropReason::Damaged,
@@ -359,7 +362,7 @@ impl Store {
         Ok(())
     }
 
-    fn count_unsettled(&self, spans: &[(Position, Position)]) -> Vec<u64> {
+    pub(super) fn count_unsettled(&self, spans: &[(Position, Position)]) -> Vec<u64> {
         let count = |(_, progress): &(String, super::Progress)| {
             let counts = spans
                 .iter()
@@ -397,7 +400,7 @@ impl Store {
     }
 
     /// What is told of drops: once where all uplinks lost events, else for each that did.
-    fn notices(
+    pub(super) fn notices(
         &self,
         reason: DropReason,
         counts: &[u64],

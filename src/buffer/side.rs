@@ -3,7 +3,7 @@
 //! It survives a kill, not a power cut, and stands beside the databases: it keeps duplicates after a kill within the
 //! window, and it tells a store that lost its end from one that never had it. Every value in it was true when written.
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, is_damage};
 use super::progress::Progress;
 use super::seal::{seal, unseal};
 use crate::model::Position;
@@ -23,12 +23,22 @@ const MAX_SLOTS: usize = 65;
 struct Slot {
     name: String,
     progress: Progress,
+    /// How far the store reached then: what came behind it is not in the account. Earlier files do not say so.
+    #[serde(default, deserialize_with = "last_field")]
+    tail: Option<Position>,
+}
+
+/// The last field of what may end before it. Who reads an earlier layout passes over it.
+fn last_field<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Position>, D::Error> {
+    Ok(Option::<Position>::deserialize(from).unwrap_or_default())
 }
 
 /// What an earlier run left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
     slots: Vec<(String, Progress)>,
+    /// How far the store reached when each of `slots` was written, where it says so.
+    tails: Vec<Option<Position>>,
     bent: usize,
 }
 
@@ -36,14 +46,24 @@ impl Known {
     /// What the file in `directory` says. A slot that is torn or bent says nothing.
     pub(super) fn read(disk: &dyn Disk, directory: &Path) -> io::Result<Known> {
         let limit = (MAX_SLOTS * SLOT) as u64;
-        let bytes = disk.read(&directory.join(NAME), limit)?;
+        let bytes = match disk.read(&directory.join(NAME), limit) {
+            // Its blocks are bad: no event is in it, and the next start makes it anew.
+            Err(error) if error.kind() != io::ErrorKind::IsADirectory && is_damage(&error) => {
+                tracing::warn!(%error, "the side file `progress` cannot be read: it is made anew");
+                Some(Vec::new())
+            }
+            read => read?,
+        };
         let is_there = bytes.is_some();
         let bytes = bytes.unwrap_or_default();
         let slots: Vec<Option<Slot>> = bytes.chunks(SLOT).map(parse).collect();
         let all = slots.len();
         let slots = slots.into_iter().flatten();
-        let slots: Vec<_> = slots.map(|slot| (slot.name, slot.progress)).collect();
+        let (slots, tails): (Vec<_>, Vec<_>) = slots
+            .map(|slot| ((slot.name, slot.progress), slot.tail))
+            .unzip();
         Ok(Known {
+            tails,
             // A file without a byte is one that lost them.
             bent: (all - slots.len()).max(usize::from(is_there && all == 0)),
             slots,
@@ -60,6 +80,18 @@ impl Known {
         let mut slots = self.slots.iter().filter(|(name, _)| !name.is_empty());
         let found = slots.find(|(name, _)| name == uplink);
         found.map(|(_, progress)| progress)
+    }
+
+    /// How many events this uplink was offered, up to the last one that it knows of; `None` where it cannot say.
+    pub(super) fn offered(&self, uplink: &str) -> Option<u64> {
+        let mut all = self.slots.iter();
+        let (_, store) = all.find(|(name, _)| name.is_empty())?;
+        let mut all = self.slots.iter().zip(&self.tails);
+        let ((_, progress), tail) = all.find(|((name, _), _)| name == uplink)?;
+        let (tail, end) = ((*tail)?, store.cursor());
+        let since = end.seq.checked_sub(tail.seq);
+        let since = since.filter(|_| end.epoch == tail.epoch)?;
+        Some(progress.account.offered.saturating_add(since))
     }
 
     /// The uplinks that it knows.
@@ -105,7 +137,7 @@ impl SideFile {
         };
         side.tail(tail)?;
         for (index, (_, progress)) in uplinks.iter().enumerate() {
-            side.progress(index, progress)?;
+            side.progress(index, progress, tail)?;
         }
         side.file.sync()?;
         disk.rename(&fresh, &directory.join(NAME))?;
@@ -115,13 +147,18 @@ impl SideFile {
 
     /// The store reaches to `tail`, durably.
     pub(super) fn tail(&self, tail: Position) -> io::Result<()> {
-        self.put(0, "", &Progress::at(tail))
+        self.put(0, "", &Progress::at(tail), tail)
     }
 
-    /// How far the uplink of this index has come, in the order of [`SideFile::create`].
-    pub(super) fn progress(&self, index: usize, progress: &Progress) -> io::Result<()> {
+    /// How far the uplink of this index has come, in the order of [`SideFile::create`], with all up to `tail` in its account.
+    pub(super) fn progress(
+        &self,
+        index: usize,
+        progress: &Progress,
+        tail: Position,
+    ) -> io::Result<()> {
         match self.uplinks.get(index) {
-            Some(name) => self.put(index + 1, name, progress),
+            Some(name) => self.put(index + 1, name, progress, tail),
             None => Ok(()),
         }
     }
@@ -131,10 +168,11 @@ impl SideFile {
         self.file.sync()
     }
 
-    fn put(&self, slot: usize, name: &str, progress: &Progress) -> io::Result<()> {
+    fn put(&self, slot: usize, name: &str, progress: &Progress, tail: Position) -> io::Result<()> {
         let said = Slot {
             name: name.to_owned(),
             progress: progress.clone(),
+            tail: Some(tail),
         };
         let body = postcard::to_stdvec(&said).map_err(io::Error::other)?;
         let sealed = seal(VERSION, &body);
@@ -181,8 +219,8 @@ mod tests {
         assert_eq!(read().furthest(), None);
         let both = uplinks(&[("mes", at(1, 0)), ("scada", at(1, 0))]);
         let side = SideFile::create(&Files, home.path(), at(1, 5), &both).unwrap();
-        side.progress(1, &Progress::at(at(1, 4))).unwrap();
-        side.progress(7, &Progress::at(at(9, 9))).unwrap();
+        side.progress(1, &Progress::at(at(1, 4)), at(1, 5)).unwrap();
+        side.progress(7, &Progress::at(at(9, 9)), at(1, 5)).unwrap();
         side.tail(at(1, 8)).unwrap();
         side.sync().unwrap();
 
@@ -192,9 +230,14 @@ mod tests {
         assert_eq!(known.progress("other"), None);
         assert_eq!(known.progress(""), None);
         assert_eq!(known.furthest(), Some(at(1, 8)));
+        // Three more than when the progress was written.
+        assert_eq!(known.offered("scada"), Some(3));
+        assert_eq!(known.offered("other"), None);
 
         let again = SideFile::create(&Files, home.path(), at(2, 0), &both[..1]).unwrap();
-        again.progress(0, &Progress::at(at(1, 8))).unwrap();
+        again
+            .progress(0, &Progress::at(at(1, 8)), at(2, 0))
+            .unwrap();
         let known = read();
         assert_eq!(known.progress("scada"), None);
         assert_eq!(known.furthest(), Some(at(2, 0)));
@@ -218,6 +261,35 @@ mod tests {
         std::fs::write(&path, &bytes[..SLOT + 3]).unwrap();
         let known = Known::read(&Files, home.path()).unwrap();
         assert_eq!(known.furthest(), Some(at(1, 5)));
+    }
+
+    #[test]
+    fn a_slot_of_an_earlier_layout_is_read_and_says_nothing_of_what_was_offered() {
+        #[derive(Serialize, Deserialize)]
+        struct Earlier {
+            name: String,
+            progress: Progress,
+        }
+        let earlier = Earlier {
+            name: "mes".into(),
+            progress: Progress::at(at(1, 3)),
+        };
+        let slot = |sealed: Vec<u8>| {
+            let length = u32::try_from(sealed.len()).unwrap();
+            [length.to_le_bytes().to_vec(), sealed].concat()
+        };
+        let body = postcard::to_stdvec(&earlier).unwrap();
+        let found = parse(&slot(seal(VERSION, &body))).unwrap();
+        assert_eq!((found.name.as_str(), found.tail), ("mes", None));
+        assert_eq!(found.progress, earlier.progress);
+        // And the other way round: an earlier release reads what this one writes.
+        let now = Slot {
+            tail: Some(at(1, 9)),
+            ..found
+        };
+        let body = postcard::to_stdvec(&now).unwrap();
+        let read: Earlier = postcard::from_bytes(&body).unwrap();
+        assert_eq!(read.progress, earlier.progress);
     }
 
     #[test]

@@ -459,7 +459,7 @@ impl Store {
         let Some((_, progress)) = self.uplinks.get(uplink) else {
             return Ok(());
         };
-        self.put_side(|side, _| side.progress(uplink, progress))
+        self.put_side(|side, last| side.progress(uplink, progress, last))
     }
 
     pub(super) fn put_side(

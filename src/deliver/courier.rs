@@ -240,7 +240,7 @@ fn said(answer: Answer) -> Said {
         Verdict::Rejected(class, trouble) => (Word::Rejected(class), Some(trouble)),
         Verdict::Refused(trouble) => (Word::Refused, Some(trouble)),
         Verdict::Conflict(trouble) => (Word::Conflict, Some(trouble)),
-        Verdict::Unanswered(trouble) | Verdict::Undivided(trouble) => {
+        Verdict::Unanswered(trouble) | Verdict::Broken(trouble) | Verdict::Undivided(trouble) => {
             (Word::Unanswered, Some(trouble))
         }
         Verdict::Pending(trouble) => (Word::Pending, Some(trouble)),

@@ -65,23 +65,47 @@ impl Drain {
                     self.report.divided(now, &trouble.reason);
                 }
             }
-            Verdict::InDoubt(doubt, trouble) => match self.window.doubt(position) {
-                Some(Doubted::Unclear(sent_at)) => {
-                    let wait = self.gate.doubt(sent_at, now, self.asked(&trouble));
-                    self.tell_pause(now, wait, &trouble);
-                }
-                Some(Doubted::Own) => {
-                    self.health.refused.add(1);
-                    let trouble = blaming(doubt, trouble);
-                    self.fail(position, now, trouble, Failure::Doubted(doubt), terms);
-                }
-                None => {}
-            },
+            // While nothing is in doubt, the first break may be that of a connection that was idle.
+            Verdict::Broken(trouble)
+                if self.gate.is_open() && !self.window.has_failed(position) =>
+            {
+                self.fail(position, now, trouble, Failure::Broken, terms);
+            }
+            Verdict::Broken(trouble) => {
+                let doubted = self.window.breaks(position, now);
+                self.take_doubted(position, now, doubted, (Doubt::Event, trouble), terms);
+            }
+            Verdict::InDoubt(doubt, trouble) => {
+                let doubted = self.window.doubt(position);
+                self.take_doubted(position, now, doubted, (doubt, trouble), terms);
+            }
             Verdict::Unavailable(trouble) => {
                 if let Some(sent_at) = self.window.put_back(position) {
                     self.close_gate(sent_at, now, trouble);
                 }
             }
+        }
+    }
+
+    fn take_doubted(
+        &mut self,
+        position: Position,
+        now: Instant,
+        doubted: Option<Doubted>,
+        (doubt, trouble): (Doubt, Trouble),
+        terms: &Terms,
+    ) {
+        match doubted {
+            Some(Doubted::Unclear(sent_at)) => {
+                let wait = self.gate.doubt(sent_at, now, self.asked(&trouble));
+                self.tell_pause(now, wait, &trouble);
+            }
+            Some(Doubted::Own) => {
+                self.health.refused.add(1);
+                let trouble = blaming(doubt, trouble);
+                self.fail(position, now, trouble, Failure::Doubted(doubt), terms);
+            }
+            None => {}
         }
     }
 
@@ -128,7 +152,7 @@ impl Drain {
             // While the gate tries, this answer says nothing of the destination: the next event goes at once.
             Failure::Doubted(_) => {}
             // A server that has an error for each event is not back yet.
-            Failure::Unanswered => self.gate.answered(sent_at),
+            Failure::Unanswered | Failure::Broken => self.gate.answered(sent_at),
             Failure::Refused | Failure::Conflict => {
                 self.gate.answered(sent_at);
                 self.resume(now);
@@ -192,6 +216,7 @@ impl Drain {
             | Verdict::Conflict(_)
             | Verdict::Pending(_)
             | Verdict::Unanswered(_)
+            | Verdict::Broken(_)
             | Verdict::Undivided(_)
             | Verdict::InDoubt(..)
             | Verdict::Unavailable(_) => false,

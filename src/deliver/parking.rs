@@ -212,6 +212,7 @@ impl Drain {
                 self.retry_failed(sent_at, trouble, None);
             }
             Verdict::Unanswered(trouble)
+            | Verdict::Broken(trouble)
             | Verdict::Pending(trouble)
             | Verdict::Undivided(trouble) => {
                 self.gate.answered(sent_at);

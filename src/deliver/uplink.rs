@@ -73,6 +73,9 @@ pub(super) enum Verdict {
     Conflict(Trouble),
     /// No verdict on this event. It is tried again after a while; others go on.
     Unanswered(Trouble),
+    /// The connection broke before the answer, so that the event may never have arrived. It is tried again soon; when that
+    /// breaks, too, the answer is in doubt: a proxy before a destination that is off breaks every connection.
+    Broken(Trouble),
     /// The destination has the event and does not say what becomes of it: it is parked, so that it holds nobody, and asked
     /// for now and then.
     Pending(Trouble),

@@ -3,18 +3,22 @@
 
 use super::{MES, event};
 use millgate::buffer::engine::Medium;
-use millgate::buffer::{OpenOptions, Quota, Store};
+use millgate::buffer::{
+    Answered, OpenOptions, ParkedAction, ParkedChange, ParkedState, Parking, Quota, Settled, Store,
+    ToPark,
+};
 use millgate::format::Renderer;
 use millgate::health::BufferHealth;
 use millgate::model::{
-    Body, ConnectionReport, ConnectionState, EpochReason, Event, Position, Restored, Stamp, Turn,
-    UtcTime,
+    Body, ConnectionReport, ConnectionState, DropReason, EpochReason, Event, ParkClass, Position,
+    Restored, Stamp, Turn, UtcTime,
 };
 use millgate::settings;
 use millgate::settings::shape::StartAt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -134,13 +138,10 @@ impl World {
             };
             after = last.position;
             for record in records {
+                let id = record.envelope.id;
+                let text = text_of(&record.payload);
                 let json: serde_json::Value = serde_json::from_slice(&record.payload).unwrap();
-                let id: Uuid = json["id"].as_str().unwrap().parse().unwrap();
-                assert_eq!(id, record.envelope.id);
-                let text = json["data"]["connection"]["name"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned();
+                assert_eq!(json["id"], id.to_string());
                 let known = self.sent.entry(id).or_insert_with(|| text.clone());
                 assert_eq!(*known, text, "id {id} at {} again", record.position);
             }
@@ -151,6 +152,13 @@ impl World {
     fn all_differ(&self) {
         assert_eq!(self.sent.len(), usize::try_from(self.events).unwrap());
     }
+}
+
+/// What an event says.
+fn text_of(payload: &[u8]) -> String {
+    let json: serde_json::Value = serde_json::from_slice(payload).unwrap();
+    let name = json["data"]["connection"]["name"].as_str();
+    name.unwrap().to_owned()
 }
 
 fn lost(position: Position, name: &str) -> Event {
@@ -228,6 +236,97 @@ fn a_store_that_was_deleted_begins_anew_with_ids_of_its_own() {
     }
     let reason = world.run("box", HERE, 9);
     assert_eq!(reason, Some(EpochReason::StoreMissing));
+    world.all_differ();
+}
+
+/// The first event that waits is put aside for people, as after a rejection.
+fn put_aside(store: &mut Store) -> Position {
+    let record = store.read_for(MES, Position::default(), 1, 1).unwrap();
+    let record = record.into_iter().next().unwrap();
+    let position = record.position;
+    let to_park = ToPark {
+        record,
+        class: ParkClass::Business,
+        state: ParkedState::Rejected,
+        attempts: 1,
+        since_first: Duration::ZERO,
+        answered: Answered::default(),
+        wait: Duration::ZERO,
+    };
+    let parked = store.park(MES, to_park, Stamp::default()).unwrap();
+    assert_eq!(parked, Parking::Done);
+    store.commit_progress().unwrap();
+    position
+}
+
+/// What can be sent of parked events: their text.
+fn parked_texts(store: &mut Store) -> Vec<String> {
+    let positions = store.parked_positions(MES);
+    let parked = positions.into_iter().map(|at| {
+        let parked = store.parked(MES, at).unwrap().expect("it can be read");
+        assert_eq!(parked.record.position, at);
+        text_of(&parked.record.payload)
+    });
+    parked.collect()
+}
+
+#[test]
+fn parked_events_outlive_their_store_and_no_new_event_is_taken_for_one() {
+    // The uplink of the parked events is in the settings all the time, or away when the store is made anew.
+    for meanwhile in ["mes", "other"] {
+        let mut world = World::new();
+        world.run("box", HERE, 5);
+        let mut store = world.open("box", HERE, "mes").0;
+        // The first four are done with: what is parked is the number 5.
+        let done = Settled::delivered(Position { epoch: 1, seq: 0 }, Position { epoch: 1, seq: 4 });
+        store.settle(MES, &done).unwrap();
+        let parked = put_aside(&mut store);
+        assert_eq!((parked.epoch, parked.seq), (1, 5));
+        let said = parked_texts(&mut store);
+        drop(store);
+        world.remove("box/store");
+        let reason = world.run_for("box", HERE, 2, meanwhile);
+        assert_eq!(reason, Some(EpochReason::StoreMissing), "{meanwhile}");
+        for count in [3, 4] {
+            assert_eq!(world.run("box", HERE, count), None);
+        }
+        let mut store = world.open("box", HERE, "mes").0;
+        assert_eq!(parked_texts(&mut store), said, "{meanwhile}");
+        let account = store.account(MES);
+        assert_eq!(
+            (account.parked, account.dropped(DropReason::Damaged)),
+            (1, 0)
+        );
+        let retry = ParkedChange {
+            action: ParkedAction::Retry,
+            user: "operator".into(),
+            comment: "the order is open again".into(),
+            positions: vec![parked],
+            of: 1,
+        };
+        let changed = store.change_parked(MES, &retry, Stamp::default()).unwrap();
+        assert_eq!(changed.map(|changed| changed.changed), Ok(1));
+        world.all_differ();
+    }
+}
+
+#[test]
+fn a_backup_of_the_store_beside_newer_parked_events_begins_a_new_epoch() {
+    let mut world = World::new();
+    world.run("box", HERE, 5);
+    world.copy("box/store", "backup");
+    world.run("box", HERE, 3);
+    let mut store = world.open("box", HERE, "mes").0;
+    let done = Settled::delivered(Position { epoch: 1, seq: 0 }, Position { epoch: 1, seq: 7 });
+    store.settle(MES, &done).unwrap();
+    assert_eq!(put_aside(&mut store).seq, 8);
+    let said = parked_texts(&mut store);
+    drop(store);
+    world.copy("backup", "box/store");
+    assert_eq!(world.run("box", HERE, 9), Some(EpochReason::TailLost));
+    assert_eq!(world.run("box", HERE, 2), None);
+    let mut store = world.open("box", HERE, "mes").0;
+    assert_eq!(parked_texts(&mut store), said);
     world.all_differ();
 }
 

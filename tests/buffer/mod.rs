@@ -6,6 +6,7 @@ mod clones;
 mod cutbox;
 mod kill;
 mod refusals;
+mod unreadable;
 
 pub(crate) use refusals::works;
 

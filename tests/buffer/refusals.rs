@@ -124,7 +124,7 @@ fn faulty(directory: &Path, (call, fault): (&str, &str), name: &str) -> Option<(
 }
 
 /// What follows `words` on a line.
-fn after<'a>(text: &'a str, words: &str) -> &'a str {
+pub(super) fn after<'a>(text: &'a str, words: &str) -> &'a str {
     let line = text.lines().find_map(|line| line.strip_prefix(words));
     line.unwrap_or_else(|| panic!("no `{words}` in:\n{text}"))
 }
@@ -255,7 +255,7 @@ fn persistent() {
 }
 
 /// Every fifth event is delivered, above a cursor that stays where it is. What the disk refuses of that is said again later.
-fn settle_some(store: &mut Store, first: Position) {
+pub(super) fn settle_some(store: &mut Store, first: Position) {
     let fifth = (first.seq..first.seq + 7).filter(|seq| seq.is_multiple_of(5));
     let at = |seq| (Position { seq, ..first }, Fate::Delivered);
     let settled = Settled {

@@ -3,6 +3,8 @@
 mod broken;
 mod lasting;
 mod lost;
+mod mended;
+mod owner;
 mod progress;
 mod running;
 mod shut;

@@ -96,7 +96,24 @@ fn a_running_gateway_answers_for_its_store() {
     let said = buffer("export", home.path(), &["--to", "1.40"]);
     said.says(0, &["40 events written"]);
     assert_eq!(super::exported(&said), (1..=40).collect::<Vec<_>>());
-    buffer("repair", home.path(), &["--yes"]).says(0, &["Nothing to repair"]);
+    buffer("repair", home.path(), &["--yes"]).says(0, &["Nothing to repair.\n"]);
+    // Nothing of what its start has read is changed under it, and that is said.
+    let parked = home.path().join("parked/mes");
+    std::fs::create_dir_all(&parked).unwrap();
+    let parked = parked.join("0000000001.00000000000000000003");
+    std::fs::write(&parked, "nonsense").unwrap();
+    let words = "set aside 1 damaged files of parked events of `mes`";
+    buffer("verify", home.path(), &[]).says(65, &["parked events of `mes`", "NOT GOOD"]);
+    buffer("repair", home.path(), &["--yes"]).says(
+        0,
+        &[
+            "Nothing to repair beside a running gateway.",
+            "at its next start",
+            words,
+        ],
+    );
+    assert!(parked.exists());
+    std::fs::remove_file(&parked).unwrap();
     no_copies(home.path());
     let output = Command::new(env!("CARGO_BIN_EXE_millgate"))
         .args(["buffer", "status", "--config"])

@@ -1,8 +1,10 @@
 //! The two ends of the delivery: a subscriber at the broker, and a small MES that takes events by HTTP. Both keep what comes.
 
+use super::peers::PATIENCE;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -22,6 +24,17 @@ impl Inbox {
         self.0.lock().unwrap().clone()
     }
 
+    /// The newest few, in short.
+    pub(super) fn last(&self) -> Vec<String> {
+        let events = self.0.lock().unwrap();
+        let newest = events.iter().rev().take(8);
+        let short = |event: &Value| {
+            let part = |name: &str| event[name].to_string();
+            format!("{} {} {}", part("time"), part("type"), part("sequence"))
+        };
+        newest.map(short).collect()
+    }
+
     /// How many different events of a type came so far.
     pub(super) fn count(&self, kind: &str) -> usize {
         let events = self.0.lock().unwrap();
@@ -31,6 +44,23 @@ impl Inbox {
             .filter_map(|event| event["id"].as_str())
             .collect();
         ids.len()
+    }
+}
+
+/// Waits until so many strokes have arrived at each receiver, and else says how many did, and what came last.
+pub(super) fn wait_for(
+    strokes: u64,
+    arrived: impl Fn() -> [u64; 2],
+    last: impl Fn() -> [Vec<String>; 2],
+) {
+    let deadline = Instant::now() + PATIENCE;
+    while arrived().iter().any(|count| *count < strokes) {
+        let (arrived, last) = (arrived(), last());
+        assert!(
+            Instant::now() < deadline,
+            "{arrived:?} of {strokes} strokes have arrived; the newest events: {last:#?}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -29,6 +29,8 @@ impl Disk for Files {
 
     fn remove_tree(&self, path: &Path) -> io::Result<()> {
         match fs::remove_dir_all(path) {
+            // Somebody's file in the place of a directory.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => remove_file(path),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }

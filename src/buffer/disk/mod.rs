@@ -26,6 +26,16 @@ pub struct Space {
     pub free_names: u64,
 }
 
+/// Whether the content of a file cannot be had, though the system lets this user have it: a bad block, or something else
+/// of that name. It costs what the file says, and nothing else.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    let bad_block = [libc::EIO, libc::EUCLEAN, libc::EBADMSG];
+    let is_bad = error
+        .raw_os_error()
+        .is_some_and(|it| bad_block.contains(&it));
+    is_bad || error.kind() == io::ErrorKind::IsADirectory
+}
+
 /// A place for directories and files. Paths are as the caller gives them; nothing is durable before it is synced.
 pub trait Disk: Debug + Send + Sync {
     /// Creates a directory and its missing parents, each durable before the next.

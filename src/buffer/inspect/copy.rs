@@ -3,6 +3,7 @@
 //! They lie in `copies/` beside the store, are removed when they are dropped, and what a killed command left is removed at
 //! the next start. Plain files: sled knows no others, and nothing rests on a copy.
 
+use super::owner::give_to_parent_owner;
 use super::{Name, root};
 use crate::buffer::disk::{Disk, Files};
 use std::fs::{self, DirBuilder};
@@ -69,9 +70,7 @@ impl Copied {
 
 impl Drop for Copied {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if let Err(error) = Files.remove_tree(&self.path) {
             tracing::warn!(copy = %self.path.display(), %error, "a copy stays behind; the next start removes it");
         }
         // The last one takes the directory along.
@@ -125,7 +124,12 @@ fn copy_one(path: &Path, name: Name, into: &Path) -> Result<Copied, CopyError> {
     }
     let to = into.join(format!("{name}-{:016x}", fastrand::u64(..)));
     let copied = Copied { path: to.clone() };
-    DirBuilder::new().mode(0o700).create(&to).map_err(io(&to))?;
+    if from.is_file() {
+        // Whoever opens the copy says what is wrong with it.
+        fs::write(&to, []).map_err(io(&to))?;
+        return Ok(copied);
+    }
+    private(&to).map_err(io(&to))?;
     match copy_files(&from, &to, 1) {
         Ok(()) => Ok(copied),
         Err((_, error)) if is_gone(&error) => Err(CopyError::Gone(name)),
@@ -137,7 +141,12 @@ fn copy_one(path: &Path, name: Name, into: &Path) -> Result<Copied, CopyError> {
 fn private(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        Err(_) => Ok(()),
+        Ok(()) => {
+            // One that a killed command leaves must not keep the gateway from making others, and from removing it.
+            give_to_parent_owner(path);
+            Ok(())
+        }
     }
 }
 

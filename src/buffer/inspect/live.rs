@@ -189,6 +189,28 @@ impl Store {
         }))
     }
 
+    /// Reads a generation to its end, which renews its `conf` and counts what cannot be read in it.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub(super) fn read_through(&mut self, first: Position) -> Result<(), StoreError> {
+        let Some(older) = self.older.get(first) else {
+            return Ok(());
+        };
+        let last = match self.older.last_of(older) {
+            Ok(last) => last,
+            // Setting it aside is another's business.
+            Err(_) => return Ok(()),
+        };
+        let mut after = predecessor(first);
+        while after < last {
+            let records = self.read(after, READ_EVENTS, READ_BYTES)?;
+            let Some(read) = records.last() else { break };
+            after = read.position;
+        }
+        Ok(())
+    }
+
     fn dropped_as_damaged(&self) -> Vec<u64> {
         let all = self.uplinks.iter();
         all.map(|(_, progress)| progress.account.dropped(DropReason::Damaged))

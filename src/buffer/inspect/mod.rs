@@ -2,12 +2,13 @@
 //!
 //! `live` answers beside a running gateway, on the buffer's task; `shut` looks at a store that nobody has open; `copy`
 //! copies a generation, `walk` reads a copy record by record; `parked` reads the files of parked events; `outlook` says what
-//! a start would find. Nothing here writes to what a gateway may still need, but what sets a generation aside, and what
+//! a start would find; `owner` gives what was written back to whose the store is. Nothing here writes to what a gateway may still need, but what sets a generation aside, and what
 //! changes parked events under the lock.
 
 mod copy;
 mod live;
 mod outlook;
+mod owner;
 mod parked;
 mod shut;
 mod status;

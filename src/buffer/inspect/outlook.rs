@@ -5,13 +5,14 @@ use super::shut::{Beside, ShutHead, ShutStore};
 use super::walk::Opened;
 use super::{Name, ShutError};
 use crate::buffer::Loss;
+use crate::buffer::disk::Files;
 use crate::buffer::epoch::{Numbering, end_of, first_of};
 use crate::buffer::generation::predecessor;
 use crate::buffer::generations::span_after;
 use crate::buffer::head::Head;
 use crate::buffer::listing::{LEAN, Listing};
 use crate::buffer::losses::{self, into_new_epoch, judge, missing};
-use crate::buffer::parked::{ParkedError, reconcile};
+use crate::buffer::parked::{ParkedError, furthest_parked, reconcile};
 use crate::buffer::progress::Progress;
 use crate::model::{DropReason, EpochReason, Position};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,13 @@ pub struct Scene<'a> {
     pub runs: bool,
 }
 
+impl Scene<'_> {
+    /// Nothing is parked meanwhile, and the newest state does not lie in a directory that only a start gives its name.
+    fn is_still(&self) -> bool {
+        !self.runs && self.half_made.iter().all(|name| name.ends_with(LEAN))
+    }
+}
+
 /// What the next start would find.
 #[derive(Debug)]
 pub struct Outlook {
@@ -52,8 +60,21 @@ pub struct Outlook {
     uplinks: Vec<(String, Progress)>,
     /// Dropped as damaged before, by uplink.
     before: Vec<u64>,
+    /// Up to here the state that is left has counted what was evicted.
+    swept: Position,
+    /// What was evicted behind it, of what each uplink had not settled.
+    evicted: Vec<u64>,
+    /// Where the newest generation begins and, with it, all that is stored ends.
+    newest: (Position, Position),
     starts: BTreeSet<Position>,
     ends: BTreeMap<u32, u64>,
+}
+
+/// Where numbering goes on, and what is lost behind the state that is left.
+struct Judged {
+    listing: Listing,
+    numbering: Numbering,
+    lost: Vec<Loss>,
 }
 
 /// What is wrong with the parked events of an uplink.
@@ -75,18 +96,12 @@ impl ShutStore {
     /// # Errors
     /// When the parked events cannot be read.
     pub fn outlook(&self, scene: &Scene<'_>) -> Result<Outlook, ShutError> {
-        let names = scene.names.iter().map(Name::to_string);
-        let names: Vec<String> = names.chain(scene.half_made.iter().cloned()).collect();
-        let mut listing = Listing::of(names.iter().map(String::as_str));
-        let known = &scene.beside.0;
-        let mut end = known.furthest();
-        let mut set_aside = Vec::new();
-        for (first, reason) in scene.broken {
-            set_aside.push(losses::with_newest(*first, end, reason.clone()));
-            end = Some(predecessor(*first));
-        }
+        let Judged {
+            mut listing,
+            numbering,
+            lost,
+        } = self.judged(scene)?;
         let head = scene.head.map(ShutHead::state);
-        let (numbering, lost) = judge(&listing, head, known, set_aside, None);
         let old = head.cloned().unwrap_or_default();
         let (new_epoch, state) = state_of(numbering, old, &lost);
         let is_broken = |first: &Position| scene.broken.iter().any(|(broken, _)| broken == first);
@@ -103,9 +118,12 @@ impl ShutStore {
             losses: Vec::new(),
             parked: Vec::new(),
             before: uplinks.iter().map(dropped).collect(),
-            uplinks,
+            swept: state.swept,
+            evicted: vec![0; uplinks.len()],
+            newest: (first, predecessor(state.next)),
             starts: listing.starts(first),
             ends: state.ends,
+            uplinks,
         };
         outlook.parked = self.parked_harm(scene, &listing, &mut outlook)?;
         for loss in state.lost {
@@ -115,7 +133,49 @@ impl ShutStore {
         for loss in gaps {
             outlook.take(loss);
         }
+        if scene.head.is_none() {
+            outlook.count_unaccounted();
+        }
         Ok(outlook)
+    }
+
+    /// The number that the next event gets and, where it begins a new epoch, why.
+    ///
+    /// # Errors
+    /// When the parked events cannot be listed.
+    pub fn next(&self, scene: &Scene<'_>) -> Result<(Position, Option<EpochReason>), ShutError> {
+        Ok(match self.judged(scene)?.numbering {
+            Numbering::GoesOn(next) => (next, None),
+            Numbering::BeginsAnew(epoch, why) => {
+                let is_news = why != EpochReason::Created;
+                (first_of(epoch), is_news.then_some(why))
+            }
+        })
+    }
+
+    fn judged(&self, scene: &Scene<'_>) -> Result<Judged, ShutError> {
+        let names = scene.names.iter().map(Name::to_string);
+        let names: Vec<String> = names.chain(scene.half_made.iter().cloned()).collect();
+        let mut listing = Listing::of(names.iter().map(String::as_str));
+        if scene.is_still() {
+            let parked = self.parked_root();
+            let furthest = furthest_parked(&Files, &parked);
+            listing.parked = furthest.map_err(|error| ShutError::io(&parked, error))?;
+        }
+        let known = &scene.beside.0;
+        let mut end = known.furthest();
+        let mut set_aside = Vec::new();
+        for (first, reason) in scene.broken {
+            set_aside.push(losses::with_newest(*first, end, reason.clone()));
+            end = Some(predecessor(*first));
+        }
+        let head = scene.head.map(ShutHead::state);
+        let (numbering, lost) = judge(&listing, head, known, set_aside, None);
+        Ok(Judged {
+            listing,
+            numbering,
+            lost,
+        })
     }
 
     /// Compares files and accounts as a start does. Beside a gateway, which changes both, only files are looked at.
@@ -125,9 +185,7 @@ impl ShutStore {
         listing: &Listing,
         outlook: &mut Outlook,
     ) -> Result<Vec<ParkedHarm>, ShutError> {
-        // The newest state may lie in a directory that only a start gives its name.
-        let moves = scene.half_made.iter().any(|name| !name.ends_with(LEAN));
-        let counts = !scene.runs && !moves;
+        let counts = scene.is_still();
         let held = |at: Position| outlook.holds(at) || set_aside_holds(listing, at);
         let mut all = Vec::new();
         let mut uplinks = outlook.uplinks.clone();
@@ -193,6 +251,29 @@ impl Outlook {
         self.uplinks.iter().map(one).collect()
     }
 
+    /// Takes note of what was evicted from this generation where the state that is left does not know of it.
+    pub fn note_evicted(&mut self, name: Name, opened: &Opened) {
+        if !name.lean || name.first <= self.swept {
+            return;
+        }
+        for ((_, progress), sum) in self.uplinks.iter().zip(&mut self.evicted) {
+            let runs = opened.evicted();
+            let counts = runs.iter().map(|(from, to)| progress.unsettled(*from, *to));
+            *sum += counts.sum::<u64>();
+        }
+    }
+
+    /// Counts what was noted, where it is missing, as a start does: to be called when all is read, with what each uplink
+    /// waits for.
+    pub fn count_evicted(&mut self, waiting: &[u64]) {
+        for (index, (_, progress)) in self.uplinks.iter_mut().enumerate() {
+            let there = waiting.get(index).copied().unwrap_or(0);
+            let missing = progress.account.stored().saturating_sub(there);
+            let evicted = self.evicted.get(index).copied().unwrap_or(0);
+            progress.count_dropped(DropReason::Evicted, evicted.min(missing));
+        }
+    }
+
     /// A rewritten generation cannot be read. Which of its events were evicted before, and counted then, nobody knows: what
     /// each uplink misses now is what its account has and, with `waiting` in all others, the store has not.
     pub fn lose_rewritten(&mut self, waiting: &[u64]) -> Misses {
@@ -207,14 +288,16 @@ impl Outlook {
     }
 
     /// Whole generations that are gone may have been rewritten, and what was evicted from them is counted already: what is
-    /// counted twice is taken back from the last of these losses. To be called when all is read that can be, of which each
-    /// uplink waits for `waiting`.
-    pub fn take_back_evicted(&mut self, waiting: &[u64]) {
+    /// counted twice is taken back from the last of these losses, then from the last of `read`, which are those that reach
+    /// to the end of a generation. To be called when all is read that can be, of which each uplink waits for `waiting`.
+    pub fn take_back_evicted(&mut self, waiting: &[u64], read: &mut [&mut Misses]) {
         for (index, (_, progress)) in self.uplinks.iter_mut().enumerate() {
             let account = progress.account;
             let there = waiting.get(index).copied().unwrap_or(0);
             let mut twice = (account.gone() + there).saturating_sub(account.offered);
-            for (_, misses) in self.losses.iter_mut().rev() {
+            let unseen = self.losses.iter_mut().rev().map(|(_, misses)| misses);
+            let read = read.iter_mut().rev().map(|misses| &mut **misses);
+            for misses in unseen.chain(read) {
                 if let Some((_, count)) = misses.get_mut(index) {
                     let back = twice.min(*count);
                     *count -= back;
@@ -241,6 +324,18 @@ impl Outlook {
         self.uplinks.len()
     }
 
+    /// No generation is left: what an uplink was offered and nothing else accounts for is lost, too, as the last loss tells.
+    fn count_unaccounted(&mut self) {
+        for (index, (_, progress)) in self.uplinks.iter_mut().enumerate() {
+            let count = progress.account.stored();
+            progress.count_dropped(DropReason::Damaged, count);
+            let told = self.losses.last_mut();
+            if let Some((_, misses)) = told.and_then(|(_, misses)| misses.get_mut(index)) {
+                *misses += count;
+            }
+        }
+    }
+
     fn take(&mut self, loss: Loss) {
         let misses = match loss.count() {
             0 => return,
@@ -251,6 +346,10 @@ impl Outlook {
 
     /// Whether an event lies in a generation that is not set aside, as its name tells.
     fn holds(&self, at: Position) -> bool {
+        let (first, last) = self.newest;
+        if at.epoch == first.epoch && at >= first {
+            return at <= last;
+        }
         let begin = self.starts.range(..=at).next_back();
         let begin = begin.filter(|first| first.epoch == at.epoch);
         begin.is_some_and(|first| self.end_of(*first).is_none_or(|end| at <= end))
@@ -311,7 +410,9 @@ fn uplinks(scene: &Scene<'_>, state: &Head) -> (Vec<(String, Progress)>, BTreeSe
         let lost = state.lost.iter();
         let lost = lost.map(|loss| span_after(cursor, loss.from, loss.to));
         let stored = lost.sum::<u64>().saturating_sub(above);
-        progress.account.offered = progress.account.gone() + stored;
+        let gone = progress.account.gone();
+        let offered = known.offered(name).unwrap_or(gone + stored);
+        progress.account.offered = offered.max(gone);
         uplinks.push((name.to_owned(), progress));
     }
     (uplinks, new)

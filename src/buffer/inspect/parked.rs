@@ -1,15 +1,13 @@
 //! Parked events as their files tell: read beside a running gateway, too, since each file is whole or not there. Changed only
 //! under the lock of a store that no gateway has; a running one is asked instead (see `live`).
 
-use super::{Held, ShutError, ShutStore};
+use super::{Held, ShutError, ShutStore, owner};
 use crate::buffer::disk::{Disk, Files};
 use crate::buffer::parked::Folder;
 use crate::buffer::{Changed, Parked, ParkedChange, ParkedError};
 use crate::model::{Position, UtcTime};
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Uplinks with a folder that are looked at: more than any settings have.
@@ -78,9 +76,8 @@ impl ShutStore {
     ) -> Result<Option<Result<Parked, ParkedError>>, ShutError> {
         let root = self.parked_root();
         let folder = folder(&root, uplink);
-        let bytes = folder.read(position);
-        let bytes = bytes.map_err(|error| ShutError::io(&folder.path(), error))?;
-        Ok(bytes.map(|bytes| Parked::decode_at(position, &bytes)))
+        let found = folder.parked(position);
+        found.map_err(|error| ShutError::io(&folder.path(), error))
     }
 
     /// Changes parked events, durably. What is discarded stays where it is until the next start of a gateway, which alone
@@ -97,23 +94,14 @@ impl ShutStore {
     ) -> Result<Changed, ShutError> {
         let root = self.parked_root();
         let folder = folder(&root, uplink);
-        let path = folder.path();
-        let io = |error| ShutError::io(&path, error);
-        let done = folder.change(change, &change.positions, now).map_err(io)?;
-        let owner = fs::metadata(&path).map_err(io)?;
-        for parked in &done.parked {
-            let file = path.join(parked.record.position.to_string());
-            // The gateway runs as another user than whoever may run this, and must be able to read it.
-            let made = fs::metadata(&file).map_err(io)?;
-            if (made.uid(), made.gid()) != (owner.uid(), owner.gid()) {
-                std::os::unix::fs::chown(&file, Some(owner.uid()), Some(owner.gid()))
-                    .map_err(io)?;
-            }
-        }
+        let done = folder.change(change, &change.positions, now);
+        // The gateway runs as another user than whoever may run this, and must be able to read what was written.
+        owner::give_back(self.path())?;
+        let done = done.map_err(|error| ShutError::io(&folder.path(), error))?;
         Ok(done.counts)
     }
 
-    fn parked_root(&self) -> PathBuf {
+    pub(super) fn parked_root(&self) -> PathBuf {
         self.path().join("parked")
     }
 }

@@ -5,10 +5,10 @@ use super::copy::CopyError;
 use super::live::{SetAside, listed};
 use super::status::{StoreStatus, UplinkStatus};
 use super::walk::{Opened, Trouble};
-use super::{Name, names, root};
+use super::{Name, names, owner, root};
 use crate::buffer::disk::{Disk, Files};
 use crate::buffer::engine::{Medium, conf_is_damaged};
-use crate::buffer::error::StoreError;
+use crate::buffer::error::{StoreError, misplaced};
 use crate::buffer::generation::predecessor;
 use crate::buffer::head::Head;
 use crate::buffer::listing::MAX_DAMAGED;
@@ -38,6 +38,19 @@ pub enum ShutError {
         "{} may not be read by this user: run the command as root, or as the user that runs the gateway", .0.display()
     )]
     NoPermission(PathBuf),
+    /// A file where a directory belongs, or the other way round.
+    #[error(
+        "{path} is a {is} where a {needed} belongs: move it away, then try again; no event is lost by that",
+        path = path.display()
+    )]
+    Misplaced {
+        /// What is in the way.
+        path: PathBuf,
+        /// What it is.
+        is: &'static str,
+        /// What belongs there.
+        needed: &'static str,
+    },
     /// No copy.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -58,7 +71,10 @@ impl ShutError {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::PermissionDenied => ShutError::NoPermission(path),
-            _ => ShutError::Io { path, source },
+            _ => match misplaced(&path, &source) {
+                Some((path, is, needed)) => ShutError::Misplaced { path, is, needed },
+                None => ShutError::Io { path, source },
+            },
         }
     }
 }
@@ -313,7 +329,7 @@ impl ShutStore {
     }
 
     /// Opens the store as a gateway would, which renews what can be renewed and sets aside a newest generation that does not
-    /// open, then sets aside these. Says what was lost with each, and why the next start begins a new epoch, if it does.
+    /// open, then sets aside these, and opens and reads the older ones to `renew`. Says what was lost with each, and why the next start begins a new epoch, if it does.
     ///
     /// # Errors
     /// When it is in use, or nothing more may be set aside.
@@ -321,6 +337,7 @@ impl ShutStore {
         &self,
         uplinks: &[String],
         aside: &[(Position, String)],
+        renew: &[Position],
         generation_bytes: u64,
     ) -> Result<(Vec<SetAside>, Option<EpochReason>), RepairError> {
         let options = OpenOptions {
@@ -340,14 +357,17 @@ impl ShutStore {
             health: Arc::new(BufferHealth::default()),
             medium: Medium::sled(),
         };
-        let (mut store, _) = Store::open(&options)?;
-        let mut lost = Vec::new();
-        for (first, reason) in aside {
-            let done = store.set_aside_on_behalf(*first, reason.clone())?;
-            lost.push(done.map_err(RepairError::Left)?);
-        }
-        store.commit_progress()?;
-        Ok((lost, store.new_epoch()))
+        let done = Store::open(&options)
+            .map_err(RepairError::Store)
+            .and_then(|(mut store, _)| {
+                let done = repair_open(&mut store, aside, renew);
+                // As long as it is held: no gateway shall find what it may not write.
+                owner::give_back(&self.path)?;
+                done
+            });
+        // Also what was written when it was closed, or before it could not be opened.
+        owner::give_back(&self.path)?;
+        done
     }
 
     /// How many more generations can be set aside before the oldest one of those would go.
@@ -360,12 +380,35 @@ impl ShutStore {
     }
 }
 
+fn repair_open(
+    store: &mut Store,
+    aside: &[(Position, String)],
+    renew: &[Position],
+) -> Result<(Vec<SetAside>, Option<EpochReason>), RepairError> {
+    let mut lost = Vec::new();
+    for (first, reason) in aside {
+        let done = store.set_aside_on_behalf(*first, reason.clone())?;
+        lost.push(done.map_err(RepairError::Left)?);
+    }
+    for first in renew {
+        store.read_through(*first)?;
+    }
+    store.commit_progress()?;
+    Ok((lost, store.new_epoch()))
+}
+
 /// Why a repair ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was written cannot be given to whose the store is.
+    #[error(
+        "{0}: the store is repaired, but a part of it belongs to another user than its directory: give it to that one with \
+         chown"
+    )]
+    Owner(#[from] ShutError),
     /// A generation is left alone, and why.
     #[error("{0}")]
     Left(String),

@@ -187,6 +187,11 @@ impl Opened {
         }
     }
 
+    /// The runs of positions that were taken out on purpose.
+    pub(super) fn evicted(&self) -> Vec<(Position, Position)> {
+        self.generation.absent().runs().collect()
+    }
+
     /// The first record after `after` that can be read.
     #[must_use]
     pub fn first_after(&self, after: Position) -> Option<EventLabel> {

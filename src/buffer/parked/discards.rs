@@ -3,6 +3,7 @@
 //! The line stays when the file is gone: who gave up which event, when and why, is what an auditor asks first, and the MES
 //! is the last place that would know. A crash in between is mended at the next start, which writes no line twice.
 
+use super::super::disk::is_damage;
 use super::super::error::{StoreError, io_error};
 use super::super::listing::parse;
 use super::super::progress::Left;
@@ -65,7 +66,11 @@ impl Folder<'_> {
     pub(in crate::buffer) fn listed_as_discarded(&self) -> io::Result<BTreeSet<Position>> {
         let mut listed = BTreeSet::new();
         for name in [BEFORE, LIST] {
-            let bytes = self.disk.read(&self.path().join(name), MAX_LIST)?;
+            let bytes = match self.disk.read(&self.path().join(name), MAX_LIST) {
+                // What stands there may be written a second time: better than a start that fails.
+                Err(error) if is_damage(&error) => None,
+                read => read?,
+            };
             for line in bytes.unwrap_or_default().split(|byte| *byte == b'\n') {
                 let line: Option<serde_json::Value> = serde_json::from_slice(line).ok();
                 let sequence = line

@@ -1,8 +1,8 @@
 //! The files of parked events: `parked/UPLINK/POSITION` beside the store, one per event, each whole or not there.
 
-use super::super::disk::Disk;
+use super::super::disk::{Disk, is_damage};
 use super::super::listing::parse;
-use super::entry::MAX_FILE;
+use super::entry::{MAX_FILE, Parked, ParkedError};
 use crate::model::Position;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -74,10 +74,25 @@ impl Folder<'_> {
     }
 
     /// The bytes of an event's file; `None` where there is none.
-    pub(in crate::buffer) fn read(&self, position: Position) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn read(&self, position: Position) -> io::Result<Option<Vec<u8>>> {
         let file = self.path().join(position.to_string());
         // One byte more than it may have: a longer file is not cut to a good one.
         self.disk.read(&file, MAX_FILE.saturating_add(1))
+    }
+
+    /// The parked event in its file; `None` where there is none. The inner error says why it cannot be read: a bad block
+    /// costs the event whose file has it, and nothing else.
+    pub(in crate::buffer) fn parked(
+        &self,
+        position: Position,
+    ) -> io::Result<Option<Result<Parked, ParkedError>>> {
+        match self.read(position) {
+            Err(error) if is_damage(&error) => {
+                let reason = format!("the disk does not give it: {error}");
+                Ok(Some(Err(ParkedError::Damaged(reason))))
+            }
+            read => Ok(read?.map(|bytes| Parked::decode_at(position, &bytes))),
+        }
     }
 
     /// Makes an event's file durable, whole, in place of an older one.
@@ -129,12 +144,14 @@ impl Folder<'_> {
     /// Gives a damaged file a name under which nobody takes it for an event.
     pub(super) fn set_aside(&self, position: Position) -> io::Result<()> {
         let folder = self.path();
-        let from = folder.join(position.to_string());
-        if self.disk.read(&from, 1)?.is_none() {
+        let named = position.to_string();
+        // Not by a look into it: that may be what cannot be done.
+        if !self.names()?.contains(&named) {
             return Ok(());
         }
-        self.disk
-            .rename(&from, &folder.join(format!("{DAMAGED}{position}")))?;
+        let to = folder.join(format!("{DAMAGED}{named}"));
+        self.remove_any(&to)?;
+        self.disk.rename(&folder.join(named), &to)?;
         let names = self.disk.names(&folder)?;
         let damaged: Vec<&String> = names
             .iter()
@@ -142,10 +159,41 @@ impl Folder<'_> {
             .collect();
         let surplus = damaged.len().saturating_sub(MAX_DAMAGED);
         for name in damaged.into_iter().take(surplus) {
-            self.disk.remove_file(&folder.join(name))?;
+            self.remove_any(&folder.join(name))?;
         }
         self.disk.sync_dir(&folder)
     }
+
+    /// Removes what was set aside, also a directory that somebody made in the place of a file.
+    fn remove_any(&self, path: &Path) -> io::Result<()> {
+        match self.disk.remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                self.disk.remove_tree(path)
+            }
+            removed => removed,
+        }
+    }
+}
+
+/// The furthest event that has a file in any folder, also in one of an uplink that left the settings.
+pub(in crate::buffer) fn furthest_parked(
+    disk: &dyn Disk,
+    root: &Path,
+) -> io::Result<Option<Position>> {
+    let folders = match disk.names(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        names => names?,
+    };
+    let mut furthest = None;
+    for uplink in &folders {
+        let listed = Folder { disk, root, uplink }.listed();
+        match listed {
+            // A file beside the folders is none of ours.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
+            listed => furthest = furthest.max(listed?.last().copied()),
+        }
+    }
+    Ok(furthest)
 }
 
 #[cfg(test)]

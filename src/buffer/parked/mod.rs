@@ -28,7 +28,7 @@ use super::progress::Left;
 use super::store::Store;
 use crate::model::{DropNotice, DropReason, ParkClass, ParkedGroup, Position, Stamp, UplinkId};
 pub(super) use adopt::reconcile;
-pub(super) use folder::Folder;
+pub(super) use folder::{Folder, furthest_parked};
 use index::{Index, Next};
 use std::io;
 use std::path::PathBuf;
@@ -360,18 +360,9 @@ impl Store {
         let Some(folder) = self.folder(uplink) else {
             return Ok(Err(ParkedError::Damaged("no such uplink".into())));
         };
-        let bytes = match folder.read(position) {
-            // A bad block costs the event whose file has it, not the start.
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => {
-                let reason = format!("a block of it cannot be read: {error}");
-                return Ok(Err(ParkedError::Damaged(reason)));
-            }
-            read => read.map_err(|error| io_error(&folder.path(), error))?,
-        };
-        let Some(bytes) = bytes else {
-            return Ok(Err(ParkedError::Damaged("its file is gone".into())));
-        };
-        Ok(Parked::decode_at(position, &bytes))
+        let found = folder.parked(position);
+        let found = found.map_err(|error| io_error(&folder.path(), error))?;
+        Ok(found.unwrap_or_else(|| Err(ParkedError::Damaged("its file is gone".into()))))
     }
 
     /// Writes a file; false when there is no room for it. A new one that failed is not there afterwards.

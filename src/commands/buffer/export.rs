@@ -2,6 +2,7 @@
 
 use super::super::{Exit, Failure, terminal};
 use super::interrupt::Interrupt;
+use super::newest::Newest;
 use super::site::{Site, Which, failure};
 use super::survey::{Bar, before};
 use super::words;
@@ -117,6 +118,9 @@ impl Export {
                 break;
             }
             work.bar.next();
+        }
+        if ended.is_ok() {
+            ended = work.missing(&site, &store);
         }
         work.bar.shown.clear();
         let flushed = out.flush();
@@ -267,6 +271,25 @@ impl Work<'_> {
         ended?;
         if let Err(trouble) = walked {
             return self.skip_all(name, end, &trouble);
+        }
+        Ok(())
+    }
+
+    /// What no generation has any more; a gateway that runs has counted it at its start.
+    fn missing(&mut self, site: &Site, store: &ShutStore) -> Result<(), Ended> {
+        if site.running()?.is_some() {
+            return Ok(());
+        }
+        let newest = Newest::find(site, store)?;
+        if newest.foreign {
+            return Ok(());
+        }
+        let outlook = store.outlook(&newest.scene(false)).map_err(failure)?;
+        let is_there = |first| newest.names.iter().any(|name| name.first == first);
+        let losses = outlook.losses.iter().map(|(loss, _)| loss);
+        // What is broken was read as far as it goes.
+        for loss in losses.filter(|loss| !is_there(loss.from)) {
+            self.skip(loss.from, loss.to, &loss.reason)?;
         }
         Ok(())
     }

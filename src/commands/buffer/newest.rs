@@ -2,7 +2,7 @@
 
 use super::super::Failure;
 use super::site::{Site, failure};
-use crate::buffer::inspect::{Beside, Name, ShutHead, ShutStore, Trouble};
+use crate::buffer::inspect::{Beside, Name, Scene, ShutHead, ShutStore, Trouble};
 use crate::model::Position;
 
 /// Looks at a store whose newest generation goes away while it is looked for: a gateway rotates and removes.
@@ -69,6 +69,18 @@ impl Newest {
             }
         }
         Ok(true)
+    }
+
+    /// What a start goes by.
+    pub(super) fn scene(&self, runs: bool) -> Scene<'_> {
+        Scene {
+            names: &self.names,
+            half_made: &self.half_made,
+            head: self.head.as_ref(),
+            broken: &self.broken,
+            beside: &self.beside,
+            runs,
+        }
     }
 
     /// Why a start would set this generation aside, if it would.

@@ -40,6 +40,8 @@ struct Plan<'a> {
     broken: Vec<(&'a Part, &'a str)>,
     /// In words.
     renewed: Vec<String>,
+    /// What only the next start of the running gateway does, in words.
+    left: Vec<String>,
 }
 
 impl Repair {
@@ -79,23 +81,17 @@ impl Repair {
     }
 
     fn nothing(&self, plan: &Plan<'_>) -> Result<(), Failure> {
-        let partly = plan
-            .survey
-            .parts
-            .iter()
-            .any(|part| part.state == State::Partly);
-        let more = if partly {
-            "; some records cannot be read, which the gateway passes over: `millgate buffer verify` lists them"
-        } else {
-            ""
-        };
         if self.json {
-            return terminal::print(&format!(
-                "{:#}\n",
-                json!({ "set_aside": [], "renewed": [] })
-            ));
+            let report = json!({ "set_aside": [], "renewed": [], "left": plan.left });
+            return terminal::print(&format!("{report:#}\n"));
         }
-        terminal::print(&format!("Nothing to repair{more}.\n"))
+        match plan.left.is_empty() {
+            true => terminal::print("Nothing to repair.\n"),
+            false => terminal::print(&format!(
+                "Nothing to repair beside a running gateway.\n{}",
+                plan.left()
+            )),
+        }
     }
 
     fn tell(
@@ -106,8 +102,9 @@ impl Repair {
         new_epoch: Option<&'static str>,
     ) -> Result<(), Failure> {
         if self.json {
-            let report =
-                json!({ "set_aside": done, "renewed": plan.renewed, "new_epoch": new_epoch });
+            let report = json!({
+                "set_aside": done, "renewed": plan.renewed, "left": plan.left, "new_epoch": new_epoch
+            });
             return terminal::print(&format!("{report:#}\n"));
         }
         let mut text = String::new();
@@ -129,6 +126,7 @@ impl Repair {
         if !plan.broken.is_empty() {
             text += "`millgate buffer export --damaged` writes what can be read of them. The uplinks are told what was dropped.\n";
         }
+        text += &plan.left();
         terminal::print(&text)
     }
 }
@@ -140,27 +138,40 @@ impl<'a> Plan<'a> {
             _ => None,
         });
         let broken: Vec<_> = broken.collect();
-        let mut renewed = Vec::new();
-        // A running gateway has renewed these at its start, and would not have them changed under it.
-        if !runs {
-            if let Some(why) = survey.side {
-                renewed.push(format!("make the side file `progress` anew ({why})"));
-            }
-            for name in &survey.half_made {
-                renewed.push(format!("tidy up {name}, which a crash left"));
-            }
-            for part in survey.parts.iter().filter(|part| part.conf_is_damaged) {
-                if !matches!(part.state, State::Broken(_)) {
-                    renewed.push(format!("make the `conf` of {} anew", part.name));
-                }
-            }
-            renewed.extend(counted(survey));
-        }
+        let all = renewals(survey);
+        // A running gateway has a state of its own, and would not have these changed under it.
+        let (renewed, left) = match runs {
+            true => (Vec::new(), all),
+            false => (all, Vec::new()),
+        };
         Plan {
             survey,
             broken,
             renewed,
+            left,
         }
+    }
+
+    /// What is left to the gateway, in words.
+    fn left(&self) -> String {
+        let lines = self.left.iter().map(|what| format!("- {what}\n"));
+        let lines: String = lines.collect();
+        match lines.as_str() {
+            "" => lines,
+            _ => format!(
+                "The gateway runs, and does the rest by itself when it comes to it, at its next start at the latest \
+                 (`systemctl restart millgate`):\n{lines}"
+            ),
+        }
+    }
+
+    /// Generations that are opened and read, so that what the plan says of them is done.
+    fn renewing(&self) -> impl Iterator<Item = &Part> {
+        let parts = self.survey.parts.iter();
+        parts.filter(|part| {
+            let renews = part.conf_is_damaged && !matches!(part.state, State::Broken(_));
+            renews || part.misses_events()
+        })
     }
 
     fn is_empty(&self) -> bool {
@@ -176,11 +187,14 @@ impl<'a> Plan<'a> {
             return Err(Failure::new(Exit::Unavailable, error));
         }
         let room = store.room_for_damaged().map_err(failure)?;
-        if self.broken.len() > room {
+        // The newest ones any start sets aside, and keeps all of them.
+        let older = self.broken.iter().filter(|(part, _)| !part.is_newest);
+        let older = older.count();
+        if older > room {
             let error = anyhow!(
                 "{} generations are damaged, and only {room} more can be set aside before the oldest of those would be \
                  removed: move the directories `damaged-...` out of {} first",
-                self.broken.len(),
+                older,
                 store.root().display()
             );
             return Err(Failure::new(Exit::Data, error));
@@ -217,6 +231,30 @@ impl<'a> Plan<'a> {
         }
         format!("{text}.\n{}", meaning(self.survey, loss))
     }
+}
+
+/// What is made anew, tidied up and counted, in words.
+fn renewals(survey: &Survey) -> Vec<String> {
+    let mut renewed = Vec::new();
+    if let Some(why) = survey.side {
+        renewed.push(format!("make the side file `progress` anew ({why})"));
+    }
+    for name in &survey.half_made {
+        renewed.push(format!("tidy up {name}, which a crash left"));
+    }
+    for part in survey.parts.iter().filter(|part| part.conf_is_damaged) {
+        if !matches!(part.state, State::Broken(_)) {
+            renewed.push(format!("make the `conf` of {} anew", part.name));
+        }
+    }
+    for part in survey.parts.iter().filter(|part| part.misses_events()) {
+        let (name, lost) = (part.name, words::events(part.lost));
+        renewed.push(format!(
+            "count {lost} of {name} as lost, which cannot be read"
+        ));
+    }
+    renewed.extend(counted(survey));
+    renewed
 }
 
 /// What a start counts as dropped, and begins anew.
@@ -292,22 +330,29 @@ fn alone(
     plan: &Plan<'_>,
 ) -> Result<(Vec<SetAside>, Option<&'static str>), Failure> {
     let uplinks = plan.survey.missed.iter();
-    let uplinks: Vec<String> = uplinks.map(|(name, _)| name.clone()).collect();
+    let mut uplinks: Vec<String> = uplinks.map(|(name, _)| name.clone()).collect();
+    if let Some(plant) = site.plant.as_ref().filter(|_| uplinks.is_empty()) {
+        // No state is left that knows them: the settings do.
+        uplinks.extend(plant.uplinks.iter().map(|uplink| uplink.name.clone()));
+    }
     let older: Vec<(Position, String)> = plan
         .broken
         .iter()
         .filter(|(part, _)| !part.is_newest)
         .map(|(part, why)| (part.name.first, (*why).to_owned()))
         .collect();
+    let renew: Vec<Position> = plan.renewing().map(|part| part.name.first).collect();
     let bytes = site
         .plant
         .as_ref()
         .map_or(GENERATION_BYTES, |plant| plant.buffer.generation_size.0);
-    let (done, why) = store
-        .repair(&uplinks, &older, bytes)
-        .map_err(|error| match error {
-            RepairError::Store(error) => Failure::new(Exit::Io, error),
-            RepairError::Left(why) => Failure::new(Exit::Data, anyhow!("{why}")),
-        })?;
+    let (done, why) =
+        store
+            .repair(&uplinks, &older, &renew, bytes)
+            .map_err(|error| match error {
+                RepairError::Store(error) => Failure::new(Exit::Io, error),
+                error @ RepairError::Owner(_) => Failure::new(Exit::Io, error),
+                RepairError::Left(why) => Failure::new(Exit::Data, anyhow!("{why}")),
+            })?;
     Ok((done, why.map(|why| why.words())))
 }

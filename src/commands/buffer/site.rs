@@ -261,7 +261,7 @@ pub(in crate::commands) fn deaf(path: &Path) -> Failure {
 pub(in crate::commands) fn failure(error: ShutError) -> Failure {
     let exit = match &error {
         ShutError::NoStore(_) | ShutError::NoPermission(_) => Exit::NoInput,
-        ShutError::Copy(_) | ShutError::Io { .. } => Exit::Io,
+        ShutError::Copy(_) | ShutError::Misplaced { .. } | ShutError::Io { .. } => Exit::Io,
     };
     Failure::new(exit, error)
 }

@@ -4,7 +4,7 @@ use super::super::{Exit, Failure, terminal};
 use super::site::{Gateway, Site, Which, deaf, failure};
 use super::{drain, words};
 use crate::buffer::inspect::{
-    EventLabel, Kind, Name, ShutHead, ShutStore, StoreStatus, UplinkStatus,
+    EventLabel, Kind, Name, Scene, ShutHead, ShutStore, StoreStatus, UplinkStatus,
 };
 use crate::gateway::control::Ask;
 use crate::model::Position;
@@ -29,6 +29,8 @@ struct Screen {
     gateway: Option<Greeting>,
     /// The newest generations that do not open, newest first, and why.
     broken: Vec<(Name, String)>,
+    /// Why the next start begins a new epoch, if it does.
+    new_epoch: Option<&'static str>,
 }
 
 impl Status {
@@ -42,6 +44,7 @@ impl Status {
             let whole = json!({
                 "gateway": screen.gateway,
                 "status": screen.status,
+                "new_epoch": screen.new_epoch,
                 "broken": screen.broken.iter().map(|(name, why)| json!({
                     "generation": name.to_string(), "reason": why,
                 })).collect::<Vec<_>>(),
@@ -68,6 +71,7 @@ impl Screen {
                 status,
                 gateway: Some(conversation.greeting.clone()),
                 broken: Vec::new(),
+                new_epoch: None,
             });
         }
         let store = site.store()?;
@@ -115,7 +119,13 @@ impl Screen {
         );
         row(
             "Next number",
-            format!("{} (epoch.event)", words::place(status.next)),
+            match self.new_epoch {
+                None => format!("{} (epoch.event)", words::place(status.next)),
+                Some(why) => format!(
+                    "{} (epoch.event): the next start begins a new epoch: {why}\n`millgate buffer verify` says what is lost",
+                    words::place(status.next)
+                ),
+            },
         );
         row("Disk", disk(status));
         row("Parts", parts(status));
@@ -263,7 +273,8 @@ fn meaning(reason: &str) -> &str {
 
 /// A store that nobody has open: its newest generation that opens says how it goes.
 fn shut(site: &Site, store: &ShutStore) -> Result<Screen, Failure> {
-    let (names, _) = store.names().map_err(failure)?;
+    let beside = store.beside().map_err(failure)?;
+    let (names, half_made) = store.names().map_err(failure)?;
     let mut broken = Vec::new();
     for name in names.iter().rev().filter(|name| !name.damaged) {
         let Some(opened) = site.open(store, *name)? else {
@@ -288,10 +299,25 @@ fn shut(site: &Site, store: &ShutStore) -> Result<Screen, Failure> {
         if status.last.is_none() {
             status.last = newest_below(site, store, &names, head.next())?;
         }
+        let why: Vec<(Position, String)> = broken
+            .iter()
+            .map(|(name, why): &(Name, String)| (name.first, why.clone()))
+            .collect();
+        let scene = Scene {
+            names: &names,
+            half_made: &half_made,
+            head: Some(&head),
+            broken: &why,
+            beside: &beside,
+            runs: false,
+        };
+        let (next, new_epoch) = store.next(&scene).map_err(failure)?;
+        status.next = next;
         return Ok(Screen {
             status,
             gateway: None,
             broken,
+            new_epoch: new_epoch.map(|why| why.words()),
         });
     }
     let Some((name, why)) = broken.first() else {

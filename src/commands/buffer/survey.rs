@@ -10,9 +10,7 @@ use super::newest::Newest;
 use super::site::{Gateway, Reading, Site, deaf, failure};
 use super::words;
 use crate::buffer::disk::{Disk, Files};
-use crate::buffer::inspect::{
-    Misses, Name, Outlook, ParkedHarm, Scene, Seen, ShutStore, Trouble, Walked,
-};
+use crate::buffer::inspect::{Misses, Name, Outlook, ParkedHarm, Seen, ShutStore, Trouble, Walked};
 use crate::model::{EpochReason, Position};
 use std::ops::ControlFlow;
 
@@ -46,6 +44,8 @@ pub(super) struct Part {
     pub(super) name: Name,
     /// A start would write to it, or sets it aside before it does.
     pub(super) is_newest: bool,
+    /// Its last position, as far as anybody knows.
+    end: Option<Position>,
     /// Its `conf` is torn; renewed by the next open.
     pub(super) conf_is_damaged: bool,
     /// Whole records.
@@ -55,6 +55,8 @@ pub(super) struct Part {
     /// Records that cannot be read, all of them.
     pub(super) lost: u64,
     pub(super) state: State,
+    /// Some of those beyond `losses` are missed.
+    misses_more: bool,
     /// Those beyond `losses`, until they are counted: at most every second record of a generation.
     untold: Vec<(Position, Position)>,
 }
@@ -105,22 +107,13 @@ impl Survey {
             Gateway::Deaf => return Err(deaf(&site.path)),
         };
         let newest = Newest::find(site, store)?;
-        let scene = Scene {
-            names: &newest.names,
-            half_made: &newest.half_made,
-            head: newest.head.as_ref(),
-            broken: &newest.broken,
-            beside: &newest.beside,
-            runs,
-        };
-        let mut outlook = store.outlook(&scene).map_err(failure)?;
+        let mut outlook = store.outlook(&newest.scene(runs)).map_err(failure)?;
         let mut parts = Vec::new();
         let mut waiting = vec![0; outlook.uplinks()];
         let mut bar = Bar::new(store, &newest.names);
         for name in &newest.names {
             let mut work = Work {
-                part: Part::new(*name, &newest),
-                end: end_of(*name, &newest, &outlook),
+                part: Part::new(*name, &newest, &outlook),
                 newest: &newest,
                 outlook: &mut outlook,
                 waiting: &mut waiting,
@@ -136,7 +129,12 @@ impl Survey {
     }
 
     fn of(mut parts: Vec<Part>, newest: Newest, mut outlook: Outlook, waiting: &[u64]) -> Survey {
-        outlook.take_back_evicted(waiting);
+        if newest.head.is_some() {
+            outlook.count_evicted(waiting);
+        }
+        let losses = parts.iter_mut().flat_map(Part::last_loss);
+        let mut read: Vec<&mut Misses> = losses.map(|loss| &mut loss.misses).collect();
+        outlook.take_back_evicted(waiting, &mut read);
         // What is left to count is in rewritten ones; the first one has it all.
         for part in parts.iter_mut().filter(|part| part.is_uncounted()) {
             let misses = outlook.lose_rewritten(waiting);
@@ -178,8 +176,9 @@ impl Survey {
     /// Nothing is wrong.
     pub(super) fn is_good(&self) -> bool {
         let part = |part: &Part| {
+            let settled = part.state == State::Partly && !part.misses_events();
             let good = matches!(part.state, State::Whole | State::SetAside | State::Gone);
-            good && !part.conf_is_damaged
+            (good || settled) && !part.conf_is_damaged
         };
         let beside = self.side.is_none() && self.parked.is_empty();
         let store = self.new_epoch.is_none() && self.missing.is_empty();
@@ -198,22 +197,25 @@ impl Survey {
 /// Where a generation ends, as a start knows it.
 fn end_of(name: Name, newest: &Newest, outlook: &Outlook) -> Option<Position> {
     match &newest.head {
-        Some(head) if head.name == name => Some(before(head.next())),
+        // Below a new epoch it is one of the older ones.
+        Some(head) if head.name == name && outlook.new_epoch.is_none() => Some(before(head.next())),
         _ => outlook.end_of(name.first),
     }
 }
 
 impl Part {
-    fn new(name: Name, newest: &Newest) -> Part {
+    fn new(name: Name, newest: &Newest, outlook: &Outlook) -> Part {
         let head = newest.head.as_ref().map(|head| head.name.first);
         Part {
             name,
             is_newest: !name.damaged && head.is_none_or(|head| name.first >= head),
+            end: end_of(name, newest, outlook),
             conf_is_damaged: false,
             records: 0,
             losses: Vec::new(),
             lost: 0,
             state: State::Whole,
+            misses_more: false,
             untold: Vec::new(),
         }
     }
@@ -238,6 +240,22 @@ impl Part {
         self.is_newest && matches!(self.state, State::Broken(_)) && self.name.first == loss.from
     }
 
+    /// What it lacks up to its end, where that is known: what came behind it may be gone with its directory.
+    fn last_loss(&mut self) -> Option<&mut Loss> {
+        let end = self.end;
+        let last = self.losses.last_mut();
+        last.filter(|loss| Some(loss.to) == end && !loss.misses.is_empty())
+    }
+
+    /// Some of its records cannot be read, and somebody has not settled them, or nobody knows who has.
+    pub(super) fn misses_events(&self) -> bool {
+        let misses = |loss: &Loss| {
+            let mut misses = loss.misses.iter();
+            loss.misses.is_empty() || misses.any(|(_, count)| *count > 0)
+        };
+        self.state == State::Partly && (self.misses_more || self.losses.iter().any(misses))
+    }
+
     /// It was rewritten, and cannot be read.
     fn is_uncounted(&self) -> bool {
         self.name.lean && !self.is_newest && matches!(self.state, State::Broken(_))
@@ -247,8 +265,6 @@ impl Part {
 /// One generation being read.
 struct Work<'a> {
     part: Part,
-    /// Its last position, as far as anybody knows.
-    end: Option<Position>,
     newest: &'a Newest,
     outlook: &'a mut Outlook,
     /// What each uplink waits for in what was read.
@@ -305,7 +321,7 @@ impl Work<'_> {
             let first = part.name.first;
             part.lose(Loss {
                 from: first,
-                to: self.end.filter(|end| *end >= first).unwrap_or(first),
+                to: part.end.filter(|end| *end >= first).unwrap_or(first),
                 reason,
                 misses: Misses::new(),
             });
@@ -323,7 +339,8 @@ impl Work<'_> {
             }
         }
         for (from, to) in std::mem::take(&mut self.part.untold) {
-            self.outlook.lose(from, to);
+            let misses = self.outlook.lose(from, to);
+            self.part.misses_more |= misses.iter().any(|(_, count)| *count > 0);
         }
     }
 
@@ -344,7 +361,7 @@ impl Work<'_> {
             self.broken(reason.unwrap_or_default());
             return Ok(());
         }
-        match reading.opened.emptied(self.part.name, self.end) {
+        match reading.opened.emptied(self.part.name, self.part.end) {
             Ok(Some(reason)) if !self.part.is_newest => {
                 self.broken(reason.to_owned());
                 return Ok(());
@@ -359,7 +376,8 @@ impl Work<'_> {
             self.part.state = State::Partly;
         }
         self.count();
-        let last = self.end.unwrap_or(walked.end);
+        let last = self.part.end.unwrap_or(walked.end);
+        self.outlook.note_evicted(self.part.name, &reading.opened);
         let there = self.outlook.waiting(&reading.opened, last);
         for (sum, there) in self.waiting.iter_mut().zip(there) {
             *sum += there;
@@ -371,6 +389,7 @@ impl Work<'_> {
     fn walk(&mut self, reading: &Reading) -> Result<Option<Walked>, Failure> {
         let start = before(self.part.name.first);
         let mut interrupted = false;
+        let end = self.part.end;
         let (part, interrupt, bar) = (&mut self.part, &mut *self.interrupt, &mut *self.bar);
         let mut each = |seen| {
             match seen {
@@ -396,7 +415,7 @@ impl Work<'_> {
                 false => ControlFlow::Continue(()),
             }
         };
-        let walked = reading.opened.walk(start, self.end, &mut each);
+        let walked = reading.opened.walk(start, end, &mut each);
         if interrupted {
             self.bar.shown.clear();
             return Err(Interrupt::failure());

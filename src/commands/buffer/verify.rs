@@ -143,7 +143,13 @@ fn one(part: &Part, survey: &Survey) -> String {
         text += &meaning(survey, loss);
     }
     match &part.state {
-        State::Partly => text += "  The gateway passes over them and reports them as dropped.\n",
+        State::Partly if !part.misses_events() => {
+            text +=
+                "  Everybody has them, or they are counted as dropped: nothing is to be done.\n";
+        }
+        State::Partly => {
+            text += "  The gateway passes over them and reports them as dropped; `millgate buffer repair` does it now.\n";
+        }
         State::Broken(_) if part.is_newest => {
             text += "  The next start, or `millgate buffer repair`, sets it aside and begins a new epoch.\n";
         }

@@ -42,7 +42,10 @@ fn class(reply: &Reply) -> Class {
         Verdict::Rejected(..) => Class::Business,
         Verdict::Conflict(_) => Class::Conflict,
         Verdict::Refused(_) => Class::Refused,
-        Verdict::Unanswered(_) | Verdict::Pending(_) | Verdict::Undivided(_) => Class::Unanswered,
+        Verdict::Unanswered(_)
+        | Verdict::Broken(_)
+        | Verdict::Pending(_)
+        | Verdict::Undivided(_) => Class::Unanswered,
         Verdict::InDoubt(Doubt::Event, _) => Class::Event,
         Verdict::InDoubt(Doubt::Way, _) => Class::Way,
         Verdict::Unavailable(_) => Class::Unavailable,

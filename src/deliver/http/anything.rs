@@ -127,6 +127,7 @@ fn check(verdict: &Verdict) {
         | Verdict::Refused(trouble)
         | Verdict::Conflict(trouble)
         | Verdict::Unanswered(trouble)
+        | Verdict::Broken(trouble)
         | Verdict::Pending(trouble)
         | Verdict::Undivided(trouble)
         | Verdict::InDoubt(_, trouble)

@@ -25,7 +25,9 @@ pub(super) enum Judged {
 /// was the cause.
 pub(super) fn shared(verdict: Verdict, count: usize) -> Verdict {
     match verdict {
-        Verdict::Unanswered(trouble) if count > 1 => Verdict::Undivided(trouble),
+        Verdict::Unanswered(trouble) | Verdict::Broken(trouble) if count > 1 => {
+            Verdict::Undivided(trouble)
+        }
         other => other,
     }
 }

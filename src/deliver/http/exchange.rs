@@ -106,9 +106,11 @@ impl Wire {
                 sleep(asked).await;
                 wait = wait.saturating_mul(2).min(LONGEST_POLL);
                 match self.look(there.clone()).await {
-                    Came::Nothing(Verdict::Unavailable(found) | Verdict::Unanswered(found)) => {
-                        trouble = found;
-                    }
+                    Came::Nothing(
+                        Verdict::Unavailable(found)
+                        | Verdict::Unanswered(found)
+                        | Verdict::Broken(found),
+                    ) => trouble = found,
                     Came::Pending(further, found) => {
                         let status = found.status.unwrap_or_default();
                         known |= status < 300;
@@ -255,7 +257,7 @@ pub(super) fn not_answered(error: &reqwest::Error) -> Verdict {
     if error.is_timeout() {
         return Verdict::Unanswered(Trouble::new("no answer in time (`timeout`)"));
     }
-    Verdict::Unanswered(Trouble::new(format!(
+    Verdict::Broken(Trouble::new(format!(
         "the connection broke before the answer: {reason}"
     )))
 }

@@ -203,7 +203,9 @@ fn without_token(why: &str) -> Trouble {
 
 fn unreachable(verdict: Verdict) -> Trouble {
     let reason = match verdict {
-        Verdict::Unavailable(trouble) | Verdict::Unanswered(trouble) => trouble.reason,
+        Verdict::Unavailable(trouble) | Verdict::Unanswered(trouble) | Verdict::Broken(trouble) => {
+            trouble.reason
+        }
         _ => String::new(),
     };
     Trouble::new(format!("no token from `oauth2.token_url`: {reason}"))

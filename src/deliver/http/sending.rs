@@ -118,7 +118,9 @@ impl Sending {
                 Verdict::Unavailable(trouble) => {
                     return Some(Verdict::Unavailable(trouble.clone()));
                 }
-                Verdict::InDoubt(_, trouble) => in_doubt = Some(trouble),
+                Verdict::InDoubt(_, trouble) | Verdict::Broken(trouble) => {
+                    in_doubt = Some(trouble);
+                }
                 _ => {}
             }
         }

@@ -28,6 +28,8 @@ pub(in crate::deliver) enum Failure {
     Conflict,
     /// No verdict.
     Unanswered,
+    /// The connection broke before the answer.
+    Broken,
     /// An answer that may blame the destination, while others are taken.
     Doubted(Doubt),
 }
@@ -67,7 +69,13 @@ impl Window {
         let sent_at = self.under_way(position)?;
         let lane = self.lane(position)?;
         let others_pass = self.others_pass(position, &lane);
-        self.blame.fails(sent_at, &lane);
+        let since = match failure {
+            Failure::Broken => now,
+            Failure::Refused | Failure::Conflict | Failure::Unanswered | Failure::Doubted(_) => {
+                sent_at
+            }
+        };
+        self.blame.fails(since, &lane);
         // Where its way is at fault, the event is no suspect.
         if failure == Failure::Doubted(Doubt::Way) {
             self.note_failing(position);
@@ -84,13 +92,13 @@ impl Window {
         if entry.failures >= SUSPECT_FAILURES && failure != Failure::Doubted(Doubt::Way) {
             return Some((sent_at, Consequence::Suspect));
         }
-        entry.unanswered = failure == Failure::Unanswered;
-        entry.failed_at = Some(sent_at);
+        entry.unanswered = matches!(failure, Failure::Unanswered | Failure::Broken);
+        entry.failed_at = Some(since);
         entry.fails = entry.fails.saturating_add(1);
         entry.own |= matches!(failure, Failure::Doubted(_));
         let fails = entry.fails;
         // What the MES says of an event is about that event.
-        let of_its_lane = matches!(failure, Failure::Unanswered | Failure::Doubted(_))
+        let of_its_lane = !matches!(failure, Failure::Refused | Failure::Conflict)
             && others_pass
             && !self.lists.is_strict();
         if of_its_lane && self.waits_for_its_lane(position, &lane) {
@@ -101,7 +109,9 @@ impl Window {
             self.stage(position, Stage::Waiting);
             return Some((sent_at, Consequence::Waits));
         }
-        let proven = others_pass || at_least.is_some() || failure != Failure::Unanswered;
+        let proven = others_pass
+            || at_least.is_some()
+            || !matches!(failure, Failure::Unanswered | Failure::Broken);
         self.note_proof(position, proven);
         let wait = self.postpone(position, now, at_least);
         self.lists.failed(position, &lane.key, fails);
@@ -115,11 +125,30 @@ impl Window {
     /// event is due again.
     pub(in crate::deliver) fn doubt(&mut self, position: Position) -> Option<Doubted> {
         let sent_at = self.under_way(position)?;
+        self.entries.get_mut(&position)?.broken = 0;
+        self.weigh(position, sent_at, sent_at)
+    }
+
+    /// The connection broke before the answer to the event. It is the event's own where others are taken that were sent since
+    /// it failed before: what was taken shortly before an outage began proves nothing.
+    pub(in crate::deliver) fn breaks(
+        &mut self,
+        position: Position,
+        now: Instant,
+    ) -> Option<Doubted> {
+        let sent_at = self.under_way(position)?;
+        let entry = self.entries.get_mut(&position)?;
+        entry.broken = entry.broken.saturating_add(1);
+        self.weigh(position, sent_at, now)
+    }
+
+    /// Whose fault it is that an event sent at `sent_at` failed, for which what was sent `since` then speaks.
+    fn weigh(&mut self, position: Position, sent_at: Instant, since: Instant) -> Option<Doubted> {
         let lane = self.lane(position)?;
         let entry = self.entries.get_mut(&position)?;
         if entry.together {
             entry.alone = true;
-            entry.failed_at = Some(sent_at);
+            entry.failed_at = Some(since);
             self.stage(position, Stage::Due);
             return Some(Doubted::Unclear(sent_at));
         }
@@ -129,12 +158,18 @@ impl Window {
             return Some(Doubted::Own);
         }
         if let Some(entry) = self.entries.get_mut(&position) {
-            entry.failed_at = Some(sent_at);
+            entry.failed_at = Some(since);
             entry.fails = entry.fails.max(1);
         }
-        self.blame.fails(sent_at, &lane);
+        self.blame.fails(since, &lane);
         self.stage(position, Stage::Due);
         Some(Doubted::Unclear(sent_at))
+    }
+
+    /// Whether the event failed before.
+    pub(in crate::deliver) fn has_failed(&self, position: Position) -> bool {
+        let entry = self.entries.get(&position);
+        entry.is_some_and(|entry| entry.fails > 0)
     }
 
     /// A request with this event and others failed as a whole: it goes alone, at once. Returns when it was sent.

@@ -97,7 +97,10 @@ struct Entry {
     own: bool,
     /// So many of the last of them while nothing else was taken.
     unproven: u32,
-    /// When it was sent the last time that it failed.
+    /// How often in a row the connection broke before an answer.
+    broken: u32,
+    /// What was sent since then and taken shows that its last failure is its own: when it was sent, or when its connection
+    /// broke.
     failed_at: Option<Instant>,
     /// It waits for its lane, and until then.
     not_before: Option<Instant>,
@@ -213,6 +216,7 @@ impl Window {
                 fails: 0,
                 own: false,
                 unproven: 0,
+                broken: 0,
                 failed_at: None,
                 not_before: None,
                 conflicts: 0,

@@ -10,6 +10,9 @@ use super::{Started, Window};
 use crate::model::Position;
 use std::time::Instant;
 
+/// An event that may never have arrived, since each connection broke with it, is passed by its own machine when that happened
+/// so often while nothing was taken: with the longest wait of 30 s, after about eight minutes.
+const MOST_BROKEN: u32 = 20;
 /// How far behind the oldest event one may stand that is tried in its stead.
 const MOST_BEHIND: usize = 8;
 
@@ -75,7 +78,7 @@ impl Window {
         let Some(entry) = self.entries.get(&oldest) else {
             return Vec::new();
         };
-        if entry.failed_at.is_none() {
+        if entry.failed_at.is_none() || (1..MOST_BROKEN).contains(&entry.broken) {
             return Vec::new();
         }
         let key = &entry.record.envelope.partition_key;

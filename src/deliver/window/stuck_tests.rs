@@ -81,6 +81,31 @@ fn what_is_parked_holds_the_cursor_until_its_file_is_there_and_its_key_never() {
 }
 
 #[test]
+fn what_was_taken_before_a_connection_broke_does_not_blame_the_event() {
+    let now = Instant::now();
+    let mut window = window(&["a", "a", "b", "b"]);
+    let terms = terms(8, true);
+    assert_eq!(start_all(&mut window, now, &terms), [1, 3]);
+    assert!(window.accept(at(3)).is_some(), "sent with the first one");
+    let broke = now + SECOND;
+    assert!(!window.has_failed(at(1)));
+    window.fail(at(1), broke, None, Failure::Broken);
+    let again = broke + 10 * SECOND;
+    assert_eq!(start_all(&mut window, again, &terms), [1, 4]);
+    assert_eq!(
+        window.breaks(at(1), again + SECOND),
+        Some(Doubted::Unclear(again))
+    );
+    assert_eq!(
+        start_all(&mut window, again, &terms),
+        [1],
+        "not the next one"
+    );
+    assert!(window.accept(at(4)).is_some(), "sent since it broke first");
+    assert_eq!(window.breaks(at(1), again + SECOND), Some(Doubted::Own));
+}
+
+#[test]
 fn the_others_pass_one_that_is_not_taken_until_4096_are_settled_above_it() {
     // Also those of its key, unless they are to be held.
     for strict in [true, false] {

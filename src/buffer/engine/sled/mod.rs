@@ -64,6 +64,9 @@ impl Sled {
     fn open(path: &Path, purpose: Purpose) -> Result<Sled, EngineError> {
         heap::keep_limit();
         let io = |source| io_error(path, source);
+        if path.is_file() {
+            return Err(damaged(path, "it is a file where a directory belongs"));
+        }
         create_dirs(path).map_err(io)?;
         remove_snapshots(path, |name| name.ends_with(".generating")).map_err(io)?;
         if let Conf::Foreign(found) = conf::check(path).map_err(io)? {
