@@ -281,8 +281,8 @@ impl Window {
 
     /// The event has its file: it holds nothing back any more.
     pub(super) fn parked(&mut self, position: Position) {
-        let is_parking = |entry: &Box<Entry>| entry.stage == Stage::Parking;
-        if self.entries.get(&position).is_some_and(is_parking) {
+        let entry = self.entries.get(&position);
+        if entry.is_some_and(|entry| entry.stage == Stage::Parking) {
             self.leave(position);
         }
     }

@@ -83,8 +83,8 @@ impl Window {
 
     /// What may make the sending of others fail goes alone.
     fn goes_alone(&self, position: Position) -> bool {
-        let failed = |entry: &Box<Entry>| entry.alone || entry.fails > 0;
-        self.entries.get(&position).is_some_and(failed)
+        let entry = self.entries.get(&position);
+        entry.is_some_and(|entry| entry.alone || entry.fails > 0)
             || !self.blame.is_clear()
                 && self
                     .lane(position)
