@@ -9,6 +9,13 @@ use std::process::ExitCode;
 /// Two runs on one machine differ by that part: less than that is no miss.
 const NOISE: f64 = 0.1;
 
+/// Of the ratios that rounds measured, the one in the middle: two programs that ran one after the other in one round had the
+/// same machine, the best of each over all rounds had not.
+pub(crate) fn middle(mut ratios: Vec<f64>) -> f64 {
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or_default()
+}
+
 /// The goals that were missed, in words.
 #[derive(Default)]
 pub(crate) struct Goals {

@@ -1,8 +1,8 @@
 //! Which events of a window go next, and which of them together. Pure.
 
 use super::super::uplink::Terms;
+use super::Window;
 use super::lists::Stage;
-use super::{Entry, Window};
 use crate::buffer::MAX_ABOVE;
 use crate::model::Position;
 use std::collections::BTreeSet;
