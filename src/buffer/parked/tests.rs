@@ -258,6 +258,37 @@ fn a_file_that_is_bent_or_gone_is_counted_once_and_told() {
 }
 
 #[test]
+fn a_file_that_outlives_the_kill_after_its_discard_counts_once() {
+    let home = tempfile::tempdir().unwrap();
+    let options = options(home.path(), &["mes"]);
+    let mut store = open(&options);
+    append(&mut store, 3);
+    for seq in 1..=3 {
+        park(&mut store, seq, "a");
+    }
+    let file = home.path().join("parked/mes").join(at(1).to_string());
+    let before = std::fs::read(&file).unwrap();
+    let change = ParkedChange {
+        action: ParkedAction::Discard,
+        user: "shift lead".into(),
+        comment: "twice".into(),
+        positions: vec![at(1), at(2)],
+        of: 2,
+    };
+    let done = store.change_parked(MES, &change, second(2)).unwrap();
+    assert_eq!(done.unwrap().changed, 2);
+    // No commit came after the one that says so, and the directory forgot that the file is gone.
+    drop(store);
+    assert!(!file.exists());
+    std::fs::write(&file, before).unwrap();
+    for _ in 0..2 {
+        let account = check(&mut open(&options));
+        assert_eq!((account.parked, account.discarded), (1, 2));
+    }
+    assert!(!file.exists());
+}
+
+#[test]
 fn past_the_limit_nothing_is_parked() {
     let home = super::super::testing::fast_home();
     let mut store = open(&options(home.path(), &["mes"]));
