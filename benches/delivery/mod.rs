@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod broker;
+pub(crate) mod goals;
 
 use crate::stores::{Filler, MES, envelope, number, options, realistic};
 use millgate::buffer::disk::{Disk, Files};

@@ -11,7 +11,7 @@ use super::head::Head;
 use super::listing::{
     CREATING, Listing, lean_path_of, path_of, remove, renewed_path_of, set_aside, take_place,
 };
-use crate::model::Position;
+use crate::model::{Position, UplinkId};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +69,8 @@ pub(super) struct Generations {
     aside: Vec<Older>,
     /// Open ones, the most recently used last.
     readers: Vec<Generation>,
+    /// How far each uplink has read, as far as it has read below the head.
+    pub(super) reading: BTreeMap<UplinkId, Position>,
 }
 
 impl Generations {
@@ -101,6 +103,7 @@ impl Generations {
             lost_whole: None,
             aside: Vec::new(),
             readers: Vec::new(),
+            reading: BTreeMap::new(),
         }
     }
 
@@ -308,6 +311,12 @@ impl Generations {
     /// Closes a generation that is open for reading.
     pub(super) fn close(&mut self, first: Position) {
         self.readers.retain(|reader| reader.first() != first);
+    }
+
+    /// How many are open for reading.
+    #[cfg(test)]
+    pub(super) fn open(&self) -> usize {
+        self.readers.len()
     }
 
     /// How many there are.

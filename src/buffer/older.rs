@@ -7,7 +7,7 @@ use super::generation::{Generation, Loss};
 use super::generations::{Facts, Generations, Older};
 use super::listing::remove;
 use super::progress::Progress;
-use crate::model::Position;
+use crate::model::{Position, UplinkId};
 
 /// Positions, both ends included.
 pub(super) type Span = (Position, Position);
@@ -130,6 +130,24 @@ impl Generations {
             .is_ok_and(|reader| reader.absent().contains(position))
     }
 
+    /// The uplink has read up to here. A generation that it has come to the end of is closed, for an open one keeps all of
+    /// its bytes in memory: unless another uplink is in the middle of it, or it must still say which of its events were taken
+    /// out when their verdicts come.
+    pub(super) fn has_read(&mut self, uplink: UplinkId, up_to: Position) {
+        self.reading.insert(uplink, up_to);
+        let at = self
+            .older
+            .partition_point(|older| older.first <= up_to)
+            .checked_sub(1);
+        let Some(older) = at.and_then(|at| self.older.get(at).copied()) else {
+            return;
+        };
+        let is_in_it = |position: &Position| older.first <= *position && *position < up_to;
+        if older.last == Some(up_to) && !older.lean && !self.reading.values().any(is_in_it) {
+            self.close(older.first);
+        }
+    }
+
     /// How many events below the head an uplink has not settled and can still have. A generation that does not open counts
     /// nothing.
     pub(super) fn waiting(&mut self, progress: &Progress) -> u64 {
@@ -176,4 +194,56 @@ fn facts_of(generation: &Generation) -> Result<Facts, EngineError> {
             passing_bytes: head.passing_bytes,
         },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use super::super::testing::{fast_home, options, render, turn};
+    use super::*;
+    use crate::model::Stamp;
+
+    const MES: UplinkId = UplinkId(0);
+    const SCADA: UplinkId = UplinkId(1);
+
+    /// Reads from `after` on until the position is reached, in small steps.
+    fn read(store: &mut Store, uplink: UplinkId, mut after: Position, until: Position) {
+        while after < until {
+            let records = store.read_for(uplink, after, 1, 0).unwrap();
+            after = records.last().unwrap().position;
+        }
+    }
+
+    #[test]
+    fn a_generation_is_open_only_while_somebody_is_in_the_middle_of_it() {
+        let home = fast_home();
+        let options = options(home.path(), &["mes", "scada"]);
+        let (mut store, _) = Store::open(&options).unwrap();
+        while store.older.len() < 3 {
+            let turn = turn(store.head.next, 3);
+            store.commit(&[turn], Stamp::default(), &render).unwrap();
+        }
+        let ends: Vec<Position> = store.older.older.iter().filter_map(|it| it.last).collect();
+        let [first, second, third] = *ends.as_slice() else {
+            panic!("{ends:?}");
+        };
+        // What was written last is in memory until then.
+        drop(store);
+        let (mut store, _) = Store::open(&options).unwrap();
+        let start = Position { seq: 0, ..first };
+        let middle = Position { seq: 2, ..first };
+
+        read(&mut store, MES, start, middle);
+        read(&mut store, SCADA, start, middle);
+        assert_eq!(store.older.open(), 1);
+        read(&mut store, MES, middle, first);
+        assert_eq!(store.older.open(), 1, "the other one is in the middle");
+        read(&mut store, SCADA, middle, first);
+        assert_eq!(store.older.open(), 0);
+        read(&mut store, MES, first, second);
+        assert_eq!(store.older.open(), 0, "the other one has not begun it");
+        read(&mut store, MES, second, third);
+        read(&mut store, SCADA, first, third);
+        assert_eq!(store.older.open(), 0);
+    }
 }

@@ -52,8 +52,10 @@ impl Store {
         let drained = settled && self.older.len() == 0 && std::mem::take(&mut self.behind);
         let written = self.head.written_bytes;
         let overgrown = self.generation_bytes.saturating_mul(OVERGROWN_HALVES) / 2;
-        let leaves = drained && written >= self.generation_bytes / WORTH_LEAVING
-            || self.newest.put_bytes() >= overgrown;
+        // Its states, too: each that was written while the backlog was delivered lies in it.
+        let put = self.newest.put_bytes();
+        let leaves = drained && written.max(put) >= self.generation_bytes / WORTH_LEAVING
+            || put >= overgrown;
         if !leaves || written < self.rotate_from {
             return Ok(());
         }
@@ -125,6 +127,27 @@ mod tests {
             store.prepare();
         }
         assert_eq!(store.newest.first(), first);
+    }
+
+    #[test]
+    fn a_head_that_is_full_of_states_goes_with_the_backlog() {
+        let home = fast_home();
+        let (mut store, _) = Store::open(&options(home.path(), &["mes"])).unwrap();
+        let small = store.generation_bytes / WORTH_LEAVING;
+        while store.older.len() < 2 || store.head.written_bytes >= small {
+            events(&mut store, 1);
+        }
+        let first = store.newest.first();
+        while store.newest.put_bytes() < store.generation_bytes / 2 {
+            state(&mut store);
+        }
+        assert_eq!(store.newest.first(), first);
+        let last = store.last();
+        done(&mut store, MES, last).unwrap();
+        store.commit_progress().unwrap();
+        store.prepare();
+        assert_eq!(store.older.len(), 0);
+        assert!(store.newest.first() > first, "the head stays");
     }
 
     #[test]

@@ -267,6 +267,7 @@ impl Store {
             let Some(last) = records.last().map(|record| record.position) else {
                 return Ok(records);
             };
+            self.older.has_read(uplink, last);
             if let Some((_, progress)) = self.uplinks.get(uplink.index()) {
                 records.retain(|record| !progress.is_settled(record.position));
             }

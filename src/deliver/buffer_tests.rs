@@ -108,7 +108,11 @@ pub(super) async fn buffer(
                     aside.0.remove(&position.seq);
                 }
             }
-            Request::Settle { settled, .. } => drop(settling.send_replace(settled.up_to.seq)),
+            Request::Settle { settled, .. } => {
+                let note = (TokioInstant::now(), settled.fates.len());
+                log.lock().expect("no panic").notes.push(note);
+                settling.send_replace(settled.up_to.seq);
+            }
             Request::Look(_) | Request::Parked(ParkedRequest::Change { .. }) => {}
         }
     }

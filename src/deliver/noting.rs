@@ -6,9 +6,16 @@ use super::uplink::Terms;
 use crate::buffer::Closed;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use std::time::{Duration, Instant};
 
 /// So many events may come again after a kill where less than that are ever under way: the window of MQTT.
 const MOST_REPEATED: usize = 64;
+
+/// So many verdicts are worth waking the buffer for; fewer wait for one another. One wake costs as much as a fifth of a
+/// request.
+const WORTH_NOTING: usize = 16;
+/// The longest that they wait: what a kill would repeat although its verdict came is never older.
+const NOTED_WITHIN: Duration = Duration::from_millis(10);
 
 /// What the buffer was told and has not noted yet.
 #[derive(Default)]
@@ -17,9 +24,46 @@ pub(super) struct Noting {
     pub(super) under_way: Option<BoxFuture<'static, ()>>,
     /// Delivered events in it.
     events: usize,
+    /// Since when verdicts wait for others, to be told together.
+    since: Option<Instant>,
+}
+
+impl Noting {
+    /// The buffer has noted what it was told.
+    pub(super) fn done(&mut self) {
+        self.under_way = None;
+        self.events = 0;
+    }
+
+    /// When what waits for others is told without them.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        let waits = self.under_way.is_none();
+        self.since
+            .filter(|_| waits)
+            .map(|since| since + NOTED_WITHIN)
+    }
 }
 
 impl Drain {
+    /// [`Drain::note_settled`], unless more verdicts are about to come, nothing waits for the notes, and nobody is the worse
+    /// for it.
+    pub(super) async fn note_in_time(&mut self, terms: &Terms, now: Instant) -> Result<(), Closed> {
+        let untold = self.window.untold();
+        if untold == 0 {
+            self.noting.since = None;
+        } else {
+            let since = *self.noting.since.get_or_insert(now);
+            let waits = untold < WORTH_NOTING
+                && now.saturating_duration_since(since) < NOTED_WITHIN
+                && self.window.in_flight() > 0
+                && self.repeatable(terms) >= terms.in_flight;
+            if waits {
+                return Ok(());
+            }
+        }
+        self.note_settled().await
+    }
+
     /// Tells the buffer what was settled since, unless it is still noting what it was told before.
     pub(super) async fn note_settled(&mut self) -> Result<(), Closed> {
         if self.noting.under_way.is_some() {
@@ -30,7 +74,11 @@ impl Drain {
         if let Some(noted) = self.outlet.settle_noted(settled).await? {
             // A buffer that has gone says so when it is asked next.
             let under_way = Some(noted.map(drop).boxed());
-            self.noting = Noting { under_way, events };
+            self.noting = Noting {
+                under_way,
+                events,
+                since: None,
+            };
         }
         Ok(())
     }
@@ -40,7 +88,7 @@ impl Drain {
         for _ in 0..2 {
             if self.noting.under_way.is_some() {
                 wait_for(&mut self.noting.under_way).await;
-                self.noting = Noting::default();
+                self.noting.done();
             }
             self.note_settled().await?;
         }

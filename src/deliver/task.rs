@@ -205,7 +205,7 @@ impl Drain {
     async fn turn<U: Uplink>(&mut self, uplink: &mut U, terms: Terms) -> Result<(), Ended> {
         self.start_reading(&terms);
         // Before sending: the fewer events are out and not settled, the fewer come twice after a crash.
-        self.note_settled().await?;
+        self.note_in_time(&terms, now()).await?;
         self.tell_retries().await?;
         let now = now();
         self.park_what_holds_back(&terms);
@@ -223,7 +223,7 @@ impl Drain {
                 self.reading = None;
                 self.take_in(records?);
             }
-            () = wait_for(&mut self.noting.under_way) => self.noting = Noting::default(),
+            () = wait_for(&mut self.noting.under_way) => self.noting.done(),
             parked = wait_for(&mut self.desk.under_way) => self.take_parked(parked)?,
             due = wait_for(&mut self.retries.asking) => self.take_due(due)?,
             () = sleep_until(wake) => self.check_silence(&terms)?,
@@ -280,6 +280,7 @@ impl Drain {
             self.window.next_due(now),
             self.desk.wake(),
             self.retries.wake(),
+            self.noting.wake(),
             silence,
         ]
         .into_iter()
@@ -355,3 +356,7 @@ mod tests;
 #[cfg(test)]
 #[path = "poison_tests.rs"]
 mod poison_tests;
+
+#[cfg(test)]
+#[path = "noting_tests.rs"]
+mod noting_tests;

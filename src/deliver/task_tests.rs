@@ -21,6 +21,8 @@ pub(super) struct Log {
     /// When something was sent, one event or several.
     pub(super) requests: Vec<TokioInstant>,
     asked: usize,
+    /// When the buffer was told of verdicts, and of how many.
+    pub(super) notes: Vec<(TokioInstant, usize)>,
     pub(super) parked: Vec<(u64, ParkClass)>,
     pub(super) delivered: u64,
     /// What the destination's cell says at the end.

@@ -73,7 +73,10 @@ impl Reply {
                 &body,
                 text(CONTENT_TYPE).is_some_and(|kind| kind.trim_start().starts_with("text/html")),
             ),
-            json: serde_json::from_slice(&body).ok(),
+            // Most have none.
+            json: (!body.is_empty())
+                .then(|| serde_json::from_slice(&body).ok())
+                .flatten(),
             body,
             cut: false,
             broken: None,

@@ -36,7 +36,8 @@ const HELD_BYTES: usize = 4 << 20;
 const HELD_EVENTS: usize = 4_352;
 /// The events of one uplink that are not settled, as far as they have been read.
 pub(super) struct Window {
-    entries: BTreeMap<Position, Entry>,
+    /// Boxed: a map moves what lies beside an entry that leaves.
+    entries: BTreeMap<Position, Box<Entry>>,
     lists: Lists,
     /// Everything up to here has been read.
     read: Position,
@@ -197,7 +198,7 @@ impl Window {
         self.lists.add(position, &record.envelope.partition_key);
         self.entries.insert(
             position,
-            Entry {
+            Box::new(Entry {
                 record,
                 before,
                 nth,
@@ -221,7 +222,7 @@ impl Window {
                 conflicts: 0,
                 losses: 0,
                 passed_before: self.passed,
-            },
+            }),
         );
     }
 
@@ -281,8 +282,8 @@ impl Window {
 
     /// The event has its file: it holds nothing back any more.
     pub(super) fn parked(&mut self, position: Position) {
-        let is_parking = |entry: &Entry| entry.stage == Stage::Parking;
-        if self.entries.get(&position).is_some_and(is_parking) {
+        let entry = self.entries.get(&position);
+        if entry.is_some_and(|entry| entry.stage == Stage::Parking) {
             self.leave(position);
         }
     }

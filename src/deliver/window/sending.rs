@@ -1,8 +1,8 @@
 //! Which events of a window go next, and which of them together. Pure.
 
 use super::super::uplink::Terms;
+use super::Window;
 use super::lists::Stage;
-use super::{Entry, Window};
 use crate::buffer::MAX_ABOVE;
 use crate::model::Position;
 use std::collections::BTreeSet;
@@ -83,8 +83,8 @@ impl Window {
 
     /// What may make the sending of others fail goes alone.
     fn goes_alone(&self, position: Position) -> bool {
-        let failed = |entry: &Entry| entry.alone || entry.fails > 0;
-        self.entries.get(&position).is_some_and(failed)
+        let entry = self.entries.get(&position);
+        entry.is_some_and(|entry| entry.alone || entry.fails > 0)
             || !self.blame.is_clear()
                 && self
                     .lane(position)

@@ -2,6 +2,9 @@
 
 use super::places::SlotError;
 
+/// Most room that is taken for a frame before its pieces are there: what a piece says of its followers is from the disk.
+const MOST_RESERVED: usize = 1 << 20;
+
 /// Joins pieces to frames.
 #[derive(Default)]
 pub(super) struct Joined {
@@ -63,6 +66,9 @@ impl Joined {
             if following == 0 {
                 return Ok(Some((slot, part)));
             }
+            // All pieces but the last are as long as the first.
+            let whole = part.len().saturating_mul(usize::from(following) + 1);
+            self.bytes.reserve(whole.min(MOST_RESERVED));
         }
         self.bytes.extend_from_slice(part);
         Ok((following == 0).then_some((self.begin, self.bytes.as_slice())))

@@ -4,6 +4,7 @@
 mod ahead;
 mod conf;
 mod frame;
+mod heap;
 mod index;
 mod joined;
 mod places;
@@ -61,6 +62,7 @@ pub fn open(
 
 impl Sled {
     fn open(path: &Path, purpose: Purpose) -> Result<Sled, EngineError> {
+        heap::keep_limit();
         let io = |source| io_error(path, source);
         if path.is_file() {
             return Err(damaged(path, "it is a file where a directory belongs"));
