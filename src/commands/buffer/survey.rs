@@ -10,7 +10,9 @@ use super::newest::Newest;
 use super::site::{Gateway, Reading, Site, deaf, failure};
 use super::words;
 use crate::buffer::disk::{Disk, Files};
-use crate::buffer::inspect::{Misses, Name, Outlook, ParkedHarm, Seen, ShutStore, Trouble, Walked};
+use crate::buffer::inspect::{
+    BEHIND, Misses, Name, Outlook, ParkedHarm, Seen, ShutStore, Trouble, Walked,
+};
 use crate::model::{EpochReason, Position};
 use std::ops::ControlFlow;
 
@@ -46,6 +48,8 @@ pub(super) struct Part {
     pub(super) is_newest: bool,
     /// Its last position, as far as anybody knows.
     end: Option<Position>,
+    /// The last one that it ever had, as it says itself.
+    own_end: Option<Position>,
     /// Its `conf` is torn; renewed by the next open.
     pub(super) conf_is_damaged: bool,
     /// Whole records.
@@ -132,7 +136,11 @@ impl Survey {
         if newest.head.is_some() {
             outlook.count_evicted(waiting);
         }
-        let losses = parts.iter_mut().flat_map(Part::last_loss);
+        // Those that open first: of the others all was there, unless a part behind it is gone, too.
+        let is_broken = |part: &&mut Part| matches!(part.state, State::Broken(_));
+        let (broken, opened): (Vec<_>, Vec<_>) = parts.iter_mut().partition(is_broken);
+        let losses = opened.into_iter().chain(broken);
+        let losses = losses.filter_map(Part::last_loss);
         let mut read: Vec<&mut Misses> = losses.map(|loss| &mut loss.misses).collect();
         outlook.take_back_evicted(waiting, &mut read);
         // What is left to count is in rewritten ones; the first one has it all.
@@ -210,6 +218,7 @@ impl Part {
             name,
             is_newest: !name.damaged && head.is_none_or(|head| name.first >= head),
             end: end_of(name, newest, outlook),
+            own_end: None,
             conf_is_damaged: false,
             records: 0,
             losses: Vec::new(),
@@ -235,16 +244,37 @@ impl Part {
         }
     }
 
+    /// Of what it lacks, what it had is told apart from what came behind its own end.
+    fn end_by(&mut self, own_end: Option<Position>) {
+        self.own_end = own_end;
+        let end = self.end;
+        let last = self.losses.last_mut();
+        if let (Some(own), Some(last)) = (own_end, last.filter(|loss| Some(loss.to) == end))
+            && (last.from <= own && own < last.to)
+        {
+            let seq = own.seq + 1;
+            let behind = Loss {
+                from: Position { seq, ..own },
+                reason: BEHIND.into(),
+                ..last.clone()
+            };
+            last.to = own;
+            self.losses.push(behind);
+        }
+    }
+
     /// A start sets it aside with this loss.
     fn is_set_aside_for(&self, loss: &Loss) -> bool {
         self.is_newest && matches!(self.state, State::Broken(_)) && self.name.first == loss.from
     }
 
-    /// What it lacks up to its end, where that is known: what came behind it may be gone with its directory.
+    /// What it lacks between its own end and the next one: what came behind it is gone with its directory, and may have been
+    /// rewritten. Of one that does not open nobody knows its own end.
     fn last_loss(&mut self) -> Option<&mut Loss> {
-        let end = self.end;
+        let (end, own_end) = (self.end, self.own_end);
+        let is_behind = |loss: &Loss| own_end.is_none_or(|own| own < loss.from);
         let last = self.losses.last_mut();
-        last.filter(|loss| Some(loss.to) == end && !loss.misses.is_empty())
+        last.filter(|loss| Some(loss.to) == end && is_behind(loss))
     }
 
     /// Some of its records cannot be read, and somebody has not settled them, or nobody knows who has.
@@ -371,6 +401,15 @@ impl Work<'_> {
                 return Ok(());
             }
             Ok(_) => {}
+        }
+        self.part.end_by(reading.opened.own_end());
+        let part = &mut self.part;
+        // Told already as what is missing behind the newest state.
+        let is_told = |loss: &&mut Loss| self.outlook.tells(loss.from, loss.to);
+        if let Some(loss) = part.last_loss().filter(is_told) {
+            let count = loss.count();
+            part.lost -= count;
+            part.losses.pop();
         }
         if self.part.lost > 0 {
             self.part.state = State::Partly;
