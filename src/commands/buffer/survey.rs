@@ -4,12 +4,11 @@
 //! read in the older generations is found here, as the gateway finds it when it comes to it.
 
 use super::super::Failure;
-use super::super::terminal::Progress;
+use super::bar::Bar;
 use super::interrupt::Interrupt;
 use super::newest::Newest;
 use super::site::{Gateway, Reading, Site, deaf, failure};
 use super::words;
-use crate::buffer::disk::{Disk, Files};
 use crate::buffer::inspect::{
     BEHIND, Misses, Name, Outlook, ParkedHarm, Seen, ShutStore, Trouble, Walked,
 };
@@ -468,47 +467,5 @@ pub(in crate::commands) fn before(at: Position) -> Position {
     Position {
         seq: at.seq.saturating_sub(1),
         ..at
-    }
-}
-
-/// How far it has come, by the bytes of the generations.
-pub(in crate::commands) struct Bar {
-    pub(in crate::commands) shown: Progress,
-    sizes: Vec<u64>,
-    at: usize,
-}
-
-impl Bar {
-    pub(in crate::commands) fn new(store: &ShutStore, names: &[Name]) -> Bar {
-        let size = |name: &Name| {
-            Files
-                .used(&store.root().join(name.to_string()))
-                .unwrap_or(0)
-        };
-        Bar {
-            shown: Progress::new(),
-            sizes: names.iter().map(size).collect(),
-            at: 0,
-        }
-    }
-
-    /// So many records of the present generation are read.
-    pub(in crate::commands) fn show(&mut self, records: u64) {
-        let all: u64 = self.sizes.iter().sum();
-        let done: u64 = self.sizes.iter().take(self.at).sum();
-        let thousandths =
-            |part: u64| u32::try_from(part.saturating_mul(1_000) / all.max(1)).unwrap_or(1_000);
-        let words = format!(
-            "generation {} of {}: {}",
-            self.at + 1,
-            self.sizes.len(),
-            words::events(records)
-        );
-        self.shown.show_bar(thousandths(done), 1_000, &words);
-    }
-
-    /// The present generation is done.
-    pub(in crate::commands) fn next(&mut self) {
-        self.at += 1;
     }
 }
