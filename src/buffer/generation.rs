@@ -18,6 +18,9 @@ pub(super) const MAX_RECORD: usize = MAX_PAYLOAD + MAX_ENVELOPE + 1024;
 /// Why records are missing, where nothing tells.
 pub(super) const GONE: &str = "not in the store any more";
 
+/// The same, of what came behind the end of the generation that was read.
+pub const BEHIND: &str = "the part of the store that had them is not there";
+
 /// How much one reading may bring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -270,6 +273,7 @@ impl Generation {
             },
         )?;
         let mut reading = collector.finish(last);
+        self.split_end(&mut reading.losses, last);
         if let Some(harm) = self.harm() {
             for loss in &mut reading.losses {
                 if loss.reason == GONE {
@@ -281,6 +285,30 @@ impl Generation {
             reading.losses = self.not_absent(reading.losses);
         }
         Ok(reading)
+    }
+
+    /// Of what is missing up to `last`, what this generation had is told apart from what came behind it.
+    fn split_end(&self, losses: &mut Vec<Loss>, last: Position) {
+        let Some(loss) = losses.last_mut().filter(|loss| loss.to == last) else {
+            return;
+        };
+        let own = self.own_end();
+        if let Some(own) = own.filter(|own| loss.from <= *own && *own < loss.to) {
+            let behind = Loss {
+                from: successor(own),
+                reason: BEHIND.into(),
+                ..loss.clone()
+            };
+            loss.to = own;
+            losses.push(behind);
+        }
+    }
+
+    /// The last position that it ever had, as its own state says: what is missing behind that was never in it.
+    pub(super) fn own_end(&self) -> Option<Position> {
+        let head = self.head().ok()?.ok()?;
+        let end = predecessor(head.next);
+        (end.epoch == self.first.epoch).then_some(end)
     }
 
     /// What was taken out on purpose is not lost.

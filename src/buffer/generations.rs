@@ -207,7 +207,8 @@ impl Generations {
         self.medium.disk.as_ref()
     }
 
-    fn read_one(
+    /// Reads records after `after` from this one alone.
+    pub(super) fn read_one(
         &mut self,
         older: Older,
         after: Position,
@@ -345,30 +346,46 @@ pub(super) fn create(
     root: &Path,
     head: &Head,
 ) -> Result<(Generation, Head), StoreError> {
+    let (generation, copy) = make_nameless(medium, root, head)?;
+    give_name(medium.disk.as_ref(), root, copy.next)?;
+    Ok((generation, copy))
+}
+
+/// The first half of [`create`]: to a start it is nothing before it has its name.
+pub(super) fn make_nameless(
+    medium: &Medium,
+    root: &Path,
+    head: &Head,
+) -> Result<(Generation, Head), StoreError> {
     let path = root.join(CREATING);
     let disk = medium.disk.as_ref();
-    let io = |error| io_error(root, error);
-    disk.remove_tree(&path).map_err(io)?;
-    let (generation, copy) = fill(medium, root, &path, head).inspect_err(|_| {
+    disk.remove_tree(&path)
+        .map_err(|error| io_error(root, error))?;
+    fill(medium, root, &path, head).inspect_err(|_| {
         // It takes room where there may be none. If it cannot be removed, the next attempt does.
         disk.remove_tree(&path).ok();
-    })?;
-    let (named, renewed) = (path_of(root, copy.next), renewed_path_of(root, copy.next));
+    })
+}
+
+/// The second half of [`create`]: from now on the generation that begins with `first` is one of the store, durably.
+pub(super) fn give_name(disk: &dyn Disk, root: &Path, first: Position) -> Result<(), StoreError> {
+    let io = |error| io_error(root, error);
+    let path = root.join(CREATING);
+    let (named, renewed) = (path_of(root, first), renewed_path_of(root, first));
     let names = disk.names(root).map_err(io)?;
     let is_there = |path: &Path| names.iter().any(|name| root.join(name) == path);
     if is_there(&renewed) {
         // An earlier attempt failed on its way: it is ended first, since it may be all that there is.
-        take_place(disk, root, copy.next).map_err(io)?;
+        take_place(disk, root, first).map_err(io)?;
     }
     if is_there(&named) || is_there(&renewed) {
         disk.rename(&path, &renewed).map_err(io)?;
         disk.sync_dir(root).map_err(io)?;
-        take_place(disk, root, copy.next).map_err(io)?;
+        take_place(disk, root, first).map_err(io)
     } else {
         disk.rename(&path, &named).map_err(io)?;
-        disk.sync_dir(root).map_err(io)?;
+        disk.sync_dir(root).map_err(io)
     }
-    Ok((generation, copy))
 }
 
 /// A database in `path` with a copy of the state and nothing else.

@@ -14,6 +14,9 @@ pub(super) const CREATING: &str = "creating";
 const REMOVING: &str = "removing-";
 /// What the names of generations begin with that were set aside.
 pub(super) const DAMAGED: &str = "damaged-";
+/// What the names of newest generations begin with that did not open, until the start that found it has counted what is lost:
+/// should it end before, the next one counts the same, and does not open what the first attempt may have changed.
+const SETTING_ASIDE: &str = "setting-aside-";
 /// Complete, and about to take the place of the generation of that name.
 const RENEWED: &str = "renewed-";
 /// Ends the name of a generation that was rewritten without its passing events.
@@ -28,6 +31,8 @@ pub(super) struct Listing {
     pub(super) whole: Vec<Position>,
     /// First positions of those that were set aside, rising.
     pub(super) damaged: Vec<Position>,
+    /// Those of `damaged` that a start found, and ended before it had counted what is lost, or told so by their names.
+    pub(super) setting_aside: BTreeSet<Position>,
     /// Those of `whole` of which there is a rewritten one.
     pub(super) lean: BTreeSet<Position>,
     /// Those of `lean` whose original is there as well: a crash came between.
@@ -58,6 +63,9 @@ impl Listing {
             let renewed = name.strip_prefix(RENEWED).unwrap_or(name);
             if let Some(first) = damaged_of(name) {
                 listing.damaged.push(first);
+            } else if let Some(first) = setting_aside_of(name) {
+                listing.damaged.push(first);
+                listing.setting_aside.insert(first);
             } else if let Some(first) = name.strip_suffix(LEAN).and_then(parse) {
                 listing.lean.insert(first);
             } else if let Some(first) = parse(renewed) {
@@ -75,6 +83,7 @@ impl Listing {
         }
         listing.whole.sort_unstable();
         listing.damaged.sort_unstable();
+        listing.damaged.dedup();
         listing
     }
 
@@ -101,7 +110,8 @@ impl Listing {
 
 /// Whether a crash left it when a generation was made, renewed or removed: the next start tidies it up.
 pub(super) fn is_half_made(name: &str) -> bool {
-    name == CREATING || name.starts_with(REMOVING) || name.starts_with(RENEWED)
+    let begins = [REMOVING, RENEWED, SETTING_ASIDE];
+    name == CREATING || begins.iter().any(|begin| name.starts_with(begin))
 }
 
 /// The directory of a generation.
@@ -165,6 +175,41 @@ pub(super) fn put_aside(
     disk.remove_tree(&to).map_err(io)?;
     disk.rename(from, &to).map_err(io)?;
     disk.sync_dir(root).map_err(io)
+}
+
+/// The first half of setting a newest generation aside: done before anything is made of its loss.
+pub(super) fn begin_setting_aside(
+    disk: &dyn Disk,
+    root: &Path,
+    from: &Path,
+    first: Position,
+) -> Result<(), StoreError> {
+    let io = |error| io_error(root, error);
+    let to = setting_aside_path_of(root, first);
+    disk.remove_tree(&to).map_err(io)?;
+    disk.rename(from, &to).map_err(io)?;
+    disk.sync_dir(root).map_err(io)
+}
+
+/// The second half: what is lost with them is counted, durably.
+pub(super) fn end_setting_aside(
+    disk: &dyn Disk,
+    root: &Path,
+    listing: &Listing,
+) -> Result<(), StoreError> {
+    for first in &listing.setting_aside {
+        put_aside(disk, root, &setting_aside_path_of(root, *first), *first)?;
+    }
+    Ok(())
+}
+
+/// The first position of the generation that has this name while it is set aside.
+pub(super) fn setting_aside_of(name: &str) -> Option<Position> {
+    name.strip_prefix(SETTING_ASIDE).and_then(parse)
+}
+
+fn setting_aside_path_of(root: &Path, first: Position) -> PathBuf {
+    root.join(format!("{SETTING_ASIDE}{first}"))
 }
 
 /// True for the names of generations, also of rewritten ones.

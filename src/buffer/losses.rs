@@ -96,7 +96,7 @@ impl Store {
 impl Store {
     /// With a newest state that is lost goes the count of what was evicted since the one that is left. The rewritten
     /// generations tell: theirs is counted where it is missing. To be called when all is counted that the open found lost.
-    pub(super) fn count_evicted(&mut self, listing: &Listing) {
+    pub(super) fn count_evicted(&mut self, listing: &Listing, new: &BTreeSet<usize>) {
         let is_news = |first: &&Position| **first > self.head.swept;
         let lean: Vec<Position> = listing.lean.iter().filter(is_news).copied().collect();
         let mut spans = Vec::new();
@@ -116,9 +116,8 @@ impl Store {
         let mut counts = self.count_unsettled(&spans);
         for (index, count) in counts.iter_mut().enumerate() {
             let waiting = self.waiting(index);
-            let uplink = self.uplinks.get(index);
             // What lies in the store for a new one was counted without them.
-            let known = uplink.filter(|(name, _)| self.head.uplinks.contains_key(name));
+            let known = self.uplinks.get(index).filter(|_| !new.contains(&index));
             let missing = known.map_or(0, |(_, it)| it.account.stored().saturating_sub(waiting));
             *count = missing.min(*count);
         }
@@ -178,6 +177,20 @@ pub(super) fn judge(
         machine,
     });
     (numbering, lost(numbering, head, known, set_aside))
+}
+
+/// What of the side file counts beside the newest state. An uplink that this state does not know has left the settings, and a
+/// start that made that durable ended before it replaced the file; only where the state is not the last that there was, or
+/// knows no uplink at all, the file may know more.
+pub(super) fn beside(known: Known, head: Option<&Head>, numbering: Numbering) -> Known {
+    let is_last = matches!(
+        numbering,
+        Numbering::GoesOn(_) | Numbering::BeginsAnew(_, Why::OtherMachine)
+    );
+    match head.filter(|head| is_last && !head.uplinks.is_empty()) {
+        Some(head) => known.only(|name| head.uplinks.contains_key(name)),
+        None => known,
+    }
 }
 
 /// A crash came between setting the newest generation aside and beginning anew: its end is as unknown as then.

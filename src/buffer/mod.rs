@@ -32,6 +32,7 @@ mod losses;
 mod memory;
 #[cfg(test)]
 mod model_tests;
+mod newest;
 #[cfg(test)]
 mod notices_tests;
 mod older;
@@ -50,6 +51,8 @@ mod rewrite;
 mod room;
 mod seal;
 mod side;
+#[cfg(test)]
+mod start_tests;
 mod store;
 mod tail;
 mod task;

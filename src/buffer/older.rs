@@ -60,12 +60,17 @@ impl Generations {
         found.ok()
     }
 
-    /// Whether a loss reaches to the end of a generation, or is all of one that was set aside a moment ago: what follows it
-    /// may be gone with its directory, and counts as a part of it.
-    pub(super) fn ends_with(&self, loss: &Loss) -> bool {
+    /// Whether a loss is the stretch between a generation's own end and the next one, or all of one that was set aside a
+    /// moment ago: what follows it may be gone with its directory, and counts as a part of it.
+    pub(super) fn ends_with(&mut self, loss: &Loss) -> bool {
         let is_whole = self.lost_whole == Some((loss.from, loss.to));
-        let end = |older: &Older| older.last == Some(loss.to) && older.first <= loss.from;
-        is_whole || self.older.iter().any(end)
+        let end = |older: &&Older| older.last == Some(loss.to) && older.first <= loss.from;
+        let ended = self.older.iter().find(end).copied();
+        is_whole || ended.is_some_and(|older| self.own_end(older).is_none_or(|own| own < loss.from))
+    }
+
+    fn own_end(&mut self, older: Older) -> Option<Position> {
+        self.reader(older).ok()?.own_end()
     }
 
     /// The generation that begins here.

@@ -1,15 +1,16 @@
 //! Opening a store: the lock, the newest generation that opens, where numbering goes on, how far each uplink has come.
 
 use super::disk::Disk;
-use super::engine::{EngineError, Medium, Purpose};
+use super::engine::Medium;
 use super::epoch::{self, Numbering, Why};
 use super::error::{StoreError, io_error, making_error};
 use super::generation::{Generation, Loss, predecessor, successor};
 use super::generations::{self, Generations, span_after};
 use super::head::{Head, Machine};
 use super::inspect;
-use super::listing::{self, Listing, lean_path_of, path_of};
+use super::listing::{self, Listing, path_of};
 use super::losses::{self, Reported};
+use super::newest::{Newest, settle_copies};
 use super::parked::{ParkedEvents, furthest_parked};
 use super::progress::Progress;
 use super::publish::Published;
@@ -24,13 +25,6 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::path::Path;
 use uuid::Uuid;
-
-/// The newest generation that opens, and what was set aside before.
-#[derive(Debug, Default)]
-struct Newest {
-    opened: Option<(Generation, Head)>,
-    set_aside: Vec<Loss>,
-}
 
 /// `/etc/machine-id` of this box; `None` where it has none.
 #[must_use]
@@ -75,7 +69,7 @@ impl Store {
         let parked = options.path.join("parked");
         listing.parked =
             furthest_parked(disk, &parked).map_err(|error| io_error(&parked, error))?;
-        let newest = open_newest(medium, &root, &listing, known.furthest())?;
+        let newest = Newest::find(medium, &root, &listing, known.furthest())?;
         let machine = options.machine_id.as_deref().and_then(epoch::machine);
         let Newest { opened, set_aside } = newest;
         let head = opened.as_ref().map(|(_, head)| head);
@@ -85,19 +79,20 @@ impl Store {
             settle_copies(disk, &root, &listing, head.swept)?;
         }
         let (numbering, losses) = losses::judge(&listing, head, &known, set_aside, machine);
-        let (generation, head) =
-            go_on(medium, &root, &listing, numbering, opened, machine, &losses)?;
+        let known = losses::beside(known, head, numbering);
+        // The listing again: what is set aside moved.
+        let listing = Listing::read(disk, &root).map_err(io)?;
+        let goes_on = go_on(medium, &root, &listing, numbering, opened, machine, &losses)?;
+        let (generation, head, nameless) = goes_on;
         let uplinks = progress(options, &head, &known, nobody_knows);
         let gone = removed(options, &head, &known);
-        // The listing again: what was set aside moved.
-        let listing = Listing::read(disk, &root).map_err(io)?;
         let mut store = Store {
             generation_bytes: options.generation_bytes,
             health: options.health.clone(),
             medium: medium.clone(),
             older: Generations::new(medium, &root, &listing, generation.first(), &head.ends),
             newest: generation,
-            side: SideFile::create(disk, &root, predecessor(head.next), &uplinks).map_err(io)?,
+            side: None,
             head,
             parked: ParkedEvents::at(parked, uplinks.len()),
             uplinks,
@@ -120,27 +115,20 @@ impl Store {
             root,
             _lock: lock,
         };
-        for notice in store.head.untold.clone() {
-            store.health.drops.add(notice);
-        }
         let new = store.count_for_new_uplinks(&known);
         store.adopt_parked(&listing)?;
         let lost = std::mem::take(&mut store.head.lost);
         store.moved |= !lost.is_empty();
         store.report_unseen(lost);
         store.report_gaps(&listing, &new);
-        store.count_evicted(&listing);
+        store.count_evicted(&listing, &new);
         if no_head {
             store.count_unaccounted(known.furthest().unwrap_or_default());
         }
         for notice in gone {
             store.dropped(notice);
         }
-        store.begin(machine)?;
-        // With what was counted by now.
-        for uplink in 0..store.uplinks.len() {
-            store.put_side_progress(uplink)?;
-        }
+        store.begin(machine, nameless, &listing)?;
         store.begin_ballast()?;
         store.finish_discards()?;
         let restored = Restored {
@@ -164,7 +152,7 @@ impl Store {
             }
             let (cursor, above) = (progress.cursor(), progress.above());
             let gone = progress.account.gone();
-            if progress.account.offered == 0 {
+            if known.offered(name).is_none() {
                 new.insert(id.index());
             }
             // One that only the side file knows was offered what the head no longer tells.
@@ -188,14 +176,36 @@ impl Store {
     }
 
     /// Makes durable what the open decided, where that is not what the disk has, and removes what is settled.
-    fn begin(&mut self, machine: Option<Machine>) -> Result<(), StoreError> {
+    ///
+    /// Nothing that the next start goes by has changed before the commit, or before the name of a generation that is made for
+    /// a new epoch: a start that ends there is followed by one that decides the same. Behind it the state knows at least as
+    /// much as the side file of the run before, which only then is replaced.
+    fn begin(
+        &mut self,
+        machine: Option<Machine>,
+        nameless: bool,
+        listing: &Listing,
+    ) -> Result<(), StoreError> {
         let machine = machine.or(self.head.machine);
+        let medium = self.medium.clone();
+        let disk = medium.disk.as_ref();
         if self.head.machine != machine
             || self.moved
             || self.head.uplinks != self.uplinks.iter().cloned().collect()
         {
             self.head.machine = machine;
             self.commit_head(Vec::new())?;
+        }
+        if nameless {
+            generations::give_name(disk, &self.root, self.newest.first())?;
+        }
+        listing::end_setting_aside(disk, &self.root, listing)?;
+        let side = SideFile::create(disk, &self.root, self.last(), &self.uplinks);
+        self.side = Some(side.map_err(|error| io_error(&self.root, error))?);
+        // An attempt that ended before may have noted some of them.
+        drop(self.health.drops.take());
+        for notice in &self.head.untold {
+            self.health.drops.add(notice.clone());
         }
         self.clear_away();
         Ok(())
@@ -254,65 +264,8 @@ fn take_lock(disk: &dyn Disk, root: &Path) -> Result<Box<dyn Any + Send>, StoreE
         .ok_or_else(|| StoreError::Locked(root.to_owned()))
 }
 
-/// Opens generations from the newest down until one is whole. Damaged ones are set aside; `furthest` tells where the
-/// newest of them ended.
-fn open_newest(
-    medium: &Medium,
-    root: &Path,
-    listing: &Listing,
-    furthest: Option<Position>,
-) -> Result<Newest, StoreError> {
-    let mut end = furthest;
-    let mut newest = Newest::default();
-    for first in listing.whole.iter().rev() {
-        let path = listing.path_of(root, *first);
-        let reason = match open_one(medium, &path, *first) {
-            Ok(Ok(opened)) => {
-                newest.opened = Some(opened);
-                break;
-            }
-            Ok(Err(reason)) | Err(EngineError::Damaged { reason, .. }) => reason,
-            Err(other) => return Err(other.into()),
-        };
-        tracing::error!(generation = %first, reason, "a damaged generation is set aside");
-        // All of them are kept: a start deletes nothing that people may want to read.
-        listing::put_aside(medium.disk.as_ref(), root, &path, *first)?;
-        let loss = losses::with_newest(*first, end, reason);
-        newest.set_aside.push(loss);
-        end = Some(predecessor(*first));
-    }
-    Ok(newest)
-}
-
-fn open_one(
-    medium: &Medium,
-    path: &Path,
-    first: Position,
-) -> Result<Result<(Generation, Head), String>, EngineError> {
-    let generation = Generation::open(medium, path, first, Purpose::Write)?;
-    Ok(generation.head()?.map(|head| (generation, head)))
-}
-
-/// Where a crash came between rewriting a generation and removing the original: the copy counts when its evicted events
-/// are in the accounts.
-fn settle_copies(
-    disk: &dyn Disk,
-    root: &Path,
-    listing: &Listing,
-    swept: Position,
-) -> Result<(), StoreError> {
-    for first in &listing.twice {
-        let surplus = if *first <= swept {
-            path_of(root, *first)
-        } else {
-            lean_path_of(root, *first)
-        };
-        listing::remove(disk, root, &surplus)?;
-    }
-    Ok(())
-}
-
-/// The generation to write to: the one that opened, or the first of a new epoch with a copy of its state.
+/// The generation to write to: the one that opened, or one with a copy of its state, the first of a new epoch perhaps. That
+/// one has no name yet, as the last answer says.
 fn go_on(
     medium: &Medium,
     root: &Path,
@@ -321,16 +274,16 @@ fn go_on(
     opened: Option<(Generation, Head)>,
     machine: Option<Machine>,
     losses: &[Loss],
-) -> Result<(Generation, Head), StoreError> {
-    match (numbering, opened) {
+) -> Result<(Generation, Head, bool), StoreError> {
+    let head = match (numbering, opened) {
         // To a rewritten generation nothing is added.
         (Numbering::GoesOn(_), Some((generation, head)))
             if listing.path_of(root, generation.first()) != path_of(root, generation.first()) =>
         {
-            generations::create(medium, root, &head)
+            head
         }
-        (Numbering::GoesOn(_), Some(opened)) => Ok(opened),
-        (Numbering::GoesOn(next), None) => generations::create(medium, root, &Head::at(next)),
+        (Numbering::GoesOn(_), Some((generation, head))) => return Ok((generation, head, false)),
+        (Numbering::GoesOn(next), None) => Head::at(next),
         (Numbering::BeginsAnew(epoch, why), opened) => {
             if why != Why::Created {
                 tracing::warn!(epoch, reason = why.words(), "a new epoch begins");
@@ -339,9 +292,11 @@ fn go_on(
             let mut head = losses::into_new_epoch(head, why, losses);
             head.next = epoch::first_of(epoch);
             head.machine = machine.or(head.machine);
-            generations::create(medium, root, &head)
+            head
         }
-    }
+    };
+    let (generation, head) = generations::make_nameless(medium, root, &head)?;
+    Ok((generation, head, true))
 }
 
 /// The progress of each uplink: the further one of store and side file, and for a new uplink where it is to start. Where there

@@ -94,6 +94,14 @@ impl Known {
         Some(progress.account.offered.saturating_add(since))
     }
 
+    /// Without the uplinks that `stays` does not say yes to.
+    pub(super) fn only(mut self, stays: impl Fn(&str) -> bool) -> Known {
+        let slots = self.slots.into_iter().zip(self.tails);
+        let stays = slots.filter(|((name, _), _)| name.is_empty() || stays(name));
+        (self.slots, self.tails) = stays.unzip();
+        self
+    }
+
     /// The uplinks that it knows.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.slots.iter().map(|(name, _)| name.as_str());

@@ -68,7 +68,8 @@ pub struct Store {
     pub(super) uplinks: Vec<(String, Progress)>,
     /// Some progress was made since the last commit.
     pub(super) moved: bool,
-    pub(super) side: SideFile,
+    /// `None` until a start has made durable what it decided: until then the file of the run before stays.
+    pub(super) side: Option<SideFile>,
     /// The boot clock at the last commit of this run, from which `powered_ns` goes on.
     pub(super) committed_at: Option<BootTime>,
     pub(super) tail: TailCache,
@@ -466,7 +467,10 @@ impl Store {
         &self,
         work: impl FnOnce(&SideFile, Position) -> std::io::Result<()>,
     ) -> Result<(), StoreError> {
-        match work(&self.side, self.last()).map_err(|error| io_error(&self.root, error)) {
+        let Some(side) = &self.side else {
+            return Ok(());
+        };
+        match work(side, self.last()).map_err(|error| io_error(&self.root, error)) {
             // It says less than it could: after a kill there are more duplicates, and nothing is lost.
             Err(StoreError::Full(_)) => Ok(()),
             result => result,

@@ -4,8 +4,9 @@
 use super::copy::{Copied, CopyError, copies_path, copy_generation};
 use super::status::{EventLabel, GenerationStatus, Kind, StoreStatus, UplinkStatus};
 use super::{Name, names};
+use crate::buffer::engine::EngineError;
 use crate::buffer::error::{StoreError, io_error};
-use crate::buffer::generation::predecessor;
+use crate::buffer::generation::{Limits, predecessor};
 use crate::buffer::generations::span_after;
 use crate::buffer::listing::MAX_DAMAGED;
 use crate::buffer::progress::Progress;
@@ -202,10 +203,22 @@ impl Store {
             // Setting it aside is another's business.
             Err(_) => return Ok(()),
         };
+        let limits = Limits {
+            events: READ_EVENTS,
+            bytes: READ_BYTES,
+        };
         let mut after = predecessor(first);
         while after < last {
-            let records = self.read(after, READ_EVENTS, READ_BYTES)?;
-            let Some(read) = records.last() else { break };
+            // No further than this one: what is damaged behind it is set aside when this one's losses are counted.
+            let reading = match self.older.read_one(older, after, limits) {
+                Ok(reading) => reading,
+                Err(EngineError::Damaged { .. }) => break,
+                Err(other) => return Err(other.into()),
+            };
+            self.report_found(reading.losses)?;
+            let Some(read) = reading.records.last() else {
+                break;
+            };
             after = read.position;
         }
         Ok(())

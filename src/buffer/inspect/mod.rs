@@ -14,6 +14,7 @@ mod shut;
 mod status;
 mod walk;
 
+pub use super::generation::BEHIND;
 pub(super) use copy::clear_copies;
 pub use copy::{Copied, CopyError, copies_path, copy_generation};
 pub use live::{Inspector, Look, SetAside};
@@ -73,6 +74,12 @@ impl fmt::Display for Name {
 #[must_use]
 pub fn root(path: &Path) -> PathBuf {
     path.join("store")
+}
+
+/// The generation that has this name while a start sets it aside, until what is lost with it is counted.
+#[must_use]
+pub fn setting_aside(name: &str) -> Option<Position> {
+    listing::setting_aside_of(name)
 }
 
 /// The generations of a store by their names, rising, and half-made directories that the next start tidies up. Changes nothing.

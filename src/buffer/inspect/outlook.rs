@@ -10,10 +10,11 @@ use crate::buffer::epoch::{Numbering, end_of, first_of};
 use crate::buffer::generation::predecessor;
 use crate::buffer::generations::span_after;
 use crate::buffer::head::Head;
-use crate::buffer::listing::{LEAN, Listing};
+use crate::buffer::listing::{LEAN, Listing, setting_aside_of};
 use crate::buffer::losses::{self, into_new_epoch, judge, missing};
 use crate::buffer::parked::{ParkedError, furthest_parked, reconcile};
 use crate::buffer::progress::Progress;
+use crate::buffer::side::Known;
 use crate::model::{DropReason, EpochReason, Position};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +44,8 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// Nothing is parked meanwhile, and the newest state does not lie in a directory that only a start gives its name.
     fn is_still(&self) -> bool {
-        !self.runs && self.half_made.iter().all(|name| name.ends_with(LEAN))
+        let is_named = |name: &String| name.ends_with(LEAN) || setting_aside_of(name).is_some();
+        !self.runs && self.half_made.iter().all(is_named)
     }
 }
 
@@ -111,7 +113,17 @@ impl ShutStore {
             (Numbering::GoesOn(_), Some(head)) => head.name.first,
             _ => state.next,
         };
-        let (uplinks, new) = uplinks(scene, &state);
+        let known = losses::beside(scene.beside.0.clone(), head, numbering);
+        let starts = listing.starts(first);
+        // What lies there for an uplink, as far as names tell.
+        let stored = |cursor| {
+            let ends = listing.whole.iter().filter(|it| **it < first);
+            let ends = ends.filter_map(|it| Some((*it, end_of(*it, &starts, &state.ends)?)));
+            let newest = (first, predecessor(state.next));
+            let counts = ends.chain([newest]);
+            counts.map(|(from, to)| span_after(cursor, from, to)).sum()
+        };
+        let (uplinks, new) = uplinks(scene.head, &known, &state, numbering, stored);
         let dropped = |(_, progress): &(String, Progress)| dropped(progress);
         let mut outlook = Outlook {
             new_epoch,
@@ -121,7 +133,7 @@ impl ShutStore {
             swept: state.swept,
             evicted: vec![0; uplinks.len()],
             newest: (first, predecessor(state.next)),
-            starts: listing.starts(first),
+            starts,
             ends: state.ends,
             uplinks,
         };
@@ -238,6 +250,13 @@ impl Outlook {
         self.uplinks.iter_mut().map(one).collect()
     }
 
+    /// Whether these events of one epoch are among the losses that a start counts before it reads.
+    #[must_use]
+    pub fn tells(&self, from: Position, to: Position) -> bool {
+        let mut losses = self.losses.iter();
+        losses.any(|(loss, _)| loss.from <= from && to <= loss.to)
+    }
+
     /// Of what lies in this generation up to `last`, and was not taken out of it on purpose, what each uplink waits for.
     #[must_use]
     pub fn waiting(&self, opened: &Opened, last: Position) -> Vec<u64> {
@@ -288,15 +307,15 @@ impl Outlook {
     }
 
     /// Whole generations that are gone may have been rewritten, and what was evicted from them is counted already: what is
-    /// counted twice is taken back from the last of these losses, then from the last of `read`, which are those that reach
-    /// to the end of a generation. To be called when all is read that can be, of which each uplink waits for `waiting`.
+    /// counted twice is taken back from the last of these losses, then from the first of `read`, which are those behind the end
+    /// of a generation, in the order in which they are read. To be called when all is read that can be, of which each uplink waits for `waiting`.
     pub fn take_back_evicted(&mut self, waiting: &[u64], read: &mut [&mut Misses]) {
         for (index, (_, progress)) in self.uplinks.iter_mut().enumerate() {
             let account = progress.account;
             let there = waiting.get(index).copied().unwrap_or(0);
             let mut twice = (account.gone() + there).saturating_sub(account.offered);
             let unseen = self.losses.iter_mut().rev().map(|(_, misses)| misses);
-            let read = read.iter_mut().rev().map(|misses| &mut **misses);
+            let read = read.iter_mut().map(|misses| &mut **misses);
             for misses in unseen.chain(read) {
                 if let Some((_, count)) = misses.get_mut(index) {
                     let back = twice.min(*count);
@@ -386,32 +405,43 @@ fn state_of(numbering: Numbering, old: Head, lost: &[Loss]) -> (Option<EpochReas
     }
 }
 
-/// The uplinks that the newest state knows, without one those of the side file, and which of them were never offered
-/// anything. What they were offered is said by `state`, with which a start goes on, or by what is lost.
-fn uplinks(scene: &Scene<'_>, state: &Head) -> (Vec<(String, Progress)>, BTreeSet<usize>) {
+/// The uplinks that the newest state knows, and those that only the side file does, where that counts; and which of these were
+/// never offered anything. What they were offered is said by `state`, with which a start goes on, or by what is lost and
+/// `stored`.
+fn uplinks(
+    head: Option<&ShutHead>,
+    known: &Known,
+    state: &Head,
+    numbering: Numbering,
+    stored: impl Fn(Position) -> u64,
+) -> (Vec<(String, Progress)>, BTreeSet<usize>) {
     let mut new = BTreeSet::new();
-    if let Some(head) = scene.head {
-        let mut uplinks = head.progress();
-        for (name, progress) in &mut uplinks {
-            if let Some(stored) = state.uplinks.get(name) {
-                progress.account.offered = stored.account.offered;
-            }
-        }
-        return (uplinks, new);
+    let mut uplinks = head.map_or_else(Vec::new, ShutHead::progress);
+    // Behind an older state uplinks may have left the settings: the side file has all that stayed.
+    let is_older =
+        matches!(numbering, Numbering::BeginsAnew(_, why) if why != EpochReason::OtherMachine);
+    if is_older && known.bent() == 0 && known.names().next().is_some() {
+        uplinks.retain(|(name, _)| known.progress(name).is_some());
     }
-    let known = &scene.beside.0;
-    let mut uplinks = Vec::new();
-    for name in known.names() {
+    for (name, progress) in &mut uplinks {
+        if let Some(stored) = state.uplinks.get(name) {
+            progress.account.offered = stored.account.offered;
+        }
+    }
+    for name in known
+        .names()
+        .filter(|name| !state.uplinks.contains_key(*name))
+    {
         let mut progress = known.progress(name).cloned().unwrap_or_default();
-        if progress.account.offered == 0 {
+        if known.offered(name).is_none() {
             new.insert(uplinks.len());
         }
         let (cursor, above) = (progress.cursor(), progress.above());
         let lost = state.lost.iter();
         let lost = lost.map(|loss| span_after(cursor, loss.from, loss.to));
-        let stored = lost.sum::<u64>().saturating_sub(above);
+        let counted = (lost.sum::<u64>() + stored(cursor)).saturating_sub(above);
         let gone = progress.account.gone();
-        let offered = known.offered(name).unwrap_or(gone + stored);
+        let offered = known.offered(name).unwrap_or(gone + counted);
         progress.account.offered = offered.max(gone);
         uplinks.push((name.to_owned(), progress));
     }

@@ -329,7 +329,7 @@ impl ShutStore {
     }
 
     /// Opens the store as a gateway would, which renews what can be renewed and sets aside a newest generation that does not
-    /// open, then sets aside these, and opens and reads the older ones to `renew`. Says what was lost with each, and why the next start begins a new epoch, if it does.
+    /// open, then opens and reads the older ones to `renew`, and sets aside these. Says what was lost with each, and why the next start begins a new epoch, if it does.
     ///
     /// # Errors
     /// When it is in use, or nothing more may be set aside.
@@ -386,12 +386,14 @@ fn repair_open(
     renew: &[Position],
 ) -> Result<(Vec<SetAside>, Option<EpochReason>), RepairError> {
     let mut lost = Vec::new();
+    // First what may have been evicted before it went: as long as those to be set aside are in their places, the account
+    // tells how many of its events are missed.
+    for first in renew {
+        store.read_through(*first)?;
+    }
     for (first, reason) in aside {
         let done = store.set_aside_on_behalf(*first, reason.clone())?;
         lost.push(done.map_err(RepairError::Left)?);
-    }
-    for first in renew {
-        store.read_through(*first)?;
     }
     store.commit_progress()?;
     Ok((lost, store.new_epoch()))

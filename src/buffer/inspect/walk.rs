@@ -98,6 +98,12 @@ impl Opened {
         Ok(last.unwrap_or_else(|| predecessor(self.generation.first())))
     }
 
+    /// The last position that it ever had, as its own state says; `None` where that cannot be read.
+    #[must_use]
+    pub fn own_end(&self) -> Option<Position> {
+        self.generation.own_end()
+    }
+
     /// Why a gateway sets it aside although it opens, as an older generation of that name that ends with `last`.
     ///
     /// # Errors

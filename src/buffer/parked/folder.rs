@@ -175,7 +175,8 @@ impl Folder<'_> {
     }
 }
 
-/// The furthest event that has a file in any folder, also in one of an uplink that left the settings.
+/// The furthest event that has a file in any folder, also in one of an uplink that left the settings, as far as they can be
+/// listed.
 pub(in crate::buffer) fn furthest_parked(
     disk: &dyn Disk,
     root: &Path,
@@ -190,7 +191,15 @@ pub(in crate::buffer) fn furthest_parked(
         match listed {
             // A file beside the folders is none of ours.
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
-            listed => furthest = furthest.max(listed?.last().copied()),
+            // That of an uplink of the settings is read again, and then stops the start.
+            Err(error) => {
+                let folder = root.join(uplink);
+                tracing::warn!(
+                    folder = %folder.display(), %error,
+                    "parked events cannot be listed: a new epoch, should one begin, does not know of them"
+                );
+            }
+            Ok(listed) => furthest = furthest.max(listed.last().copied()),
         }
     }
     Ok(furthest)
@@ -203,6 +212,24 @@ mod tests {
 
     fn at(seq: u64) -> Position {
         Position { epoch: 1, seq }
+    }
+
+    #[test]
+    fn what_cannot_be_listed_beside_the_folders_stops_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path();
+        let furthest = || furthest_parked(&Files, root).unwrap();
+        assert_eq!(furthest(), None);
+        std::fs::write(root.join("a-file"), b"!").unwrap();
+        // Whoever lists it is told that there is no end of it.
+        std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+        let folder = Folder {
+            disk: &Files,
+            root,
+            uplink: "mes",
+        };
+        folder.write(at(7), b"x").unwrap();
+        assert_eq!(furthest(), Some(at(7)));
     }
 
     #[test]

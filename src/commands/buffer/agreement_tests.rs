@@ -4,6 +4,7 @@
 //! `MILLGATE_SEED` replays one, `MILLGATE_TRIALS` runs more.
 
 use super::super::Exit;
+use super::repair::Repair;
 use super::site::{Site, Which};
 use super::survey::{State, Survey};
 use crate::buffer::damage_tests::{files, harm, readable};
@@ -238,8 +239,35 @@ fn set_aside(path: &Path) -> usize {
     count(path.join("store")) + count(path.join("parked/mes"))
 }
 
+/// What `repair` makes of it is what was said, too, and good.
+fn repaired(path: &Path, said: &Survey, before: &[u64]) {
+    let copy = fast_home();
+    copy_tree(path, copy.path());
+    match Repair::at(copy.path()).run() {
+        Ok(()) => {}
+        // Another test of this program raises the signal that it is about.
+        Err(failure) if failure.exit == Exit::Interrupted => return,
+        Err(failure) => panic!("{:?}", failure.error),
+    }
+    let after = survey(copy.path());
+    assert!(
+        after.is_good(),
+        "{}\nand before it\n{}",
+        told(&after),
+        told(said)
+    );
+    let again = start(copy.path(), before);
+    let mut missed = said.missed.clone();
+    missed.sort();
+    if !missed.is_empty() {
+        assert_eq!(missed, again.missed, "{}", told(said));
+    }
+    assert!(!again.new_epoch);
+}
+
 fn check(path: &Path, before: &[u64]) {
     let said = survey(path);
+    repaired(path, &said, before);
     let again = survey(path);
     assert_eq!(said.missed, again.missed, "looking changes nothing");
     let conf = said.parts.iter().any(|part| part.conf_is_damaged);
@@ -338,4 +366,43 @@ fn verify_tells_what_the_gateway_finds() {
         }
         check(copy.path(), &before[nth]);
     }
+}
+
+/// A rewritten part is gone, of which everything that waited was evicted, and another part cannot be read: the loss is that
+/// one's, not of what was evicted.
+#[test]
+fn what_was_evicted_before_its_part_went_is_not_taken_for_what_another_part_lost() {
+    let home = fast_home();
+    build(home.path(), true);
+    let store = Store::open(&OpenOptions {
+        machine_id: None,
+        ..own(home.path())
+    });
+    let store = store.unwrap().0;
+    let dropped = |uplink| store.account(uplink).dropped(DropReason::Damaged);
+    let before = [MES, SCADA].map(dropped);
+    drop(store);
+    let all = generations(home.path());
+    let is_lean = |path: &PathBuf| path.to_string_lossy().ends_with("-lasting");
+    let mut tried = 0;
+    for gone in 1..all.len() - 1 {
+        for spoilt in (0..all.len() - 1).filter(|it| *it != gone && it + 1 != gone) {
+            if !is_lean(&all[gone]) {
+                continue;
+            }
+            tried += 1;
+            println!(
+                "{} gone, {} spoilt",
+                all[gone].display(),
+                all[spoilt].display()
+            );
+            let copy = fast_home();
+            copy_tree(home.path(), copy.path());
+            let there = generations(copy.path());
+            std::fs::remove_dir_all(&there[gone]).unwrap();
+            std::fs::write(there[spoilt].join("db"), []).unwrap();
+            check(copy.path(), &before);
+        }
+    }
+    assert!(tried > 10, "{tried}");
 }

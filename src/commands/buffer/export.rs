@@ -1,10 +1,11 @@
 //! `millgate buffer export`: the stored events as they were rendered, one line each, in their order.
 
 use super::super::{Exit, Failure, terminal};
+use super::bar::Bar;
 use super::interrupt::Interrupt;
 use super::newest::Newest;
 use super::site::{Site, Which, failure};
-use super::survey::{Bar, before};
+use super::survey::before;
 use super::words;
 use crate::buffer::Record;
 use crate::buffer::inspect::{Name, Seen, ShutHead, ShutStore, Trouble};

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod agreement_tests;
+pub(super) mod bar;
 mod drain;
 pub(super) mod export;
 pub(super) mod interrupt;

@@ -2,11 +2,15 @@
 
 use super::super::Failure;
 use super::site::{Site, failure};
-use crate::buffer::inspect::{Beside, Name, Scene, ShutHead, ShutStore, Trouble};
+use crate::buffer::inspect::{Beside, Name, Scene, ShutHead, ShutStore, Trouble, setting_aside};
 use crate::model::Position;
+use std::collections::BTreeSet;
 
 /// Looks at a store whose newest generation goes away while it is looked for: a gateway rotates and removes.
 const MAX_LOOKS: u32 = 10;
+
+/// Why a generation that an earlier start was setting aside is damaged.
+const LEFT: &str = "it did not open at an earlier start";
 
 /// The names of a store, and what its newest generations tell.
 pub(super) struct Newest {
@@ -52,7 +56,15 @@ impl Newest {
 
     /// False where a generation went away meanwhile.
     fn search(&mut self, site: &Site, store: &ShutStore) -> Result<bool, Failure> {
+        // A start goes by the names of those that an earlier one did not get to the end of.
+        let left = self.half_made.iter();
+        let left: BTreeSet<Position> = left.filter_map(|name| setting_aside(name)).collect();
+        let mut left = left.into_iter().rev().peekable();
         for name in self.names.iter().rev().filter(|name| !name.damaged) {
+            self.broken.extend(std::iter::from_fn(|| {
+                let first = left.next_if(|first| *first > name.first)?;
+                Some((first, LEFT.to_owned()))
+            }));
             let Some(opened) = site.open(store, *name)? else {
                 return Ok(false);
             };
@@ -68,6 +80,8 @@ impl Newest {
                 Err(trouble) => self.broken.push((name.first, trouble.to_string())),
             }
         }
+        self.broken
+            .extend(left.map(|first| (first, LEFT.to_owned())));
         Ok(true)
     }
 

@@ -45,6 +45,17 @@ struct Plan<'a> {
 }
 
 impl Repair {
+    /// Of the store in this `buffer.path`, without asking.
+    #[cfg(test)]
+    pub(super) fn at(path: &std::path::Path) -> Repair {
+        Repair {
+            which: Which::at(path),
+            dry_run: false,
+            yes: true,
+            json: false,
+        }
+    }
+
     pub(super) fn run(self) -> Result<(), Failure> {
         let site = self.which.site()?;
         let store = site.store()?;
@@ -170,7 +181,8 @@ impl<'a> Plan<'a> {
         let parts = self.survey.parts.iter();
         parts.filter(|part| {
             let renews = part.conf_is_damaged && !matches!(part.state, State::Broken(_));
-            renews || part.misses_events()
+            // Also what nobody misses: how much of it was evicted before, only what is there besides can tell.
+            renews || part.state == State::Partly
         })
     }
 

@@ -4,13 +4,14 @@
 //! read in the older generations is found here, as the gateway finds it when it comes to it.
 
 use super::super::Failure;
-use super::super::terminal::Progress;
+use super::bar::Bar;
 use super::interrupt::Interrupt;
 use super::newest::Newest;
 use super::site::{Gateway, Reading, Site, deaf, failure};
 use super::words;
-use crate::buffer::disk::{Disk, Files};
-use crate::buffer::inspect::{Misses, Name, Outlook, ParkedHarm, Seen, ShutStore, Trouble, Walked};
+use crate::buffer::inspect::{
+    BEHIND, Misses, Name, Outlook, ParkedHarm, Seen, ShutStore, Trouble, Walked,
+};
 use crate::model::{EpochReason, Position};
 use std::ops::ControlFlow;
 
@@ -46,6 +47,8 @@ pub(super) struct Part {
     pub(super) is_newest: bool,
     /// Its last position, as far as anybody knows.
     end: Option<Position>,
+    /// The last one that it ever had, as it says itself.
+    own_end: Option<Position>,
     /// Its `conf` is torn; renewed by the next open.
     pub(super) conf_is_damaged: bool,
     /// Whole records.
@@ -132,7 +135,11 @@ impl Survey {
         if newest.head.is_some() {
             outlook.count_evicted(waiting);
         }
-        let losses = parts.iter_mut().flat_map(Part::last_loss);
+        // Those that open first: of the others all was there, unless a part behind it is gone, too.
+        let is_broken = |part: &&mut Part| matches!(part.state, State::Broken(_));
+        let (broken, opened): (Vec<_>, Vec<_>) = parts.iter_mut().partition(is_broken);
+        let losses = opened.into_iter().chain(broken);
+        let losses = losses.filter_map(Part::last_loss);
         let mut read: Vec<&mut Misses> = losses.map(|loss| &mut loss.misses).collect();
         outlook.take_back_evicted(waiting, &mut read);
         // What is left to count is in rewritten ones; the first one has it all.
@@ -210,6 +217,7 @@ impl Part {
             name,
             is_newest: !name.damaged && head.is_none_or(|head| name.first >= head),
             end: end_of(name, newest, outlook),
+            own_end: None,
             conf_is_damaged: false,
             records: 0,
             losses: Vec::new(),
@@ -235,16 +243,37 @@ impl Part {
         }
     }
 
+    /// Of what it lacks, what it had is told apart from what came behind its own end.
+    fn end_by(&mut self, own_end: Option<Position>) {
+        self.own_end = own_end;
+        let end = self.end;
+        let last = self.losses.last_mut();
+        if let (Some(own), Some(last)) = (own_end, last.filter(|loss| Some(loss.to) == end))
+            && (last.from <= own && own < last.to)
+        {
+            let seq = own.seq + 1;
+            let behind = Loss {
+                from: Position { seq, ..own },
+                reason: BEHIND.into(),
+                ..last.clone()
+            };
+            last.to = own;
+            self.losses.push(behind);
+        }
+    }
+
     /// A start sets it aside with this loss.
     fn is_set_aside_for(&self, loss: &Loss) -> bool {
         self.is_newest && matches!(self.state, State::Broken(_)) && self.name.first == loss.from
     }
 
-    /// What it lacks up to its end, where that is known: what came behind it may be gone with its directory.
+    /// What it lacks between its own end and the next one: what came behind it is gone with its directory, and may have been
+    /// rewritten. Of one that does not open nobody knows its own end.
     fn last_loss(&mut self) -> Option<&mut Loss> {
-        let end = self.end;
+        let (end, own_end) = (self.end, self.own_end);
+        let is_behind = |loss: &Loss| own_end.is_none_or(|own| own < loss.from);
         let last = self.losses.last_mut();
-        last.filter(|loss| Some(loss.to) == end && !loss.misses.is_empty())
+        last.filter(|loss| Some(loss.to) == end && is_behind(loss))
     }
 
     /// Some of its records cannot be read, and somebody has not settled them, or nobody knows who has.
@@ -372,6 +401,15 @@ impl Work<'_> {
             }
             Ok(_) => {}
         }
+        self.part.end_by(reading.opened.own_end());
+        let part = &mut self.part;
+        // Told already as what is missing behind the newest state.
+        let is_told = |loss: &&mut Loss| self.outlook.tells(loss.from, loss.to);
+        if let Some(loss) = part.last_loss().filter(is_told) {
+            let count = loss.count();
+            part.lost -= count;
+            part.losses.pop();
+        }
         if self.part.lost > 0 {
             self.part.state = State::Partly;
         }
@@ -429,47 +467,5 @@ pub(in crate::commands) fn before(at: Position) -> Position {
     Position {
         seq: at.seq.saturating_sub(1),
         ..at
-    }
-}
-
-/// How far it has come, by the bytes of the generations.
-pub(in crate::commands) struct Bar {
-    pub(in crate::commands) shown: Progress,
-    sizes: Vec<u64>,
-    at: usize,
-}
-
-impl Bar {
-    pub(in crate::commands) fn new(store: &ShutStore, names: &[Name]) -> Bar {
-        let size = |name: &Name| {
-            Files
-                .used(&store.root().join(name.to_string()))
-                .unwrap_or(0)
-        };
-        Bar {
-            shown: Progress::new(),
-            sizes: names.iter().map(size).collect(),
-            at: 0,
-        }
-    }
-
-    /// So many records of the present generation are read.
-    pub(in crate::commands) fn show(&mut self, records: u64) {
-        let all: u64 = self.sizes.iter().sum();
-        let done: u64 = self.sizes.iter().take(self.at).sum();
-        let thousandths =
-            |part: u64| u32::try_from(part.saturating_mul(1_000) / all.max(1)).unwrap_or(1_000);
-        let words = format!(
-            "generation {} of {}: {}",
-            self.at + 1,
-            self.sizes.len(),
-            words::events(records)
-        );
-        self.shown.show_bar(thousandths(done), 1_000, &words);
-    }
-
-    /// The present generation is done.
-    pub(in crate::commands) fn next(&mut self) {
-        self.at += 1;
     }
 }

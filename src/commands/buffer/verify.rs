@@ -4,7 +4,7 @@ use super::super::{Exit, Failure, terminal};
 use super::site::Which;
 use super::survey::{Loss, Part, State, Survey};
 use super::words;
-use crate::buffer::inspect::ParkedHarm;
+use crate::buffer::inspect::{ParkedHarm, setting_aside};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -65,6 +65,12 @@ fn told(place: &str, survey: &Survey) -> String {
         );
     }
     for name in &survey.half_made {
+        if setting_aside(name).is_some() {
+            text += &format!(
+                "{name}: did not open at a start that ended before it had set it aside; the next start does it\n"
+            );
+            continue;
+        }
         text += &format!(
             "{name}: left by a crash in mid-work; no event is lost by it, the next start tidies it up\n"
         );
@@ -176,7 +182,10 @@ pub(super) fn meaning(survey: &Survey, loss: &Loss) -> String {
         .collect();
     match (lacking.as_slice(), survey.has_head) {
         ([], false) => "  Which uplinks had them already, nobody can say.\n".into(),
-        ([], true) => "  Every uplink had settled them: nobody misses them.\n".into(),
+        ([], true) => {
+            "  No uplink waits for them: each has settled them, or they are counted as dropped.\n"
+                .into()
+        }
         (lacking, _) => format!("  {}.\n", lacking.join(", ")),
     }
 }

@@ -1,10 +1,11 @@
 //! Which events can be sent again: what the store still holds, the uplink wants, and has delivered.
 
 use super::super::Failure;
+use super::super::buffer::bar::Bar;
 use super::super::buffer::export::Bound;
 use super::super::buffer::interrupt::Interrupt;
 use super::super::buffer::site::{Site, failure};
-use super::super::buffer::survey::{Bar, before};
+use super::super::buffer::survey::before;
 use crate::buffer::Record;
 use crate::buffer::inspect::{Name, Seen, ShutHead, ShutStore};
 use crate::model::Position;

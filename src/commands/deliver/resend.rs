@@ -1,8 +1,8 @@
 //! `millgate deliver resend`: what a MES team asks for after it has restored its database.
 
+use super::super::buffer::bar::Bar;
 use super::super::buffer::export::{Bound, bound};
 use super::super::buffer::site::Which;
-use super::super::buffer::survey::Bar;
 use super::super::buffer::words;
 use super::super::{Exit, Failure, terminal};
 use super::Whither;
