@@ -17,7 +17,8 @@ pub(super) struct Found {
     pub(super) head_quarantined: bool,
     /// The greatest epoch that any directory names; 0 without any.
     pub(super) greatest_epoch: u32,
-    /// The furthest position that the progress file, or a file of a parked event, knows.
+    /// The furthest position that the progress file, or a file of a parked event, knows. Where the newest generation and that
+    /// file lost their ends together, no evidence is left: numbering goes on, and the events behind go uncounted.
     pub(super) progress: Option<Position>,
     /// The box that this is; `None` where it has no id.
     pub(super) machine: Option<Machine>,

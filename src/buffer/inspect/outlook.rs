@@ -123,7 +123,7 @@ impl ShutStore {
             let counts = ends.chain([newest]);
             counts.map(|(from, to)| span_after(cursor, from, to)).sum()
         };
-        let (uplinks, new) = uplinks(scene.head, &known, &state, numbering, stored);
+        let (uplinks, new) = uplinks(scene.head, &known, &state, stored);
         let dropped = |(_, progress): &(String, Progress)| dropped(progress);
         let mut outlook = Outlook {
             new_epoch,
@@ -405,24 +405,18 @@ fn state_of(numbering: Numbering, old: Head, lost: &[Loss]) -> (Option<EpochReas
     }
 }
 
-/// The uplinks that the newest state knows, and those that only the side file does, where that counts; and which of these were
+/// The uplinks that the newest state knows, also such as have left the settings since: the side file may have lost the end that
+/// knew the others. And those that only the side file does, where that counts; and which of these were
 /// never offered anything. What they were offered is said by `state`, with which a start goes on, or by what is lost and
 /// `stored`.
 fn uplinks(
     head: Option<&ShutHead>,
     known: &Known,
     state: &Head,
-    numbering: Numbering,
     stored: impl Fn(Position) -> u64,
 ) -> (Vec<(String, Progress)>, BTreeSet<usize>) {
     let mut new = BTreeSet::new();
     let mut uplinks = head.map_or_else(Vec::new, ShutHead::progress);
-    // Behind an older state uplinks may have left the settings: the side file has all that stayed.
-    let is_older =
-        matches!(numbering, Numbering::BeginsAnew(_, why) if why != EpochReason::OtherMachine);
-    if is_older && known.bent() == 0 && known.names().next().is_some() {
-        uplinks.retain(|(name, _)| known.progress(name).is_some());
-    }
     for (name, progress) in &mut uplinks {
         if let Some(stored) = state.uplinks.get(name) {
             progress.account.offered = stored.account.offered;
