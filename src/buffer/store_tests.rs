@@ -215,7 +215,7 @@ fn a_new_epoch_begins_when_the_end_cannot_be_proved() {
         (restored.next, store.new_epoch()),
         (at(4, 1), Some(Why::TailLost))
     );
-    assert_eq!(store.health.quarantined.get(), 2 + 3);
+    assert_eq!(store.health.quarantined.get(), 6 + 3);
 }
 
 #[test]
