@@ -59,14 +59,14 @@ pub(super) enum State {
     Answered(StatusCode),
 }
 
-/// What the body says.
-pub(super) fn state(reply: &Reply) -> State {
+/// What the body says of these events, or of all that went there.
+pub(super) fn state(reply: &Reply, ids: &[Uuid]) -> State {
     // A verdict in the words of this project, which is read as such.
     if verdict::word(&reply.body).is_ok() {
         return State::Done;
     }
     match said(reply) {
-        None if lists_nothing_known(reply) => State::Working,
+        None if lists_no_end(reply, ids) => State::Working,
         None | Some((_, Value::Null | Value::Bool(true))) => State::Done,
         Some((_, Value::Bool(false))) => State::Failed,
         Some((_, Value::String(word))) => named(word),
@@ -86,9 +86,9 @@ fn said(reply: &Reply) -> Option<(&'static str, &Value)> {
     said.find_map(|place| Some((*place, reply.at(place)?)))
 }
 
-/// A list in which no event has come to an end.
-fn lists_nothing_known(reply: &Reply) -> bool {
-    let listed = reply.entries(|_| true).listed;
+/// Whether a list names some of these events, and none has come to an end.
+fn lists_no_end(reply: &Reply, ids: &[Uuid]) -> bool {
+    let listed = reply.entries(|id| ids.contains(&id)).listed;
     !listed.is_empty() && verdict::words_of(&listed, end).is_empty()
 }
 
@@ -140,10 +140,14 @@ pub(super) fn located(
         Some(whole) => whole,
         None => {
             let found = reply.entries(|id| ids.contains(&id));
-            if !found.counting().is_empty() || lacks(reply, found.has_list, went_together) {
+            // One alone may have a state that no word tells, as a status of HTTP.
+            let one = &found.alone;
+            let is_told = ids.len() > 1 || !verdict::words_of(one, end).is_empty();
+            let names_some = !found.listed.is_empty() || (!one.is_empty() && is_told);
+            if names_some || (went_together && lacks(reply, found.has_list)) {
                 return Judged::Each(each(reply, &found, ids, end));
             }
-            at_its_place(reply, reading, went_together)
+            at_its_place(reply, reading, ids, went_together)
         }
     };
     match whole {
@@ -156,19 +160,21 @@ pub(super) fn located(
     }
 }
 
-/// Whether there is a list that says nothing of these events and should: one of the verdicts on others, unless a state stands beside
-/// it that is about one event alone, or any list where no state says how several fared.
-fn lacks(reply: &Reply, has_list: bool, went_together: bool) -> bool {
-    let others = reply.entries(|_| true).listed;
-    let tells_of_others = !verdict::words_of(&others, verdict::no_other).is_empty();
+/// Whether there is a list of verdicts that names none of these events, which went there with others and so should stand in it: any
+/// list, or beside a state one that has verdicts on others.
+fn lacks(reply: &Reply, has_list: bool) -> bool {
+    let tells_of_others = || {
+        let others = reply.entries(|_| true).listed;
+        !verdict::words_of(&others, end).is_empty()
+    };
     match said(reply) {
-        Some(_) => went_together && tells_of_others,
-        None => tells_of_others || (went_together && has_list),
+        Some(_) => tells_of_others(),
+        None => has_list || tells_of_others(),
     }
 }
 
 /// What one answer says of all that went there.
-fn at_its_place(reply: &Reply, reading: &Reading, went_together: bool) -> Verdict {
+fn at_its_place(reply: &Reply, reading: &Reading, ids: &[Uuid], went_together: bool) -> Verdict {
     // 303: what came of it stands elsewhere, so something came of it (RFC 9110, 15.4.4).
     if reply.status == StatusCode::SEE_OTHER {
         return Verdict::Accepted;
@@ -179,7 +185,7 @@ fn at_its_place(reply: &Reply, reading: &Reading, went_together: bool) -> Verdic
     if let Ok(word) = verdict::word(&reply.body) {
         return reply.told(word);
     }
-    match state(reply) {
+    match state(reply, ids) {
         State::Failed => {
             let trouble = reply.trouble("the server could not process this event");
             Verdict::Rejected(reply.park_class(), trouble)
@@ -245,7 +251,7 @@ mod tests {
             (r#"{"status":{"code":"FAILED"}}"#, State::Working),
         ] {
             let reply = Reply::new(StatusCode::OK, &HeaderMap::new(), body.into());
-            assert_eq!(state(&reply), expected, "{body}");
+            assert_eq!(state(&reply, &[]), expected, "{body}");
         }
     }
 
@@ -273,6 +279,8 @@ mod tests {
         let words = |status: &str| format!(r#"[{{"id":"{ONE}","status":"{status}"}}]"#);
         let foreign = words("rejected").replace('7', "8");
         let steps = format!(r#"{{"state":"done","steps":{foreign}}}"#);
+        let within = format!(r#"{{"result":{{"id":"{ONE}","status":"rejected"}}}}"#);
+        let numbered = format!(r#"{{"id":"{ONE}","status":422}}"#);
         let refused = r#"{"status":422,"title":"order closed","code":"order-closed"}"#;
         for (status, body, expected) in [
             (200, "", "Accepted"),
@@ -291,9 +299,11 @@ mod tests {
             (200, &words("retry"), "Refused"),
             (200, &words("completed"), "Accepted"),
             (200, &words("not booked"), "Unanswered"),
-            // A list of others, and one that is not about the event.
-            (200, &foreign, "Unanswered"),
+            // What is not about the event, which went there alone.
+            (200, &foreign, "Accepted"),
             (200, &steps, "Accepted"),
+            (200, &within, "Rejected(Business"),
+            (200, &numbered, "Rejected(Business"),
             (303, "", "Accepted"),
             (422, "", "Rejected"),
             (503, "", "InDoubt(Event"),
@@ -331,6 +341,12 @@ mod tests {
                 strange,
                 "Unanswered Unanswered Unanswered",
                 "Unanswered",
+                "Accepted",
+            ),
+            (
+                &format!(r#"{{"id":"{two}","status":"accepted"}}"#),
+                "Unanswered Accepted Unanswered",
+                "Accepted",
                 "Accepted",
             ),
             (r#"{"status":"failed"}"#, "singly", "Undivided", "Rejected"),
@@ -373,14 +389,11 @@ mod tests {
                 .map(|word| format!(r#"{{"id":"{ONE}","status":"{word}"}}"#));
             format!(r#"{{"results":[{}]}}"#, each.collect::<Vec<_>>().join(","))
         };
-        assert_eq!(
-            state(&reply(200, &list(&["running", "queued"]))),
-            State::Working
-        );
-        assert_eq!(
-            state(&reply(200, &list(&["running", "accepted"]))),
-            State::Done
-        );
-        assert_eq!(state(&reply(200, &list(&["Timed_Out"]))), State::Done);
+        let of = |words: &[&str], ids: &[Uuid]| state(&reply(200, &list(words)), ids);
+        assert_eq!(of(&["running", "queued"], &[ONE]), State::Working);
+        assert_eq!(of(&["running", "accepted"], &[ONE]), State::Done);
+        assert_eq!(of(&["Timed_Out"], &[ONE]), State::Done);
+        // Steps of something else.
+        assert_eq!(of(&["running"], &[]), State::Done);
     }
 }

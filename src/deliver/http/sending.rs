@@ -170,11 +170,12 @@ enum Together {
 /// The verdicts of one request.
 async fn verdicts(wire: &Wire, plan: &Plan, places: &Places, records: &[Record]) -> Together {
     let known = records.first().and_then(|first| places.get(first.position));
+    let ids = ids_of(records);
     let among_others = known.as_ref().is_some_and(|place| place.among_others);
     let came = match known {
-        Some(place) => wire.look(place.url, true).await,
+        Some(place) => wire.look(place.url, true, &ids).await,
         None => match plan.outgoing(records) {
-            Ok(outgoing) => wire.ask(outgoing).await,
+            Ok(outgoing) => wire.ask(outgoing, &ids).await,
             Err(trouble) => Came::Nothing(Verdict::Rejected(ParkClass::Schema, trouble)),
         },
     };
@@ -199,7 +200,7 @@ async fn verdicts(wire: &Wire, plan: &Plan, places: &Places, records: &[Record])
             Together::Verdicts(records.iter().map(of).collect())
         }
         Came::Located(reply) => {
-            let judged = located(&reply, &wire.reading, &ids_of(records), among_others);
+            let judged = located(&reply, &wire.reading, &ids, among_others);
             // A server that lets nobody in still has the events, and the verdicts there.
             if !matches!(judged, Judged::All(Verdict::Unavailable(_))) {
                 let forget = |record: &Record| places.forget(record.position);
