@@ -10,6 +10,7 @@ mod answering;
 mod body;
 mod check;
 mod courier;
+mod entries;
 mod filter;
 mod gate;
 mod handshake;

@@ -5,6 +5,7 @@ use super::said;
 use super::uplink::{Trouble, Verdict, printable};
 use crate::model::ParkClass;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -12,8 +13,6 @@ use uuid::Uuid;
 pub(super) const MAX_DETAIL_CHARS: usize = 200;
 /// Longest code of an answer.
 pub(super) const MAX_CODE_CHARS: usize = 60;
-/// Most words in one list: ten times what the largest sending holds, so that a server may also tell of others.
-const MAX_WORDS: usize = 1_000;
 /// Longest wait that a word can ask for; `Timing` bounds it further.
 const MAX_WAIT_S: f64 = 86_400.0;
 /// Words in a code that blame the event's form, not what it says.
@@ -27,9 +26,11 @@ const FORM_CODES: [&str; 6] = [
 ];
 
 /// Words beside `rejected` that never mean that an event was taken.
-pub(super) const REFUSALS: [&str; 7] = [
-    "failed", "failure", "error", "refused", "denied", "invalid", "aborted",
+pub(super) const REFUSALS: [&str; 8] = [
+    "failed", "failure", "error", "refused", "declined", "denied", "invalid", "aborted",
 ];
+/// Those of them that a server also says of its own trouble, where its status says that it has some.
+const FAILURES: [&str; 4] = ["failed", "failure", "error", "aborted"];
 
 /// What became of an event, by the word of the MES.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) enum Status {
     Duplicate,
     /// It does not want it.
     Rejected,
+    /// It could not process it: no less final, unless it says so of itself.
+    Failed,
     /// It wants it later.
     Retry,
 }
@@ -79,61 +82,43 @@ pub(super) enum WordError {
 /// One word.
 pub(super) fn word(body: &[u8]) -> Result<Word, WordError> {
     let body: Value = serde_json::from_slice(body).map_err(|_| WordError::NotJson)?;
-    word_of(&body)
+    word_in(&body, &no_other)
 }
 
-/// The words of a list, which is the body itself or stands in it under any name. Entries that say nothing are left out;
-/// `None` when there is no list.
-pub(super) fn words(body: &[u8]) -> Option<Vec<Word>> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    words_in(&body)
-}
-
-/// The word on one event, by its id, in an answer that may be a word or a list of them: the first final one, else the first.
-pub(super) fn word_on(body: &Value, id: Uuid) -> Option<Word> {
-    let mut words = words_in(body)?;
-    words.retain(|word| word.id == Some(id));
-    let at = words.iter().position(Word::is_final).unwrap_or(0);
-    (at < words.len()).then(|| words.swap_remove(at))
-}
-
-fn words_in(body: &Value) -> Option<Vec<Word>> {
-    let list = match body {
-        Value::Array(list) => list,
-        Value::Object(parts) => {
-            let is_list = |part: &&Value| {
-                let list = part.as_array();
-                list.is_some_and(|list| list.iter().any(|one| one.get("status").is_some()))
-            };
-            match parts.values().find(is_list) {
-                Some(Value::Array(list)) => list,
-                // One word for a sending of one.
-                _ => {
-                    return word_of(body)
-                        .ok()
-                        .filter(|one| one.id.is_some())
-                        .map(|one| vec![one]);
-                }
-            }
+/// The words of entries, by event: the first final one on each counts, else its first. `named` knows more words than those of all
+/// protocols. What is no word is left out.
+pub(super) fn words_of(
+    entries: &[(Uuid, &Value)],
+    named: impl Fn(&str) -> Option<Status>,
+) -> HashMap<Uuid, Word> {
+    let mut by_id: HashMap<Uuid, Word> = HashMap::new();
+    for (id, entry) in entries {
+        let Ok(word) = word_in(entry, &named) else {
+            continue;
+        };
+        let known = by_id.entry(*id).or_insert_with(|| word.clone());
+        if !known.is_final() && word.is_final() {
+            *known = word;
         }
-        _ => return None,
-    };
-    let words = list.iter().take(MAX_WORDS);
-    Some(words.filter_map(|one| word_of(one).ok()).collect())
+    }
+    by_id
 }
 
-fn word_of(value: &Value) -> Result<Word, WordError> {
+/// No words but those of all protocols.
+pub(super) fn no_other(_: &str) -> Option<Status> {
+    None
+}
+
+fn word_in(value: &Value, named: &impl Fn(&str) -> Option<Status>) -> Result<Word, WordError> {
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let said = text("status").ok_or(WordError::NoStatus)?;
-    let status = match said.to_ascii_lowercase().as_str() {
-        "accepted" => Status::Accepted,
-        "duplicate" => Status::Duplicate,
+    let status = state(said).or_else(|| named(said));
+    let status = match (status, value.get("retryable").and_then(Value::as_bool)) {
+        (None, _) => return Err(WordError::UnknownStatus),
         // Contradicts itself; what is sent again in vain is parked all the same.
-        "rejected" if value.get("retryable") == Some(&Value::Bool(true)) => Status::Retry,
-        "rejected" => Status::Rejected,
-        "retry" => Status::Retry,
-        refused if REFUSALS.contains(&refused) => Status::Rejected,
-        _ => return Err(WordError::UnknownStatus),
+        (Some(Status::Rejected | Status::Failed), Some(true)) => Status::Retry,
+        (Some(Status::Failed), Some(false)) => Status::Rejected,
+        (Some(status), _) => status,
     };
     let id = match value.get("id") {
         None | Some(Value::Null) => None,
@@ -154,6 +139,19 @@ fn word_of(value: &Value) -> Result<Word, WordError> {
         retry_after: value.get("retry_after_s").and_then(wait),
         said: (!matches!(status, Status::Accepted | Status::Duplicate)).then(|| said::json(value)),
     })
+}
+
+/// What a state means everywhere.
+fn state(said: &str) -> Option<Status> {
+    match said.to_ascii_lowercase().as_str() {
+        "accepted" => Some(Status::Accepted),
+        "duplicate" => Some(Status::Duplicate),
+        "rejected" => Some(Status::Rejected),
+        "retry" => Some(Status::Retry),
+        failed if FAILURES.contains(&failed) => Some(Status::Failed),
+        refused if REFUSALS.contains(&refused) => Some(Status::Rejected),
+        _ => None,
+    }
 }
 
 /// The first place in the event that a verdict or a problem+json blames, in words; empty where it blames none.
@@ -222,6 +220,10 @@ impl Word {
                 let class = park_class(self.code.as_deref(), ParkClass::Business);
                 Verdict::Rejected(class, trouble("the MES rejects this event"))
             }
+            Status::Failed => {
+                let class = park_class(self.code.as_deref(), ParkClass::Business);
+                Verdict::Rejected(class, trouble("the MES could not process this event"))
+            }
             Status::Retry => Verdict::Refused(trouble("the MES wants this event later")),
         }
     }
@@ -274,27 +276,44 @@ mod tests {
     }
 
     #[test]
-    fn a_list_stands_alone_or_in_an_object_and_may_have_holes() {
-        let good = format!(r#"{{"id":"{ID}","status":"retry","retry_after_s":-1,"code":42}}"#);
-        for (body, words_in_it) in [
-            (format!("[{good}]"), Some(1)),
+    fn of_several_words_on_an_event_the_first_final_one_counts() {
+        let id: Uuid = ID.parse().unwrap();
+        let entry = |status: &str| serde_json::json!({ "id": ID, "status": status, "retry_after_s": -1, "code": 42 });
+        for (said, expected) in [
+            (&["retry"][..], Some(Status::Retry)),
             (
-                format!(r#"[{good},7,null,{{"status":"odd"}},{good}]"#),
-                Some(2),
+                &["odd", "retry", "ACCEPTED", "rejected"],
+                Some(Status::Accepted),
             ),
-            (format!(r#"{{"batch":[1],"results":[{good}]}}"#), Some(1)),
-            (good.clone(), Some(1)),
-            ("[]".into(), Some(0)),
-            (r#"{"status":"accepted"}"#.into(), None),
-            ("{}".into(), None),
-            (String::new(), None),
+            (&["failed", "accepted"], Some(Status::Failed)),
+            (&["declined"], Some(Status::Rejected)),
+            (&["booked"], Some(Status::Duplicate)),
+            (&["odd"], None),
         ] {
-            let found = words(body.as_bytes());
-            assert_eq!(found.as_ref().map(Vec::len), words_in_it, "{body}");
-            for word in found.into_iter().flatten() {
-                assert_eq!((word.code.as_deref(), word.retry_after), (Some("42"), None));
-                assert!(!word.is_final());
-            }
+            let entries: Vec<Value> = said.iter().map(|status| entry(status)).collect();
+            let entries: Vec<(Uuid, &Value)> = entries.iter().map(|entry| (id, entry)).collect();
+            let booked = |word: &str| (word == "booked").then_some(Status::Duplicate);
+            let found = words_of(&entries, booked).remove(&id);
+            let found = found.map(|word| (word.status, word.code, word.retry_after));
+            assert_eq!(
+                found,
+                expected.map(|status| (status, Some("42".into()), None)),
+                "{said:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn retryable_turns_a_refusal_and_makes_a_failure_one() {
+        for (status, retryable, expected) in [
+            ("rejected", true, Status::Retry),
+            ("failed", true, Status::Retry),
+            ("failed", false, Status::Rejected),
+            ("accepted", true, Status::Accepted),
+        ] {
+            let body = serde_json::json!({ "status": status, "retryable": retryable });
+            let found = word(body.to_string().as_bytes()).unwrap();
+            assert_eq!(found.status, expected, "{body}");
         }
     }
 
@@ -312,9 +331,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body in "\\PC{0,200}", wait in any::<f64>()) {
-            drop((word(body.as_bytes()), words(body.as_bytes())));
-            let said = format!(r#"[{{"status":"retry","retry_after_s":{wait},"detail":{body:?}}}]"#);
-            for word in words(said.as_bytes()).into_iter().flatten() {
+            drop(word(body.as_bytes()));
+            let said = format!(r#"{{"status":"retry","retry_after_s":{wait},"detail":{body:?}}}"#);
+            if let Ok(word) = word(said.as_bytes()) {
                 prop_assert!(word.retry_after.is_none_or(|wait| wait <= Duration::from_secs(86_400)));
                 drop(word.verdict());
             }

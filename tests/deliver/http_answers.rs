@@ -213,6 +213,33 @@ async fn a_list_with_holes_repeats_and_foreign_ids_settles_what_it_names() {
     deliver_all(&uplink, quick(), &records, &oracle).await;
 }
 
+/// Each event has its error in the list, and none is to blame: the database behind the server is down.
+#[tokio::test]
+async fn in_an_outage_a_list_of_errors_puts_no_event_aside() {
+    for (status, word) in [
+        (401, "error"),
+        (429, "rejected"),
+        (500, "failed"),
+        (503, "error"),
+    ] {
+        let oracle = Oracle::default();
+        let records = events(60);
+        let turn = AtomicUsize::new(0);
+        let mes = Mes::start(&oracle, move |seen| {
+            let fails = turn.fetch_add(1, Ordering::SeqCst) < 4;
+            let (status, word) = if fails {
+                (status, word)
+            } else {
+                (207, "accepted")
+            };
+            Reply::Listed(status, seen.ids.iter().map(|id| (*id, word)).collect())
+        })
+        .await;
+        let uplink = http(json!({ "url": mes.url(), "batch": 20 }));
+        deliver_all(&uplink, quick(), &records, &oracle).await;
+    }
+}
+
 #[tokio::test]
 async fn of_a_batch_that_is_refused_the_guilty_event_alone_is_put_aside() {
     for status in [400, 413, 422] {

@@ -1,10 +1,13 @@
 //! 202 with a `Location` that a proxy in front of the MES made wrong: another server's name, a prefix that is missing. What
-//! was accepted is never sent twice for it, and no other server is ever asked.
+//! was accepted is never sent twice for it, and no other server is ever asked. And jobs of several events.
 
 use super::mes::{Mes, Reply, Seen};
 use super::oracle::{Oracle, events};
-use super::run::{deliver_all, http, quick};
+use super::run::{Run, deliver_all, http, quick, wait_until};
 use serde_json::json;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use uuid::Uuid;
 
 /// Answers 202 with the path of a job, on the server called `origin`.
 fn at(origin: &str, path: &str, seen: &Seen) -> Reply {
@@ -146,4 +149,77 @@ async fn a_place_that_fails_for_a_while_doubles_nothing() {
         deliver_all(&uplink, quick(), &records, &oracle).await;
         oracle.check_repeats(&records, 0);
     }
+}
+
+/// A server that makes one job of all events of a request, and says of it what `says` does with its events.
+async fn of_jobs(
+    oracle: &Oracle,
+    says: impl Fn(&[Uuid]) -> (String, Vec<Uuid>) + Send + Sync + 'static,
+) -> Mes {
+    let judge = oracle.clone();
+    let jobs = Mutex::new(HashMap::<Uuid, Vec<Uuid>>::new());
+    Mes::start(oracle, move |seen| {
+        let mut jobs = jobs.lock().expect("no panic");
+        if seen.method != "GET" {
+            jobs.insert(seen.id, seen.ids.clone());
+            return at("", "/jobs", seen);
+        }
+        let (body, taken) = says(&jobs[&seen.id]);
+        taken.into_iter().for_each(|id| judge.grant(id));
+        Reply::with(200, "X: y", &body)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_job_of_several_events_that_fails_puts_the_guilty_one_alone_aside() {
+    let oracle = Oracle::default();
+    let records = events(40);
+    let guilty = Uuid::from_u128(7);
+    let mes = of_jobs(&oracle, move |ids| match ids.contains(&guilty) {
+        true => (
+            r#"{"status":"failed","message":"1 is bad"}"#.into(),
+            Vec::new(),
+        ),
+        false => (r#"{"status":"completed"}"#.into(), ids.to_vec()),
+    })
+    .await;
+    let uplink = http(json!({ "url": mes.url(), "batch": 20 }));
+    let run = Run::start(&uplink, quick(), &records, records.len(), oracle);
+    let health = Arc::clone(&run.health);
+    wait_until("all others are done", || health.delivered.get() == 39).await;
+    wait_until("one is put aside", || run.parked().len() == 1).await;
+    assert_eq!(run.settled().seq, 6);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_settles_the_events_that_its_list_names_and_the_others_come_again() {
+    let oracle = Oracle::default();
+    let records = events(60);
+    let rounds = Mutex::new(HashMap::<Uuid, usize>::new());
+    let mes = of_jobs(&oracle, move |ids| {
+        let mut rounds = rounds.lock().expect("no panic");
+        let mut taken = Vec::new();
+        let mut said = Vec::new();
+        for id in ids {
+            let round = rounds.entry(*id).or_insert(0);
+            *round += 1;
+            match (id.as_u128() % 5, *round) {
+                (1, 1) => continue,
+                (2, 1) => said.push(json!({ "id": id, "status": "not booked" })),
+                _ => {
+                    taken.push(*id);
+                    said.push(json!({ "id": id, "status": "completed" }));
+                }
+            }
+        }
+        // One of another request: the list is one of verdicts, also where it names none of these.
+        said.push(json!({ "id": Uuid::from_u128(999_999), "status": "accepted" }));
+        let body = json!({ "status": "completed", "results": said });
+        (body.to_string(), taken)
+    })
+    .await;
+    let uplink = http(json!({ "url": mes.url(), "batch": 20 }));
+    deliver_all(&uplink, quick(), &records, &oracle).await;
 }

@@ -126,6 +126,45 @@ fn a_secret_of_the_address_that_comes_back_is_not_shown() {
     assert!(!shown.contains("canary=4712"), "{shown}");
 }
 
+/// A word with the id of the event was read: no line of settings makes a rejection of what is one.
+#[test]
+fn a_rejection_with_a_good_status_is_no_riddle() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = Vec::new();
+            let mut part = [0; 4_096];
+            let id = loop {
+                let length = stream.read(&mut part).unwrap_or(0);
+                asked.extend_from_slice(&part[..length]);
+                let text = String::from_utf8_lossy(&asked).to_ascii_lowercase();
+                let found = text.split("idempotency-key: \"").nth(1);
+                let id = found.and_then(|rest| Some(rest.split_once('"')?.0.to_owned()));
+                if id.is_some() || length == 0 {
+                    break id.unwrap_or_default();
+                }
+            };
+            let body = format!(
+                r#"{{"id":"{id}","status":"rejected","code":"order-closed","detail":"WO-1 is closed"}}"#
+            );
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).ok();
+            // What is still to come is read, so that the answer is not lost to a reset.
+            while stream.read(&mut part).is_ok_and(|length| length > 0) {}
+        }
+    });
+    let home = home();
+    let settings = settings_of(home.path(), &format!("http://127.0.0.1:{port}/events"), "");
+    let said = millgate(&settings, &["deliver", "test"]);
+    said.says(65, &["order-closed", "it says: {\"id\""]);
+    let shown = format!("{said:?}");
+    assert!(!shown.contains("LOOK"), "{shown}");
+}
+
 /// A server that says these bytes to whatever comes, and closes.
 fn says_bytes(bytes: &'static [u8]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,12 +4,15 @@
 //! status (DESIGN of delivery: it blames nobody, the event or the destination) with `retryable` of the body. A verdict without an
 //! id, or with another one, says nothing: it may be about anything, so the status decides.
 
+use super::super::entries::{Entries, entries};
 use super::super::said;
 use super::super::uplink::{Doubt, Trouble, Verdict, printable};
-use super::super::verdict::{self, MAX_DETAIL_CHARS, Word, code_text, park_class, wrong_place};
+use super::super::verdict::{
+    MAX_DETAIL_CHARS, Status, Word, code_text, no_other, park_class, words_of, wrong_place,
+};
 use super::rules::Rules;
 use super::wait;
-use super::{bod, job, page};
+use super::{bod, page};
 use crate::model::ParkClass;
 use crate::settings::shape::{Format, On202};
 use reqwest::StatusCode;
@@ -169,7 +172,7 @@ impl Reply {
     }
 
     /// Whose matter a refusal is: by the server's code where it has one, else by the status.
-    fn park_class(&self) -> ParkClass {
+    pub(super) fn park_class(&self) -> ParkClass {
         let otherwise = match self.status.as_u16() {
             400 | 413 | 415 => ParkClass::Schema,
             _ => ParkClass::Business,
@@ -203,27 +206,50 @@ impl Reply {
         self.at("/retryable")?.as_bool()
     }
 
-    /// The word of a MES on this event, where the status does not blame the destination.
-    fn word(&self, id: Uuid) -> Option<Verdict> {
+    /// Whether its status is about the destination or the way there: what it says of events then counts for nothing.
+    fn blames(&self) -> bool {
         let status = self.status.as_u16();
-        let blames = matches!(status, 300..=399 | 401 | 403 | 407 | 429 | 502..=504);
-        if blames || self.cut || id.is_nil() {
-            return None;
-        }
-        Some(self.told(verdict::word_on(self.json.as_ref()?, id)?))
+        matches!(status, 300..=399 | 401 | 403 | 407 | 429 | 502..=504)
+    }
+
+    /// Where it speaks of events, of which those are meant that the filter names. One that was not read to its end speaks of none.
+    pub(super) fn entries(&self, is_meant: impl Fn(Uuid) -> bool) -> Entries<'_> {
+        let json = self.json.as_ref().filter(|_| !self.cut);
+        json.map_or_else(Entries::default, |json| entries(json, is_meant))
+    }
+
+    /// The word of a MES on this event.
+    fn word(&self, id: Uuid) -> Option<Verdict> {
+        let found = self.entries(|one| one == id);
+        let word = words_of(found.counting(), no_other).remove(&id)?;
+        Some(self.told(word))
     }
 
     /// What a word means that came with this status.
-    fn told(&self, mut word: Word) -> Verdict {
+    pub(super) fn told(&self, mut word: Word) -> Verdict {
         word.retry_after = word.retry_after.or(self.retry_after);
         if self.echoes {
             (word.code, word.detail, word.said) = (None, None, None);
         }
-        let mut verdict = word.verdict();
-        if let Verdict::Rejected(_, trouble) | Verdict::Refused(trouble) = &mut verdict {
-            trouble.status = Some(self.status.as_u16());
+        // A server that fails says so of each event, too; that is no refusal of any.
+        let failed = self.status.is_server_error() && word.status == Status::Failed;
+        match word.verdict() {
+            Verdict::Rejected(_, trouble) if failed => {
+                Verdict::Unanswered(self.with_status(trouble))
+            }
+            Verdict::Rejected(class, trouble) => {
+                Verdict::Rejected(class, self.with_status(trouble))
+            }
+            Verdict::Refused(trouble) => Verdict::Refused(self.with_status(trouble)),
+            other => other,
         }
-        verdict
+    }
+
+    fn with_status(&self, trouble: Trouble) -> Trouble {
+        Trouble {
+            status: Some(self.status.as_u16()),
+            ..trouble
+        }
     }
 
     /// The body says that this event is there already.
@@ -246,15 +272,24 @@ fn says(json: &Value, secret: &str) -> bool {
     }
 }
 
-/// The verdict that an answer gives to the one event of its request, or to all of a batch, whose id is nil.
+/// The verdict that an answer gives to the one event of its request.
 pub(super) fn verdict(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
-    let by_word = || reply.word(id);
-    let said = special(reply, reading, id).or_else(by_word);
+    let said = ahead(reply, reading, id).or_else(|| reply.word(id));
     said.unwrap_or_else(|| by_status_and_body(reply, reading))
 }
 
+/// What counts before all that the answer says of single events: the settings, and a status that is about the destination. For one
+/// event as for a batch, whose id is nil.
+pub(super) fn ahead(reply: &Reply, reading: &Reading, id: Uuid) -> Option<Verdict> {
+    let by_status = || {
+        let blames = reply.blames();
+        blames.then(|| by_status_and_body(reply, reading))
+    };
+    special(reply, reading, id).or_else(by_status)
+}
+
 /// What is said otherwise than by the status.
-fn special(reply: &Reply, reading: &Reading, id: Uuid) -> Option<Verdict> {
+pub(super) fn special(reply: &Reply, reading: &Reading, id: Uuid) -> Option<Verdict> {
     let by_settings = || reading.rules.verdict(reply);
     let by_document = || match reading.format {
         Format::B2mml => bod::verdict(reply, id),
@@ -263,34 +298,8 @@ fn special(reply: &Reply, reading: &Reading, id: Uuid) -> Option<Verdict> {
     reply.is_broken().or_else(by_settings).or_else(by_document)
 }
 
-/// The verdict on this event at the place where a server keeps it: in the words of a verdict or of a job, or by the status.
-pub(super) fn located(reply: &Reply, reading: &Reading, id: Uuid) -> Verdict {
-    if let Some(settled) = special(reply, reading, id).or_else(|| reply.word(id)) {
-        return settled;
-    }
-    // 303: what came of it stands elsewhere, so something came of it (RFC 9110, 15.4.4).
-    if reply.status == StatusCode::SEE_OTHER {
-        return Verdict::Accepted;
-    }
-    if !reply.status.is_success() {
-        return by_status_and_body(reply, reading);
-    }
-    if let Ok(word) = verdict::word(&reply.body) {
-        return reply.told(word);
-    }
-    match job::state(reply) {
-        job::State::Failed => {
-            let trouble = reply.trouble("the server could not process this event");
-            Verdict::Rejected(reply.park_class(), trouble)
-        }
-        job::State::Done => Verdict::Accepted,
-        // Asked for only where it is not: whoever looks waits.
-        job::State::Working => Verdict::Unanswered(reply.trouble("the server has not decided yet")),
-    }
-}
-
 /// The status, and `retryable` of a problem+json: whether the server wants to see a refused event again.
-fn by_status_and_body(reply: &Reply, reading: &Reading) -> Verdict {
+pub(super) fn by_status_and_body(reply: &Reply, reading: &Reading) -> Verdict {
     let verdict = by_status(reply, reading);
     match (verdict, reply.retryable()) {
         (Verdict::Rejected(_, trouble) | Verdict::Conflict(trouble), Some(true)) => {

@@ -187,40 +187,6 @@ fn the_reason_carries_what_the_server_said() {
     );
 }
 
-#[test]
-fn at_its_place_a_verdict_stands_in_words_or_in_the_status() {
-    let id = Uuid::from_u128(7);
-    let words = |status: &str| format!(r#"[{{"id":"{id}","status":"{status}"}}]"#);
-    let foreign = words("rejected").replace('7', "8");
-    for (status, body, expected) in [
-        (200, "", "Accepted"),
-        (200, r#"{"status":"succeeded"}"#, "Accepted"),
-        (
-            200,
-            r#"{"status":"FAILED","code":"order-closed"}"#,
-            "Rejected(Business",
-        ),
-        (
-            200,
-            r#"{"state":"error","code":"schema"}"#,
-            "Rejected(Schema",
-        ),
-        (200, r#"{"status":"rejected"}"#, "Rejected(Business"),
-        (200, words("retry").as_str(), "Refused"),
-        (200, foreign.as_str(), "Accepted"),
-        (303, "", "Accepted"),
-        (422, "", "Rejected"),
-        (503, "", "InDoubt(Event"),
-        (500, "", "Unanswered"),
-    ] {
-        let found = located(&reply(status, &[], body), &Reading::default(), id);
-        assert!(
-            format!("{found:?}").starts_with(expected),
-            "{status} {body}: {found:?}"
-        );
-    }
-}
-
 /// An event that a MES speaks of in the tests below.
 const EVENT: &str = "0193a1f2-6c1e-7b1d-9f55-00000002cf9f";
 
@@ -235,6 +201,12 @@ fn a_verdict_with_the_id_of_the_event_counts_whatever_the_status_says_of_it() {
     let foreign = said("rejected").replace("cf9f", "cf9e");
     let list = format!(r#"{{"results":[{foreign},{}]}}"#, said("rejected"));
     let twice = format!("[{},{}]", said("retry"), said("accepted"));
+    let errors = r#"[{"status":"422","pointer":"/data/order"}]"#;
+    let with_errors = format!(
+        r#"{{"id":"{EVENT}","status":"rejected","code":"order-closed","errors":{errors}}}"#
+    );
+    let deep = format!(r#"{{"data":{{"results":[{}]}}}}"#, said("rejected"));
+    let firm = said("error").replace(r#""code""#, r#""retryable":false,"code""#);
     for (status, body, expected) in [
         (200, said("rejected").as_str(), "Rejected(Business"),
         (200, &said("retry"), "Refused"),
@@ -244,6 +216,15 @@ fn a_verdict_with_the_id_of_the_event_counts_whatever_the_status_says_of_it() {
         (500, &said("rejected"), "Rejected(Business"),
         (200, &list, "Rejected(Business"),
         (200, &twice, "Accepted"),
+        (200, &with_errors, "Rejected(Business"),
+        (200, &deep, "Rejected(Business"),
+        // A server that fails says so of the event, too.
+        (200, &said("error"), "Rejected(Business"),
+        (500, &said("error"), "Unanswered"),
+        (500, &said("failed"), "Unanswered"),
+        (500, &said("refused"), "Rejected(Business"),
+        (500, &said("declined"), "Rejected(Business"),
+        (500, &firm, "Rejected(Business"),
         // What is not known to be about this event: the status decides.
         (200, &foreign, "Accepted"),
         (200, r#"{"status":"rejected"}"#, "Accepted"),

@@ -2,9 +2,10 @@
 //! fuzz target and for a property test; no part of the gateway.
 
 use super::super::uplink::{Trouble, Verdict};
-use super::super::verdict::{word, words};
-use super::answer::{Reading, Reply, located, verdict};
+use super::super::verdict::word;
+use super::answer::{Reading, Reply, verdict};
 use super::batch::{Judged, judged};
+use super::job::located;
 use super::login::token_in;
 use super::place::places;
 use super::rules::Rules;
@@ -90,20 +91,26 @@ fn body_with(status: StatusCode, headers: &HeaderMap, body: &[u8]) {
     for reading in readings() {
         let id = Uuid::from_u128(1);
         check(&verdict(&reply, &reading, id));
-        check(&located(&reply, &reading, id));
-        match judged(&reply, &reading, &records) {
-            Judged::Each(verdicts) => {
-                assert_eq!(verdicts.len(), records.len(), "one verdict each");
-                verdicts.iter().for_each(check);
-            }
-            Judged::All(verdict) => check(&verdict),
-            Judged::Singly => {}
-        }
+        check_judged(&located(&reply, &reading, &[id], false), 1);
+        check_judged(&located(&reply, &reading, &[id], true), 1);
+        let ids = records.each_ref().map(|record| record.envelope.id);
+        check_judged(&located(&reply, &reading, &ids, false), records.len());
+        check_judged(&judged(&reply, &reading, &records), records.len());
     }
     drop(word(body));
-    drop(words(body));
     let token = serde_json::from_slice(body).ok();
     drop(token_in(token.as_ref(), Instant::now()));
+}
+
+fn check_judged(judged: &Judged, count: usize) {
+    match judged {
+        Judged::Each(verdicts) => {
+            assert_eq!(verdicts.len(), count, "one verdict each");
+            verdicts.iter().for_each(check);
+        }
+        Judged::All(verdict) => check(verdict),
+        Judged::Singly => assert!(count > 1, "one alone has a verdict"),
+    }
 }
 
 fn readings() -> [Reading; 3] {

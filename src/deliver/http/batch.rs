@@ -1,13 +1,14 @@
 //! Several events in one request (CloudEvents JSON batch), and what one answer says of each of them. Pure.
 
-use super::super::uplink::{Trouble, Verdict};
-use super::super::verdict::{Word, words};
-use super::answer::{Reading, Reply, verdict};
+use super::super::entries::Entries;
+use super::super::uplink::Verdict;
+use super::super::verdict::{Status, no_other, words_of};
+use super::answer::{Reading, Reply, ahead, by_status_and_body};
 use crate::buffer::Record;
 use bytes::Bytes;
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::cell::OnceCell;
 use uuid::Uuid;
 
 /// What an answer means for a batch.
@@ -61,68 +62,71 @@ pub(super) fn key(records: &[Record]) -> Uuid {
     }
 }
 
-/// The verdicts of one answer.
+/// The verdicts of one answer. What a single answer goes by comes first here, too: the settings, then a status that is about the
+/// destination, then the words on the events, then the status.
 pub(super) fn judged(reply: &Reply, reading: &Reading, records: &[Record]) -> Judged {
-    let whole = verdict(reply, reading, Uuid::nil());
-    let listed = (!reply.cut).then(|| words(&reply.body)).flatten();
-    let by_id = listed.map(of_these).unwrap_or_default();
-    let knows_some = records
-        .iter()
-        .any(|record| by_id.contains_key(&record.envelope.id));
+    let ids = ids_of(records);
+    let whole = match ahead(reply, reading, Uuid::nil()) {
+        Some(whole) => whole,
+        None => {
+            let said = reply.entries(|id| ids.contains(&id));
+            if !said.counting().is_empty() {
+                return Judged::Each(each(reply, &said, &ids, no_other));
+            }
+            match by_status_and_body(reply, reading) {
+                Verdict::Accepted if reply.cut => {
+                    let why = "the answer is longer than 64 KiB, or did not end in time, and its list of verdicts cannot be read";
+                    return Judged::All(Verdict::Unanswered(reply.trouble(why)));
+                }
+                Verdict::Accepted if has_list(reply, &said) => {
+                    return Judged::Each(each(reply, &said, &ids, no_other));
+                }
+                by_status => by_status,
+            }
+        }
+    };
+    let several = records.len() > 1;
     match whole {
-        // Something in it is known, or contradicts: not all of it, maybe.
-        _ if reply.status == StatusCode::CONFLICT && records.len() > 1 && !knows_some => {
+        // One of them may be known, or contradict; of the others nothing is known.
+        Verdict::Accepted if several && !reply.status.is_success() => Judged::Singly,
+        Verdict::Rejected(..) | Verdict::Refused(_) | Verdict::Conflict(_) if several => {
             Judged::Singly
         }
-        // A destination at fault, a lost answer: nothing is known of any event.
-        Verdict::Unavailable(_) | Verdict::InDoubt(..) | Verdict::Unanswered(_) if !knows_some => {
-            Judged::All(shared(whole, records.len()))
-        }
-        Verdict::Accepted if reply.cut => {
-            let why = "the answer is longer than 64 KiB, or did not end in time, and its list of verdicts cannot be read";
-            let cut = Verdict::Unanswered(reply.trouble(why));
-            Judged::All(cut)
-        }
-        Verdict::Accepted if !knows_some && !has_list(reply) => Judged::All(Verdict::Accepted),
-        _ if knows_some || matches!(whole, Verdict::Accepted) => {
-            let each = records.iter().map(|record| {
-                let word = by_id.get(&record.envelope.id).cloned();
-                word.map_or_else(|| missing(reply), Word::verdict)
-            });
-            Judged::Each(each.collect())
-        }
-        _ if records.len() == 1 => Judged::Each(vec![whole]),
-        _ => Judged::Singly,
+        whole => Judged::All(shared(whole, records.len())),
     }
 }
 
-/// Whether verdicts are to be expected in the answer, also such as cannot be read: 207 always has a list, and a list of objects is
-/// one of verdicts, whatever words it has.
-fn has_list(reply: &Reply) -> bool {
+/// The events that an answer is about.
+pub(super) fn ids_of(records: &[Record]) -> Vec<Uuid> {
+    records.iter().map(|record| record.envelope.id).collect()
+}
+
+/// The verdict on each of these events by what the answer says of it. One that it leaves out, or has no known word for, has none.
+pub(super) fn each(
+    reply: &Reply,
+    said: &Entries,
+    ids: &[Uuid],
+    named: impl Fn(&str) -> Option<Status>,
+) -> Vec<Verdict> {
+    let words = words_of(said.counting(), named);
+    // A copy of the whole answer, which all of them share.
+    let missing = OnceCell::new();
+    let lacks = || reply.trouble("the list of verdicts lacks this event");
+    let verdict = |id: &Uuid| match words.get(id) {
+        Some(word) => reply.told(word.clone()),
+        None => Verdict::Unanswered(missing.get_or_init(lacks).clone()),
+    };
+    ids.iter().map(verdict).collect()
+}
+
+/// Whether verdicts are to be expected in the answer, also such as cannot be read: 207 always has a list, a list of objects is one of
+/// verdicts, whatever words it has, and so is a word on another event.
+fn has_list(reply: &Reply, said: &Entries) -> bool {
     let listed = || match reply.at("") {
         Some(Value::Array(list)) => list.is_empty() || list.iter().any(Value::is_object),
-        _ => words(&reply.body).is_some(),
+        _ => said.has_list || !reply.entries(|_| true).counting().is_empty(),
     };
     reply.status == StatusCode::MULTI_STATUS || listed()
-}
-
-/// By event; the first final word on one counts, else its first.
-fn of_these(words: Vec<Word>) -> HashMap<Uuid, Word> {
-    let mut by_id: HashMap<Uuid, Word> = HashMap::new();
-    for word in words {
-        let Some(id) = word.id else { continue };
-        let known = by_id.entry(id).or_insert_with(|| word.clone());
-        if !known.is_final() && word.is_final() {
-            *known = word;
-        }
-    }
-    by_id
-}
-
-fn missing(reply: &Reply) -> Verdict {
-    let status = reply.status.as_u16();
-    let trouble = Trouble::new(format!("{status}: the list of verdicts lacks this event"));
-    Verdict::Unanswered(trouble)
 }
 
 #[cfg(test)]
@@ -203,6 +207,9 @@ mod tests {
             (2, "rejected"),
         ]);
         let foreign = list(&[(8, "accepted"), (9, "accepted")]);
+        let failed = list(&[(1, "error"), (2, "failed"), (3, "error")]);
+        let beside = format!(r#"{{"errors":[{{"status":"422"}}],"results":{all}}}"#);
+        let deep = format!(r#"{{"data":{{"results":{all}}}}}"#);
         for (status, body, expected) in [
             (200, all.as_str(), "Accepted Refused Rejected"),
             (207, all.as_str(), "Accepted Refused Rejected"),
@@ -242,6 +249,19 @@ mod tests {
                 "Unanswered Unanswered Unanswered",
             ),
             (200, "[1,2,3]", "all Accepted"),
+            // A status that is about the destination counts before the list.
+            (401, failed.as_str(), "all InDoubt"),
+            (503, failed.as_str(), "all InDoubt"),
+            (429, all.as_str(), "all InDoubt"),
+            (500, failed.as_str(), "Unanswered Unanswered Unanswered"),
+            // The list that names them, wherever it stands.
+            (207, beside.as_str(), "Accepted Refused Rejected"),
+            (200, deep.as_str(), "Accepted Refused Rejected"),
+            (
+                200,
+                r#"{"errors":[{"status":"422"}]}"#,
+                "Unanswered Unanswered Unanswered",
+            ),
         ] {
             assert_eq!(judge(status, body), expected, "{status} {body}");
         }
@@ -251,9 +271,7 @@ mod tests {
     fn a_batch_of_one_is_refused_as_the_event_that_it_is() {
         let reply = Reply::new(StatusCode::BAD_REQUEST, &HeaderMap::new(), Vec::new());
         let judged = judged(&reply, &Reading::default(), &records(1));
-        assert!(
-            matches!(judged, Judged::Each(each) if matches!(each.as_slice(), [Verdict::Rejected(..)]))
-        );
+        assert!(matches!(judged, Judged::All(Verdict::Rejected(..))));
     }
 
     #[test]
@@ -262,5 +280,91 @@ mod tests {
         reply.cut = true;
         let judged = judged(&reply, &Reading::default(), &records(3));
         assert!(matches!(judged, Judged::All(Verdict::Unanswered(_))));
+    }
+
+    #[test]
+    fn what_the_settings_say_of_an_answer_counts_before_its_list() {
+        let list = list(&[(1, "accepted"), (2, "rejected"), (3, "accepted")]);
+        for (responses, status, expected) in [
+            (r#"[{"status":"200","then":"pause"}]"#, 200, "Unavailable"),
+            (r#"[{"status":"200","then":"accepted"}]"#, 200, "Accepted"),
+            (r#"[{"status":"207","then":"pause"}]"#, 200, "each"),
+            (r#"[{"status":"422","then":"rejected"}]"#, 422, "singly"),
+            // One of them is known, which says nothing of the others.
+            (r#"[{"status":"409","then":"accepted"}]"#, 409, "singly"),
+            (r#"[{"status":"422","then":"accepted"}]"#, 422, "singly"),
+        ] {
+            let entries: Vec<crate::settings::shape::Response> =
+                serde_json::from_str(responses).unwrap();
+            let reading = Reading {
+                rules: super::super::rules::Rules::new(&entries).unwrap(),
+                ..Reading::default()
+            };
+            let status = StatusCode::from_u16(status).unwrap();
+            let reply = Reply::new(status, &HeaderMap::new(), list.clone().into());
+            let found = match judged(&reply, &reading, &records(3)) {
+                Judged::All(verdict) => name(&verdict),
+                Judged::Each(_) => "each".into(),
+                Judged::Singly => "singly".into(),
+            };
+            assert_eq!(found, expected, "{responses}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_asked_for_counts_also_where_a_list_says_retry() {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", "60".parse().unwrap());
+        let minute = Some(std::time::Duration::from_secs(60));
+        let body = list(&[(1, "retry"), (2, "retry"), (3, "retry")]);
+        let judge = |status| {
+            judged(
+                &Reply::new(status, &headers, body.clone().into()),
+                &Reading::default(),
+                &records(3),
+            )
+        };
+        let Judged::All(Verdict::InDoubt(_, trouble)) = judge(StatusCode::TOO_MANY_REQUESTS) else {
+            panic!("429 pauses");
+        };
+        assert_eq!(trouble.at_least, minute);
+        let Judged::Each(each) = judge(StatusCode::OK) else {
+            panic!("a list");
+        };
+        for verdict in each {
+            assert!(matches!(verdict, Verdict::Refused(trouble) if trouble.at_least == minute));
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_each_event_has_the_status_and_no_secret() {
+        let secret = "canary-4711".to_owned();
+        let body = list(&[(1, "rejected"), (2, "retry")]).replace(
+            r#""status""#,
+            r#""code":"canary-4711","detail":"canary-4711 may not","status""#,
+        );
+        let reply = Reply::new(StatusCode::OK, &HeaderMap::new(), body.into());
+        for (reply, echoes) in [
+            (reply.clone(), false),
+            (reply.without([&secret].into_iter()), true),
+        ] {
+            let Judged::Each(each) = judged(&reply, &Reading::default(), &records(3)) else {
+                panic!("a list");
+            };
+            for verdict in each {
+                assert_ne!(
+                    format!("{verdict:?}").contains("canary"),
+                    echoes,
+                    "{verdict:?}"
+                );
+                let (Verdict::Rejected(_, trouble)
+                | Verdict::Refused(trouble)
+                | Verdict::Unanswered(trouble)) = verdict
+                else {
+                    panic!("{verdict:?}");
+                };
+                assert_eq!(trouble.status, Some(200));
+            }
+        }
     }
 }

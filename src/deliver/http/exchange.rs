@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 /// How long the verdict is asked for that a server keeps at a `Location`; then the event is put aside, so that it holds
 /// nobody.
@@ -67,8 +68,8 @@ pub(super) enum Came {
 }
 
 impl Wire {
-    /// Asks, and follows an answer to the place of its verdict.
-    pub(super) async fn ask(&self, outgoing: Outgoing) -> Came {
+    /// Asks, and follows an answer to the place of the verdict on these events.
+    pub(super) async fn ask(&self, outgoing: Outgoing, ids: &[Uuid]) -> Came {
         let url = outgoing.url.clone();
         let reply = match self.exchange(outgoing).await {
             Ok(reply) => reply,
@@ -79,7 +80,7 @@ impl Wire {
             Some(location) => {
                 let location = location.to_owned();
                 let places = self.front.places(&url, &location);
-                self.poll(places.into(), &location, reply).await
+                self.poll(places.into(), (&location, ids), reply).await
             }
         }
     }
@@ -93,7 +94,12 @@ impl Wire {
 
     /// Asks for a verdict until it is there, at most [`PENDING_WITHIN`]. The server has the event: what fails meanwhile does
     /// not send it again. Where none of the places knows of it, `first` counts, unless one of them is the server's own word.
-    async fn poll(&self, mut places: VecDeque<Place>, location: &str, first: Reply) -> Came {
+    async fn poll(
+        &self,
+        mut places: VecDeque<Place>,
+        (location, ids): (&str, &[Uuid]),
+        first: Reply,
+    ) -> Came {
         let until = Instant::now() + PENDING_WITHIN;
         let mut trouble = first.trouble("the server has not decided yet");
         let mut wait = FIRST_POLL;
@@ -108,7 +114,7 @@ impl Wire {
                 }
                 sleep(asked).await;
                 wait = wait.saturating_mul(2).min(LONGEST_POLL);
-                match self.look(there.clone(), known).await {
+                match self.look(there.clone(), known, ids).await {
                     Came::Nothing(
                         Verdict::Unavailable(found)
                         | Verdict::Unanswered(found)
@@ -152,8 +158,8 @@ impl Wire {
         is_odd && self.reading.rules.verdict(reply).is_none()
     }
 
-    /// Asks once for a verdict; `known`: the server has named this place.
-    pub(super) async fn look(&self, place: Url, known: bool) -> Came {
+    /// Asks once for the verdict on these events; `known`: the server has named this place.
+    pub(super) async fn look(&self, place: Url, known: bool, ids: &[Uuid]) -> Came {
         let question = Outgoing {
             method: Method::GET,
             url: place.clone(),
@@ -175,7 +181,7 @@ impl Wire {
         }
         match reply.status.as_u16() {
             202 => Came::Pending(place, still(&reply)),
-            200..=299 if job::state(&reply) == job::State::Working => {
+            200..=299 if job::state(&reply, ids) == job::State::Working => {
                 Came::Pending(place, still(&reply))
             }
             200..=299 if known && reply.is_good_page() => {

@@ -36,6 +36,14 @@ impl Glimpses {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(glimpse);
     }
 
+    /// The answer was read as no acceptance, by its words or by the settings: nothing is to be made of it that it is already.
+    pub(super) fn is_no_acceptance(&self) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(glimpse) = last.as_mut() {
+            glimpse.refusal = None;
+        }
+    }
+
     pub(super) fn take(&self) -> Option<Glimpse> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -177,6 +185,20 @@ mod tests {
         }
         let bad = glimpse(&reply(500, r#"{"error":"x"}"#), &Reading::default());
         assert_eq!(bad.refusal, None, "the status says it");
+    }
+
+    #[test]
+    fn what_was_read_as_no_acceptance_needs_no_line() {
+        let glimpses = Glimpses::default();
+        glimpses.is_no_acceptance();
+        assert_eq!(glimpses.take(), None);
+        glimpses.put(glimpse(
+            &reply(200, r#"{"status":"ERROR"}"#),
+            &Reading::default(),
+        ));
+        glimpses.is_no_acceptance();
+        let last = glimpses.take().unwrap();
+        assert_eq!((last.status, last.refusal), (200, None));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! Each step is one request. Whatever it brings, each event of the sending gets exactly one verdict.
 
 use super::super::uplink::{Answer, Doubt, Verdict};
-use super::answer::{located, verdict};
-use super::batch::{Judged, judged, shared};
+use super::answer::verdict;
+use super::batch::{Judged, ids_of, judged, shared};
 use super::exchange::{Came, Wire};
+use super::job::located;
 use super::plan::Plan;
 use crate::buffer::Record;
 use crate::model::{ParkClass, Position};
@@ -19,17 +20,25 @@ const MAX_PLACES: usize = 1_024;
 /// After so many answers in a row that may blame the destination, the others of a sending are not asked for.
 const MOST_DOUBTS: usize = 2;
 
+/// Where the verdict on an event will be.
+#[derive(Clone)]
+struct Place {
+    url: Url,
+    /// Other events went there in the same request.
+    among_others: bool,
+}
+
 /// Where the verdicts of events will be that the server has and has not decided on.
 #[derive(Clone, Default)]
-pub(super) struct Places(Arc<Mutex<BTreeMap<Position, Url>>>);
+pub(super) struct Places(Arc<Mutex<BTreeMap<Position, Place>>>);
 
 impl Places {
-    fn get(&self, position: Position) -> Option<Url> {
+    fn get(&self, position: Position) -> Option<Place> {
         let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         places.get(&position).cloned()
     }
 
-    fn put(&self, position: Position, place: &Url) {
+    fn put(&self, position: Position, place: &Place) {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if places.len() >= MAX_PLACES && !places.contains_key(&position) {
             places.pop_first();
@@ -81,6 +90,11 @@ impl Sending {
             .collect();
         self.singly = self.singly.saturating_sub(now.len());
         let judged = verdicts(&wire, &plan, &places, &now).await;
+        if let (Together::Verdicts(verdicts), Some(glimpses)) = (&judged, &wire.glimpses)
+            && !verdicts.contains(&Verdict::Accepted)
+        {
+            glimpses.is_no_acceptance();
+        }
         let Together::Verdicts(verdicts) = judged else {
             if judged == Together::Singly {
                 self.singly += now.len();
@@ -156,10 +170,12 @@ enum Together {
 /// The verdicts of one request.
 async fn verdicts(wire: &Wire, plan: &Plan, places: &Places, records: &[Record]) -> Together {
     let known = records.first().and_then(|first| places.get(first.position));
+    let ids = ids_of(records);
+    let among_others = known.as_ref().is_some_and(|place| place.among_others);
     let came = match known {
-        Some(place) => wire.look(place, true).await,
+        Some(place) => wire.look(place.url, true, &ids).await,
         None => match plan.outgoing(records) {
-            Ok(outgoing) => wire.ask(outgoing).await,
+            Ok(outgoing) => wire.ask(outgoing, &ids).await,
             Err(trouble) => Came::Nothing(Verdict::Rejected(ParkClass::Schema, trouble)),
         },
     };
@@ -174,11 +190,9 @@ async fn verdicts(wire: &Wire, plan: &Plan, places: &Places, records: &[Record])
             } else if reply.status.is_success() {
                 plan.learnt().fits(records.len());
             }
-            match judged(&reply, &wire.reading, records) {
-                Judged::Each(verdicts) => Together::Verdicts(verdicts),
-                Judged::All(verdict) => all(&verdict),
-                Judged::Singly if is_too_large => Together::Fewer,
-                Judged::Singly => Together::Singly,
+            match together(judged(&reply, &wire.reading, records), records) {
+                Together::Singly if is_too_large => Together::Fewer,
+                other => other,
             }
         }
         Came::Reply(reply) => {
@@ -186,15 +200,13 @@ async fn verdicts(wire: &Wire, plan: &Plan, places: &Places, records: &[Record])
             Together::Verdicts(records.iter().map(of).collect())
         }
         Came::Located(reply) => {
-            let each = records.iter().map(|record| {
-                let verdict = located(&reply, &wire.reading, record.envelope.id);
-                // A server that lets nobody in still has the event, and its verdict there.
-                if !matches!(verdict, Verdict::Unavailable(_)) {
-                    places.forget(record.position);
-                }
-                verdict
-            });
-            Together::Verdicts(each.collect())
+            let judged = located(&reply, &wire.reading, &ids, among_others);
+            // A server that lets nobody in still has the events, and the verdicts there.
+            if !matches!(judged, Judged::All(Verdict::Unavailable(_))) {
+                let forget = |record: &Record| places.forget(record.position);
+                records.iter().for_each(forget);
+            }
+            together(judged, records)
         }
         Came::Gone(trouble) => {
             records
@@ -202,7 +214,11 @@ async fn verdicts(wire: &Wire, plan: &Plan, places: &Places, records: &[Record])
                 .for_each(|record| places.forget(record.position));
             all(&Verdict::Unanswered(trouble))
         }
-        Came::Pending(place, trouble) => {
+        Came::Pending(url, trouble) => {
+            let place = Place {
+                url,
+                among_others: among_others || records.len() > 1,
+            };
             records
                 .iter()
                 .for_each(|record| places.put(record.position, &place));
@@ -212,5 +228,15 @@ async fn verdicts(wire: &Wire, plan: &Plan, places: &Places, records: &[Record])
             all(&Verdict::InDoubt(Doubt::Way, trouble))
         }
         Came::Nothing(verdict) => all(&shared(verdict, records.len())),
+    }
+}
+
+fn together(judged: Judged, records: &[Record]) -> Together {
+    match judged {
+        Judged::Each(verdicts) => Together::Verdicts(verdicts),
+        Judged::All(verdict) => {
+            Together::Verdicts(records.iter().map(|_| verdict.clone()).collect())
+        }
+        Judged::Singly => Together::Singly,
     }
 }
