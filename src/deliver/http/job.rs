@@ -302,7 +302,7 @@ mod tests {
             // What is not about the event, which went there alone.
             (200, &foreign, "Accepted"),
             (200, &steps, "Accepted"),
-            (200, &within, "Rejected(Business"),
+            (200, &within, "Rejected"),
             (200, &numbered, "Rejected(Business"),
             (303, "", "Accepted"),
             (422, "", "Rejected"),
