@@ -18,7 +18,7 @@ pub(super) const DAMAGED: &str = "damaged-";
 /// should it end before, the next one counts the same, and does not open what the first attempt may have changed.
 const SETTING_ASIDE: &str = "setting-aside-";
 /// Complete, and about to take the place of the generation of that name.
-const RENEWED: &str = "renewed-";
+pub(super) const RENEWED: &str = "renewed-";
 /// Ends the name of a generation that was rewritten without its passing events.
 pub(super) const LEAN: &str = "-lasting";
 /// Damaged generations that are kept for `buffer repair`; the oldest go first.

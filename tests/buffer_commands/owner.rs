@@ -1,11 +1,48 @@
 //! Commands that root runs on the store of a gateway that is another user: it must be able to go on.
 
+use super::super::dead_letters::{Gateway, settings};
 use super::{buffer, generations, store};
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 /// Whose the store is: nobody.
 const OWNER: u32 = 65_534;
+
+/// Whether the gateway can be run as another user from where it lies.
+fn can_run_as_owner() -> bool {
+    let mut version = std::process::Command::new(env!("CARGO_BIN_EXE_millgate"));
+    let version = version.arg("--version").uid(OWNER).output();
+    nix::unistd::geteuid().is_root() && version.is_ok_and(|version| version.status.success())
+}
+
+#[test]
+fn a_folder_of_another_user_stops_no_start() {
+    if !can_run_as_owner() {
+        println!(
+            "skipped: only root can run the gateway as another user, where that one can read it"
+        );
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+    let path = home.path().join("state");
+    std::fs::create_dir(&path).unwrap();
+    store(&path, 40, 25);
+    std::fs::create_dir_all(path.join("parked")).unwrap();
+    let file = settings(&path, "{ http: { url: \"http://127.0.0.1:1/\" } }", "");
+    for path in all(&path) {
+        lchown(path, Some(OWNER), Some(OWNER)).unwrap();
+    }
+    // As where a directory is a disk of its own.
+    for place in ["parked", "store"] {
+        let foreign = path.join(place).join("lost+found");
+        std::fs::create_dir(&foreign).unwrap();
+        std::fs::set_permissions(foreign, Permissions::from_mode(0o700)).unwrap();
+    }
+    Gateway::start_as(&file, OWNER).stop();
+}
 
 /// A path and all below it.
 fn all(path: &Path) -> Vec<PathBuf> {

@@ -13,6 +13,7 @@ use millgate::model::{Event, Position, Stamp, UtcTime};
 use millgate::settings::shape::StartAt;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -99,9 +100,15 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(settings: &Path) -> Gateway {
+        Gateway::start_as(settings, nix::unistd::geteuid().as_raw())
+    }
+
+    /// As this user, who must be able to read the settings.
+    pub(crate) fn start_as(settings: &Path, user: u32) -> Gateway {
         let mut process = Command::new(env!("CARGO_BIN_EXE_millgate"))
             .args(["run", "--config"])
             .arg(settings)
+            .uid(user)
             .env_remove("RUNTIME_DIRECTORY")
             .stderr(Stdio::piped())
             .spawn()

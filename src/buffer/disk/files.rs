@@ -132,7 +132,8 @@ impl DiskFile for File {
     }
 }
 
-/// Blocks are counted as stat(2) does, in 512 bytes. What vanishes meanwhile takes nothing.
+/// Blocks are counted as stat(2) does, in 512 bytes. What vanishes meanwhile takes nothing; what lies in a directory that this
+/// user may not look into, as in `lost+found` of a disk of its own, is none of the store's.
 fn used(path: &Path, depth: u32) -> io::Result<u64> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -142,6 +143,7 @@ fn used(path: &Path, depth: u32) -> io::Result<u64> {
     if metadata.is_dir() && depth > 0 {
         let entries = match fs::read_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(bytes),
             result => result?,
         };
         for entry in entries {

@@ -10,7 +10,7 @@ use crate::buffer::epoch::{Numbering, end_of, first_of};
 use crate::buffer::generation::predecessor;
 use crate::buffer::generations::span_after;
 use crate::buffer::head::Head;
-use crate::buffer::listing::{LEAN, Listing, setting_aside_of};
+use crate::buffer::listing::{Listing, RENEWED};
 use crate::buffer::losses::{self, into_new_epoch, judge, missing};
 use crate::buffer::parked::{ParkedError, furthest_parked, reconcile};
 use crate::buffer::progress::Progress;
@@ -44,8 +44,7 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// Nothing is parked meanwhile, and the newest state does not lie in a directory that only a start gives its name.
     fn is_still(&self) -> bool {
-        let is_named = |name: &String| name.ends_with(LEAN) || setting_aside_of(name).is_some();
-        !self.runs && self.half_made.iter().all(is_named)
+        !self.runs && !self.half_made.iter().any(|name| name.starts_with(RENEWED))
     }
 }
 
