@@ -7,6 +7,7 @@
 use super::super::said;
 use super::super::uplink::{Doubt, Trouble, Verdict, printable};
 use super::super::verdict::{self, MAX_DETAIL_CHARS, Word, code_text, park_class, wrong_place};
+use super::echo::spellings;
 use super::rules::Rules;
 use super::wait;
 use super::{bod, job, page};
@@ -86,10 +87,9 @@ impl Reply {
 
     /// The same, of which nothing is told where it repeats one of these secrets.
     pub(super) fn without<'a>(mut self, mut secrets: impl Iterator<Item = &'a String>) -> Reply {
-        let (body, json) = (&self.body, self.json.as_ref());
+        let (spellings, json) = (spellings(&self.body), self.json.as_ref());
         self.echoes = secrets.any(|secret| {
-            let mut parts = body.windows(secret.len().max(1));
-            let as_it_is = parts.any(|part| part == secret.as_bytes());
+            let as_it_is = spellings.iter().any(|text| text.contains(secret));
             as_it_is || json.is_some_and(|json| says(json, secret))
         });
         self
