@@ -55,6 +55,8 @@ pub(super) struct Window {
     lanes: HashMap<Lane, Position>,
     /// They failed again and again while nothing was taken.
     unproven: BTreeSet<Position>,
+    /// Their answer may have blamed the destination. When others are taken they rest until then.
+    doubted: BTreeMap<Position, Instant>,
     /// How many events of each sending are under way.
     sendings: HashMap<u64, usize>,
     last_sending: u64,
@@ -139,6 +141,7 @@ impl Window {
             blame: Blame::default(),
             lanes: HashMap::new(),
             unproven: BTreeSet::new(),
+            doubted: BTreeMap::new(),
             sendings: HashMap::new(),
             last_sending: 0,
             fates: Vec::new(),
@@ -381,6 +384,7 @@ impl Window {
     fn leave(&mut self, position: Position) {
         // Off every list first.
         self.stage(position, Stage::Parking);
+        self.doubted.remove(&position);
         if let Some(entry) = self.entries.remove(&position) {
             self.held_bytes = self.held_bytes.saturating_sub(entry.record.payload.len());
         }

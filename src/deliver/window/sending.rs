@@ -100,6 +100,7 @@ impl Window {
 
     pub(super) fn start_one(&mut self, position: Position, now: Instant) -> Started {
         self.stage(position, Stage::Sent(now));
+        self.doubted.remove(&position);
         let passed = self.passed;
         let sending = self.last_sending;
         let mut again = false;

@@ -94,7 +94,7 @@ fn what_was_taken_before_a_connection_broke_does_not_blame_the_event() {
     assert_eq!(start_all(&mut window, again, &terms), [1, 4]);
     assert_eq!(
         window.breaks(at(1), again + SECOND),
-        Some(Doubted::Unclear(again))
+        Some(Doubted::Broke(again))
     );
     assert_eq!(
         start_all(&mut window, again, &terms),
