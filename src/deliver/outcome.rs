@@ -99,7 +99,15 @@ impl Drain {
     ) {
         let wait = match doubted {
             Some(Doubted::Unclear(sent_at)) => self.gate.doubt(sent_at, now, self.asked(&trouble)),
+            Some(Doubted::Broke(sent_at)) => self.gate.doubt_broken(sent_at, now),
+            // Its events go one by one; others are taken meanwhile.
+            Some(Doubted::Together(sent_at)) if self.window.takes_since(sent_at) => None,
             Some(Doubted::Together(sent_at)) => self.gate.doubt_together(sent_at, now),
+            Some(Doubted::Passing(wait)) => {
+                self.health.refused.add(1);
+                let holds = self.window.holds_its_key(position, terms);
+                return self.follow(position, now, Consequence::Again(wait), trouble, holds);
+            }
             Some(Doubted::Own) => {
                 self.health.refused.add(1);
                 let trouble = blaming(doubt, trouble);
@@ -107,12 +115,20 @@ impl Drain {
             }
             None => None,
         };
+        // A single answer of many is no pause: what is under way or another event shows in a moment whether it is one.
+        let others_decide = self.window.in_flight() > 0 || self.window.has_another(terms);
+        if self.gate.is_quiet() && others_decide {
+            return;
+        }
+        let wait = self.gate.speaks(now).or(wait);
         self.tell_pause(now, wait, &trouble);
     }
 
     /// The destination takes nothing, as the answer to what was sent at `sent_at` says.
     pub(super) fn close_gate(&mut self, sent_at: Instant, now: Instant, trouble: Trouble) {
+        let untold = self.gate.speaks(now);
         let wait = self.gate.close(sent_at, now, self.asked(&trouble));
+        let wait = wait.or(untold);
         self.tell_pause(now, wait, &trouble);
     }
 

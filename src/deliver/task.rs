@@ -358,5 +358,9 @@ mod tests;
 mod poison_tests;
 
 #[cfg(test)]
+#[path = "sporadic_tests.rs"]
+mod sporadic_tests;
+
+#[cfg(test)]
 #[path = "noting_tests.rs"]
 mod noting_tests;

@@ -243,3 +243,37 @@ async fn a_rejection_in_a_body_is_kept_word_for_word_but_never_with_our_key() {
     }
     run.stop().await;
 }
+
+/// A server that repeats one cookie of several, or a key of a request of its own, in a body that escapes it.
+#[tokio::test]
+async fn parts_of_credentials_are_never_kept_whichever_request_carried_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let body = folder.path().join("body.json");
+    std::fs::write(&body, r#"{ "id": {{ id }} }"#).expect("written");
+    let oracle = Oracle::default();
+    let records = events(3);
+    let mes = Mes::start(&oracle, |seen| {
+        assert_eq!(seen.headers["x-api-key"], "canary/key");
+        let detail = match seen.id.as_u128() {
+            1 => "no session canary-01",
+            2 => r"no key canary\/key",
+            _ => "no language",
+        };
+        let body = format!(r#"{{"code":"login","detail":"{detail}"}}"#);
+        Reply::with(400, "Content-Type: application/json", &body)
+    })
+    .await;
+    let uplink = http(json!({
+        "headers": { "Cookie": "session=canary-01; lang=de" },
+        "requests": { "*": { "post": mes.url(), "headers": { "X-Api-Key": "canary/key" }, "body": body } },
+    }));
+    let run = Run::start(&uplink, quick(), &records, records.len(), oracle.clone());
+    wait_until("all are put aside", || run.parked().len() == 3).await;
+    for event in run.parked() {
+        let answered = format!("{:?}", event.answered);
+        assert!(!answered.contains("canary"), "{answered}");
+        let is_told = event.record.envelope.id == Uuid::from_u128(3);
+        assert_eq!(answered.contains("no language"), is_told, "{answered}");
+    }
+    run.stop().await;
+}

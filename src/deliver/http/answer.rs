@@ -10,6 +10,7 @@ use super::super::uplink::{Doubt, Trouble, Verdict, printable};
 use super::super::verdict::{
     MAX_DETAIL_CHARS, Status, Word, code_text, no_other, park_class, words_of, wrong_place,
 };
+use super::echo::spellings;
 use super::rules::Rules;
 use super::wait;
 use super::{bod, page};
@@ -89,10 +90,9 @@ impl Reply {
 
     /// The same, of which nothing is told where it repeats one of these secrets.
     pub(super) fn without<'a>(mut self, mut secrets: impl Iterator<Item = &'a String>) -> Reply {
-        let (body, json) = (&self.body, self.json.as_ref());
+        let (spellings, json) = (spellings(&self.body), self.json.as_ref());
         self.echoes = secrets.any(|secret| {
-            let mut parts = body.windows(secret.len().max(1));
-            let as_it_is = parts.any(|part| part == secret.as_bytes());
+            let as_it_is = spellings.iter().any(|text| text.contains(secret));
             as_it_is || json.is_some_and(|json| says(json, secret))
         });
         self

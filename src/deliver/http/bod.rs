@@ -118,4 +118,21 @@ mod tests {
             "Some(Accepted)"
         );
     }
+
+    #[test]
+    fn a_secret_that_xml_escapes_is_not_told() {
+        let secret = String::from("can&ary<01");
+        let rejected = confirm(Uuid::from_u128(7), "Rejected", "order-closed");
+        let telling = rejected.replace("WO-1 is closed", "password can&amp;ary&lt;01 has ended");
+        for (body, is_told) in [(rejected, true), (telling, false)] {
+            let reply = Reply::new(StatusCode::OK, &HeaderMap::new(), body.into());
+            let reply = reply.without(std::iter::once(&secret));
+            let Some(Verdict::Rejected(_, trouble)) = verdict(&reply, Uuid::from_u128(7)) else {
+                panic!("rejected");
+            };
+            assert_eq!(trouble.reason.contains("order-closed"), is_told);
+            assert_eq!(trouble.said.is_some(), is_told);
+            assert!(!trouble.reason.contains(&secret), "{}", trouble.reason);
+        }
+    }
 }

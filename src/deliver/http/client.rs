@@ -3,6 +3,7 @@
 use super::super::tls::{self, TlsError};
 use super::super::uplink::with_causes;
 use super::answer::Reply;
+use super::echo::secret_text;
 use super::encode::base64;
 use crate::settings::shape::{self, HeaderText, User};
 use crate::settings::{SecretError, names_a_secret, secret_values_in_query};
@@ -117,20 +118,6 @@ pub(super) fn fixed_headers(http: &shape::Http) -> Result<HeaderMap, ClientError
     Ok(headers)
 }
 
-/// Shortest secret that is looked for in answers: a shorter one would be found everywhere.
-const MIN_SECRET_CHARS: usize = 6;
-
-/// What header lines carry that must not come back in what is kept of an answer: without the scheme before it.
-pub(super) fn secrets_in(headers: &HeaderMap) -> Vec<String> {
-    let secret = headers.values().filter(|value| value.is_sensitive());
-    secret.filter_map(secret_of).collect()
-}
-
-/// The secret in one header value.
-pub(super) fn secret_of(value: &HeaderValue) -> Option<String> {
-    secret_text(value.to_str().ok()?.rsplit(' ').next()?)
-}
-
 /// What stands in the query of an address and names itself a secret: as it is written, and as a server reads it.
 pub(super) fn secrets_in_address(address: &str) -> Vec<String> {
     let each = secret_values_in_query(address).filter(|value| !value.contains('{'));
@@ -140,11 +127,6 @@ pub(super) fn secrets_in_address(address: &str) -> Vec<String> {
         decoded.into_iter().chain([value.to_owned()])
     });
     both.filter_map(|value| secret_text(&value)).collect()
-}
-
-/// A secret that is long enough to be looked for.
-pub(super) fn secret_text(secret: &str) -> Option<String> {
-    (secret.len() >= MIN_SECRET_CHARS).then(|| secret.to_owned())
 }
 
 /// Reads as much of an answer as its verdict needs, within the time-out of the request.

@@ -4,7 +4,8 @@
 use super::super::handshake;
 use super::super::uplink::{Trouble, Verdict, printable, with_causes};
 use super::answer::{Reading, Reply};
-use super::client::{read, secret_of};
+use super::client::read;
+use super::echo::secrets_in;
 use super::glimpse::{Glimpses, glimpse};
 use super::job;
 use super::login::Login;
@@ -228,10 +229,10 @@ impl Wire {
             mut headers,
             body,
         } = outgoing;
-        let own = token.as_ref().and_then(secret_of);
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token);
         }
+        let own = secrets_in(&headers);
         let request = self.client.request(method, url).headers(headers);
         let request = if body.is_empty() {
             request

@@ -1,7 +1,7 @@
 //! An HTTP server as a destination: a request for each event or for several, settled by what it answers.
 //!
 //! In reading order: `plan` says what is sent, `own` makes requests of the server's own form, `sending` sends them,
-//! `exchange` is one request and its answer, `place` where a verdict is that comes later, `answer`, `rules` and `batch` say
+//! `exchange` is one request and its answer, `echo` what nobody is to see of that, `place` where a verdict is that comes later, `answer`, `rules` and `batch` say
 //! what an answer means; `client` and `login` are the way there. The client is made anew, secrets and all, whenever the
 //! destination was at fault.
 
@@ -11,6 +11,7 @@ pub mod anything;
 mod batch;
 mod bod;
 mod client;
+mod echo;
 mod encode;
 mod exchange;
 mod glimpse;
@@ -35,9 +36,11 @@ use super::setup::SetupError;
 use super::timing::Timing;
 use super::uplink::{Answer, Fault, Terms, Trouble, Uplink, Verdict};
 use crate::buffer::Record;
+use crate::settings::names_a_secret;
 use crate::settings::shape::{Format, Http};
 use answer::Reading;
-use client::{ClientError, Line, fixed_headers, secret_text, secrets_in, secrets_in_address};
+use client::{ClientError, Line, fixed_headers, secrets_in_address};
+use echo::{secret_text, secrets_in, secrets_of};
 use exchange::Wire;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -147,10 +150,12 @@ impl HttpUplink {
         for user in http.basic.iter().chain(&http.proxy_user) {
             secrets.extend(secret_text(user.password.read()?.expose()));
         }
-        let requests = http
-            .requests
-            .values()
-            .filter_map(|one| Some(one.target()?.1));
+        let requests = http.requests.values();
+        let own = requests.clone().flat_map(|one| one.headers.iter());
+        // What is made of an event is known with its request alone.
+        let fixed = own.filter(|(name, value)| names_a_secret(name) && !value.contains('{'));
+        secrets.extend(fixed.flat_map(|(name, value)| secrets_of(name, value)));
+        let requests = requests.filter_map(|one| Some(one.target()?.1));
         let mut urls = http.url.as_deref().into_iter().chain(requests);
         secrets.extend(urls.clone().flat_map(secrets_in_address));
         let client = Line {

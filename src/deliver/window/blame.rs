@@ -92,6 +92,11 @@ impl Blame {
         }
     }
 
+    /// When the last one was sent of those that were taken.
+    pub(super) fn last_taken(&self) -> Option<Instant> {
+        self.taken
+    }
+
     /// Whether another event was taken that was sent no earlier.
     pub(super) fn has_taken_since(&self, sent_at: Instant) -> bool {
         self.taken.is_some_and(|taken| taken >= sent_at)

@@ -42,8 +42,12 @@ pub(in crate::deliver) enum Failure {
 pub(in crate::deliver) enum Doubted {
     /// It is the event's own: others are taken.
     Own,
+    /// Others are taken that were sent no earlier: the way is good, and the event goes again after that wait of its own.
+    Passing(Duration),
     /// There is no telling yet. The event is due again, when the wait is over that was asked for; it was sent at that time.
     Unclear(Instant),
+    /// The same where its connection broke.
+    Broke(Instant),
     /// Nor any of the others of its sending: each goes alone. It was sent at that time.
     Together(Instant),
 }
@@ -81,13 +85,16 @@ impl Window {
             }
         };
         self.blame.fails(since, &lane);
+        let passed_since = self.passed > self.entries.get(&position)?.passed_before;
         // Where its way is at fault, the event is no suspect.
         if failure == Failure::Doubted(Doubt::Way) {
             self.note_failing(position);
         } else {
             self.count_failure(position);
         }
+        let passed = self.passed;
         let entry = self.entries.get_mut(&position)?;
+        entry.passed_before = passed;
         if failure == Failure::Conflict {
             entry.conflicts += 1;
         }
@@ -102,6 +109,10 @@ impl Window {
         entry.fails = entry.fails.saturating_add(1);
         entry.own |= matches!(failure, Failure::Doubted(_));
         let fails = entry.fails;
+        let proven = passed_since
+            || at_least.is_some()
+            || !matches!(failure, Failure::Unanswered | Failure::Broken);
+        self.note_proof(position, proven);
         // What the MES says of an event is about that event.
         let of_its_lane = !matches!(failure, Failure::Refused | Failure::Conflict)
             && others_pass
@@ -114,10 +125,6 @@ impl Window {
             self.stage(position, Stage::Waiting);
             return Some((sent_at, Consequence::Waits));
         }
-        let proven = others_pass
-            || at_least.is_some()
-            || !matches!(failure, Failure::Unanswered | Failure::Broken);
-        self.note_proof(position, proven);
         let wait = self.postpone(position, now, at_least);
         let asks_long = others_pass && at_least.is_some_and(|asked| asked > LONGEST_IN_LINE);
         let fails = if asks_long {
@@ -144,16 +151,46 @@ impl Window {
         let lane = self.lane(position)?;
         self.entries.get_mut(&position)?.broken = 0;
         let until = (!asked.is_zero()).then(|| now + asked);
-        let doubted = self.weigh(position, sent_at, sent_at, until);
-        if asked > LONGEST_IN_LINE && matches!(doubted, Some(Doubted::Unclear(_))) {
+        let others_pass = self.others_pass(position, &lane);
+        let doubted = match self.weigh(position, (sent_at, sent_at), others_pass) {
+            None => self.is_unclear(position, sent_at, now, until),
+            Some(known) => known,
+        };
+        let goes_again = matches!(doubted, Doubted::Unclear(_) | Doubted::Passing(_));
+        if asked > LONGEST_IN_LINE && goes_again {
             self.lists
                 .failed(position, &lane.key, FAILURES_BEFORE_ASIDE);
         }
-        doubted
+        Some(doubted)
+    }
+
+    /// The event is due again, not before `until`, or rests for a while as soon as others are known to be taken.
+    fn is_unclear(
+        &mut self,
+        position: Position,
+        sent_at: Instant,
+        now: Instant,
+        until: Option<Instant>,
+    ) -> Doubted {
+        let first_wait = self.timing.backoff(self.seeds.u64(..)).next_wait();
+        let rests = until.unwrap_or(now + first_wait).max(now + first_wait);
+        if self.blame.has_taken_since(sent_at) {
+            self.stage(position, Stage::Postponed(rests));
+            return Doubted::Passing(rests.saturating_duration_since(now));
+        }
+        match until {
+            None => {
+                self.stage(position, Stage::Due);
+                self.doubted.insert(position, rests);
+            }
+            Some(until) => self.stage(position, Stage::Postponed(until)),
+        }
+        Doubted::Unclear(sent_at)
     }
 
     /// The connection broke before the answer to the event. It is the event's own where others are taken that were sent since
-    /// it failed before: what was taken shortly before an outage began proves nothing.
+    /// it failed before, and before it was sent again: what was taken shortly before an outage began proves nothing, nor what was
+    /// taken after its end, while the news of this break was on its way.
     pub(in crate::deliver) fn breaks(
         &mut self,
         position: Position,
@@ -162,17 +199,22 @@ impl Window {
         let sent_at = self.under_way(position)?;
         let entry = self.entries.get_mut(&position)?;
         entry.broken = entry.broken.saturating_add(1);
-        self.weigh(position, sent_at, now, None)
+        let failed_at = entry.failed_at;
+        let others_pass = failed_at.is_some() && entry.taken_before >= failed_at;
+        let known = self.weigh(position, (sent_at, now), others_pass);
+        Some(known.unwrap_or_else(|| {
+            self.stage(position, Stage::Due);
+            Doubted::Broke(sent_at)
+        }))
     }
 
-    /// Whose fault it is that an event sent at `sent_at` failed, for which what was sent `since` then speaks. Where that is
-    /// unclear, it is due again, at once or not before `until`.
+    /// Whose fault it is that an event sent at `sent_at` failed, for which what was sent `since` then speaks. `None` where that
+    /// is unclear.
     fn weigh(
         &mut self,
         position: Position,
-        sent_at: Instant,
-        since: Instant,
-        until: Option<Instant>,
+        (sent_at, since): (Instant, Instant),
+        others_pass: bool,
     ) -> Option<Doubted> {
         let lane = self.lane(position)?;
         let entry = self.entries.get_mut(&position)?;
@@ -184,7 +226,7 @@ impl Window {
         }
         // One that failed on its own account does so again.
         let is_own = entry.own || entry.fails >= FAILURES_BEFORE_ASIDE;
-        if is_own || self.others_pass(position, &lane) {
+        if is_own || others_pass {
             return Some(Doubted::Own);
         }
         if let Some(entry) = self.entries.get_mut(&position) {
@@ -192,11 +234,12 @@ impl Window {
             entry.fails = entry.fails.max(1);
         }
         self.blame.fails(since, &lane);
-        match until {
-            None => self.stage(position, Stage::Due),
-            Some(until) => self.stage(position, Stage::Postponed(until)),
-        }
-        Some(Doubted::Unclear(sent_at))
+        None
+    }
+
+    /// Whether an event was taken that was sent no earlier.
+    pub(in crate::deliver) fn takes_since(&self, sent_at: Instant) -> bool {
+        self.blame.has_taken_since(sent_at)
     }
 
     /// Whether the event failed before.

@@ -37,6 +37,7 @@ impl Window {
             return;
         }
         self.hurry();
+        self.rest(sent_at);
         let Some(lane) = self.lane(position) else {
             return;
         };
@@ -58,9 +59,26 @@ impl Window {
                 continue;
             };
             entry.unproven = 0;
+            // Also where it is due, and waits for the gate: its next failure is one of a destination that works. Where it waits
+            // for its lane, it goes as soon as that is taken.
+            entry.backoff = None;
+            entry.not_before = None;
             if matches!(entry.stage, Stage::Postponed(_)) {
-                entry.backoff = None;
                 self.stage(position, Stage::Due);
+            }
+        }
+    }
+
+    /// Others are taken that were sent at `sent_at`: what was in doubt before goes again after a short wait of its own.
+    fn rest(&mut self, sent_at: Instant) {
+        for (position, until) in std::mem::take(&mut self.doubted) {
+            let Some(entry) = self.entries.get(&position) else {
+                continue;
+            };
+            if entry.failed_at.is_some_and(|failed| failed > sent_at) {
+                self.doubted.insert(position, until);
+            } else if entry.stage == Stage::Due {
+                self.stage(position, Stage::Postponed(until));
             }
         }
     }

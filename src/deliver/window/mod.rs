@@ -55,6 +55,8 @@ pub(super) struct Window {
     lanes: HashMap<Lane, Position>,
     /// They failed again and again while nothing was taken.
     unproven: BTreeSet<Position>,
+    /// Their answer may have blamed the destination. When others are taken they rest until then.
+    doubted: BTreeMap<Position, Instant>,
     /// How many events of each sending are under way.
     sendings: HashMap<u64, usize>,
     last_sending: u64,
@@ -102,6 +104,8 @@ struct Entry {
     /// What was sent since then and taken shows that its last failure is its own: when it was sent, or when its connection
     /// broke.
     failed_at: Option<Instant>,
+    /// When the last one of all was sent that had been taken before this one was sent the last time.
+    taken_before: Option<Instant>,
     /// It waits for its lane, and until then.
     not_before: Option<Instant>,
     conflicts: u32,
@@ -139,6 +143,7 @@ impl Window {
             blame: Blame::default(),
             lanes: HashMap::new(),
             unproven: BTreeSet::new(),
+            doubted: BTreeMap::new(),
             sendings: HashMap::new(),
             last_sending: 0,
             fates: Vec::new(),
@@ -218,6 +223,7 @@ impl Window {
                 unproven: 0,
                 broken: 0,
                 failed_at: None,
+                taken_before: None,
                 not_before: None,
                 conflicts: 0,
                 losses: 0,
@@ -381,6 +387,7 @@ impl Window {
     fn leave(&mut self, position: Position) {
         // Off every list first.
         self.stage(position, Stage::Parking);
+        self.doubted.remove(&position);
         if let Some(entry) = self.entries.remove(&position) {
             self.held_bytes = self.held_bytes.saturating_sub(entry.record.payload.len());
         }

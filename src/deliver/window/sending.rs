@@ -100,12 +100,15 @@ impl Window {
 
     pub(super) fn start_one(&mut self, position: Position, now: Instant) -> Started {
         self.stage(position, Stage::Sent(now));
+        self.doubted.remove(&position);
         let passed = self.passed;
         let sending = self.last_sending;
+        let taken = self.blame.last_taken();
         let mut again = false;
         if let Some(entry) = self.entries.get_mut(&position) {
             entry.sending = sending;
             entry.together = false;
+            entry.taken_before = taken;
             if entry.first_sent.is_none() {
                 entry.first_sent = Some(now);
                 entry.passed_before = passed;

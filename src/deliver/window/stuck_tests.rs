@@ -83,7 +83,7 @@ fn what_is_parked_holds_the_cursor_until_its_file_is_there_and_its_key_never() {
 #[test]
 fn what_was_taken_before_a_connection_broke_does_not_blame_the_event() {
     let now = Instant::now();
-    let mut window = window(&["a", "a", "b", "b"]);
+    let mut window = window(&["a", "a", "b", "b", "b", "b"]);
     let terms = terms(8, true);
     assert_eq!(start_all(&mut window, now, &terms), [1, 3]);
     assert!(window.accept(at(3)).is_some(), "sent with the first one");
@@ -94,15 +94,24 @@ fn what_was_taken_before_a_connection_broke_does_not_blame_the_event() {
     assert_eq!(start_all(&mut window, again, &terms), [1, 4]);
     assert_eq!(
         window.breaks(at(1), again + SECOND),
-        Some(Doubted::Unclear(again))
+        Some(Doubted::Broke(again))
     );
+    let second = again + 2 * SECOND;
+    assert_eq!(start_all(&mut window, second, &terms), [1], "not the next");
+    assert!(window.accept(at(4)).is_some(), "sent before it broke");
+    assert_eq!(start_all(&mut window, second, &terms), [5]);
+    assert!(window.accept(at(5)).is_some(), "while it was under way");
+    let third = second + SECOND;
     assert_eq!(
-        start_all(&mut window, again, &terms),
-        [1],
-        "not the next one"
+        window.breaks(at(1), third),
+        Some(Doubted::Broke(second)),
+        "the news of the break came late"
     );
-    assert!(window.accept(at(4)).is_some(), "sent since it broke first");
-    assert_eq!(window.breaks(at(1), again + SECOND), Some(Doubted::Own));
+    let probe = window.start_probe(third, &terms, 1);
+    assert_eq!(probe.first().map(|one| one.position), Some(at(6)));
+    assert!(window.accept(at(6)).is_some(), "between two breaks");
+    assert_eq!(start_all(&mut window, third, &terms), [1]);
+    assert_eq!(window.breaks(at(1), third + SECOND), Some(Doubted::Own));
 }
 
 #[test]
