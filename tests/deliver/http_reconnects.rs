@@ -65,6 +65,10 @@ const OUTAGES: usize = 20;
 /// Most connections that break in one outage; after `20` in a row an event is passed by its own machine.
 const MOST_BROKEN: usize = 12;
 
+/// Events that come between two outages, at least: all that broke in the first. One that breaks in both while others are taken
+/// in between cannot be told from one on which each connection breaks.
+const BETWEEN: usize = 64;
+
 /// A proxy takes each connection and breaks it while the MES behind it is off, as a container host does.
 async fn survive_outages(machines: u64) {
     let seed = fastrand::u64(..);
@@ -81,7 +85,7 @@ async fn survive_outages(machines: u64) {
     let mut run = Run::start(&uplink, hasty(), &records, 0, oracle.clone());
     for part in records.chunks(records.len() / OUTAGES) {
         run.show(part.last().expect("a part"));
-        let enough = oracle.arrivals() + random.usize(1..part.len() / 2);
+        let enough = oracle.arrivals() + random.usize(BETWEEN..part.len() / 2);
         wait_until("some have come", || oracle.arrivals() >= enough).await;
         let broken = way.attempts() + random.usize(1..=MOST_BROKEN);
         way.set(Gate::Shut);
